@@ -1,0 +1,110 @@
+//! The component's imports and exports, handed on. No logic.
+
+use crate::Environment;
+use crate::bindings::exports::fossawork::credentials::{reveal, vault as exported};
+use crate::bindings::fossawork::credentials::{directory, key_cache, master_keys};
+use crate::bindings::wasi::{clocks::wall_clock, random::random};
+use crate::contract::{
+    Credential, DerivedKey, Envelope, Error, File, MasterKey, NamePage, PutOptions, Removed,
+    Revealed, Slot, Stored, Summary, UserPage,
+};
+use crate::vault;
+
+/// What the host lends this instance.
+struct Imports;
+
+impl Environment for Imports {
+    fn read(&self, name: &str) -> Result<Option<File>, Error> {
+        Ok(directory::read(name)?.file)
+    }
+
+    fn write(&self, name: &str, contents: &[u8], replaces: Option<&str>) -> Result<String, Error> {
+        Ok(directory::write(name, contents, replaces)?.revision)
+    }
+
+    fn remove(&self, name: &str, expected: Option<&str>) -> Result<bool, Error> {
+        Ok(directory::remove(name, expected)?.existed)
+    }
+
+    fn names(&self, cursor: Option<&str>, limit: u32) -> Result<NamePage, Error> {
+        directory::names(cursor, limit)
+    }
+
+    fn ring(&self) -> Result<Vec<MasterKey>, Error> {
+        Ok(master_keys::ring()?.keys)
+    }
+
+    fn lookup(&self, slot: &Slot) -> Option<Vec<u8>> {
+        Some(key_cache::lookup(slot)?.material)
+    }
+
+    fn remember(&self, slot: &Slot, key: &[u8]) {
+        let material = key.to_vec();
+        key_cache::remember(slot, &DerivedKey { material });
+    }
+
+    fn now(&self) -> u64 {
+        wall_clock::now().seconds
+    }
+}
+
+struct Component;
+
+impl exported::Guest for Component {
+    fn put(user_id: String, credential: Credential, options: PutOptions) -> Result<Stored, Error> {
+        vault::put(&Imports, &user_id, &credential, &options)
+    }
+
+    fn describe(user_id: String) -> Result<Summary, Error> {
+        vault::describe(&Imports, &user_id)
+    }
+
+    fn inspect(user_id: String) -> Result<Envelope, Error> {
+        vault::inspect(&Imports, &user_id)
+    }
+
+    fn mark_used(user_id: String) -> Result<Summary, Error> {
+        vault::mark_used(&Imports, &user_id)
+    }
+
+    fn mark_validated(user_id: String, valid: bool) -> Result<Summary, Error> {
+        vault::mark_validated(&Imports, &user_id, valid)
+    }
+
+    fn remove(user_id: String, expected_revision: Option<String>) -> Result<Removed, Error> {
+        let existed = vault::remove(&Imports, &user_id, expected_revision.as_deref())?;
+        Ok(Removed { existed })
+    }
+
+    fn users(cursor: Option<String>, limit: u32) -> Result<UserPage, Error> {
+        vault::users(&Imports, cursor.as_deref(), limit)
+    }
+
+    fn verify(user_ids: Vec<String>) -> Vec<Result<Summary, Error>> {
+        vault::verify(&Imports, &user_ids)
+    }
+}
+
+impl reveal::Guest for Component {
+    fn reveal(user_id: String) -> Result<Revealed, Error> {
+        vault::reveal(&Imports, &user_id)
+    }
+}
+
+#[allow(unsafe_code, reason = "generated from wit/")]
+mod exports {
+    use super::Component;
+    crate::bindings::export!(Component with_types_in crate::bindings);
+}
+
+/// Randomness for `fernet`, from `wasi:random`.
+fn random_bytes(buffer: &mut [u8]) -> Result<(), getrandom::Error> {
+    let bytes = random::get_random_bytes(buffer.len() as u64);
+    if bytes.len() != buffer.len() {
+        return Err(getrandom::Error::UNEXPECTED);
+    }
+    buffer.copy_from_slice(&bytes);
+    Ok(())
+}
+
+getrandom::register_custom_getrandom!(random_bytes);

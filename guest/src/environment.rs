@@ -1,0 +1,33 @@
+//! What the host lends to a call.
+
+use crate::contract::{Error, File, MasterKey, NamePage, Slot};
+
+/// The component's imports, so that the vault can be tested without a sandbox.
+///
+/// The model of each function is documented in `wit/`.
+pub trait Environment {
+    /// Reads a whole file of the directory; `None` when there is no such file.
+    fn read(&self, name: &str) -> Result<Option<File>, Error>;
+
+    /// Writes a whole file in place of the one with the revision `replaces` (`None`: of none), and returns
+    /// its revision.
+    fn write(&self, name: &str, contents: &[u8], replaces: Option<&str>) -> Result<String, Error>;
+
+    /// Removes a file of this revision (`None`: of any), and returns whether there was one.
+    fn remove(&self, name: &str, expected: Option<&str>) -> Result<bool, Error>;
+
+    /// The directory's names after `cursor`, in ascending order of their bytes, at most `limit`.
+    fn names(&self, cursor: Option<&str>, limit: u32) -> Result<NamePage, Error>;
+
+    /// The master keys, in the order in which they are tried.
+    fn ring(&self) -> Result<Vec<MasterKey>, Error>;
+
+    /// A derived key that the host kept.
+    fn lookup(&self, slot: &Slot) -> Option<Vec<u8>>;
+
+    /// Offers the host a derived key to keep.
+    fn remember(&self, slot: &Slot, key: &[u8]);
+
+    /// Seconds since 1970-01-01T00:00:00Z.
+    fn now(&self) -> u64;
+}

@@ -1,0 +1,190 @@
+//! All that the program takes from its surroundings by name: paths, variables, processes. No other file of
+//! this crate does; what is opened here is handed on as handles and values.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::{DirBuilder, File};
+use std::io::{self, IsTerminal, Read, Write};
+use std::os::unix::ffi::OsStringExt;
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use cap_std::ambient_authority;
+use cap_std::fs::Dir;
+use zeroize::Zeroizing;
+
+/// The largest file or command output that a secret is read from, in bytes.
+const MAX_SECRET_BYTES: usize = 64 * 1024;
+
+/// The variables that hold a key or name where it is; no child process inherits them.
+const KEY_VARIABLES: [&str; 3] =
+    ["FOSSAWORK_MASTER_KEY", "FOSSAWORK_MASTER_KEY_FILE", "FOSSAWORK_MASTER_KEY_COMMAND"];
+
+/// The arguments of the process.
+pub(crate) fn arguments() -> Vec<OsString> {
+    std::env::args_os().collect()
+}
+
+/// A variable of the environment, byte for byte; `None` when it is unset.
+pub(crate) fn variable(name: &str) -> Option<Zeroizing<Vec<u8>>> {
+    std::env::var_os(name).map(|value| Zeroizing::new(value.into_vec()))
+}
+
+/// `moat/credentials` in the user's data directory, as the XDG Base Directory Specification has it; `None`
+/// when the environment names no home.
+pub(crate) fn default_directory() -> Option<PathBuf> {
+    let absolute =
+        |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let data =
+        absolute("XDG_DATA_HOME").or_else(|| Some(absolute("HOME")?.join(".local/share")))?;
+    Some(data.join("moat/credentials"))
+}
+
+/// Opens a directory.
+pub(crate) fn open_directory(path: &Path) -> io::Result<Dir> {
+    Dir::open_ambient_dir(path, ambient_authority())
+}
+
+/// Opens a directory; if there is none, makes it first, for its owner alone, and its parents with it.
+pub(crate) fn open_or_create_directory(path: &Path) -> io::Result<Dir> {
+    match open_directory(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        opened => return opened,
+    }
+    DirBuilder::new().recursive(true).mode(0o700).create(path)?;
+    // A crash must not lose the directory after a credential in it was reported as stored.
+    if let Some(parent) = path.canonicalize()?.parent() {
+        File::open(parent)?.sync_all()?;
+    }
+    open_directory(path)
+}
+
+/// Why a file with a secret was not read.
+#[derive(Debug)]
+pub(crate) enum SecretFileError {
+    Io(io::Error),
+    /// Others can read it, by these mode bits.
+    Exposed(u32),
+    /// It belongs to this uid, which is neither the user nor root.
+    Foreign(u32),
+    TooLarge,
+}
+
+impl From<io::Error> for SecretFileError {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+/// Reads a file that holds a secret. A regular file must belong to the user or to root, and nobody else may
+/// read it; a pipe (`/dev/fd/3`) is read as it is.
+pub(crate) fn read_secret_file(path: &Path) -> Result<Zeroizing<Vec<u8>>, SecretFileError> {
+    let file = File::open(path)?;
+    let metadata = file.metadata()?;
+    if !metadata.file_type().is_fifo() {
+        let (mode, uid) = (metadata.mode() & 0o777, metadata.uid());
+        if mode & 0o077 != 0 {
+            return Err(SecretFileError::Exposed(mode));
+        }
+        if uid != 0 && uid != rustix::process::geteuid().as_raw() {
+            return Err(SecretFileError::Foreign(uid));
+        }
+    }
+    read_limited(file)
+}
+
+/// Reads a credential that systemd passed to this service. It stands in a directory that nobody else can
+/// enter, so its own mode, which shows an access control list, says nothing.
+pub(crate) fn read_systemd_credential(
+    name: &str,
+) -> Result<Option<Zeroizing<Vec<u8>>>, SecretFileError> {
+    let Some(directory) = std::env::var_os("CREDENTIALS_DIRECTORY") else {
+        return Ok(None);
+    };
+    match File::open(Path::new(&directory).join(name)) {
+        Ok(file) => read_limited(file).map(Some),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn read_limited(file: impl Read) -> Result<Zeroizing<Vec<u8>>, SecretFileError> {
+    // At its full size from the start: a buffer that grows would leave copies behind.
+    let mut bytes = Zeroizing::new(Vec::with_capacity(MAX_SECRET_BYTES + 1));
+    file.take(MAX_SECRET_BYTES as u64 + 1).read_to_end(&mut bytes)?;
+    if bytes.len() > MAX_SECRET_BYTES {
+        return Err(SecretFileError::TooLarge);
+    }
+    Ok(bytes)
+}
+
+/// All of standard input, as far as a secret may go.
+pub(crate) fn read_standard_input() -> Result<Zeroizing<Vec<u8>>, SecretFileError> {
+    read_limited(io::stdin().lock())
+}
+
+/// Whether a person sits at standard input.
+pub(crate) fn standard_input_is_terminal() -> bool {
+    io::stdin().is_terminal()
+}
+
+/// Whether standard output goes to a person.
+pub(crate) fn standard_output_is_terminal() -> bool {
+    io::stdout().is_terminal()
+}
+
+/// Asks a question at the terminal and reads the answer without showing it.
+pub(crate) fn ask_secret(question: &str) -> io::Result<Zeroizing<String>> {
+    rpassword::prompt_password(question).map(Zeroizing::new)
+}
+
+/// Asks a question on standard error and reads a line from standard input.
+pub(crate) fn ask(question: &str) -> io::Result<String> {
+    let mut stderr = io::stderr().lock();
+    write!(stderr, "{question}")?;
+    stderr.flush()?;
+    let mut answer = String::new();
+    io::stdin().read_line(&mut answer)?;
+    Ok(answer)
+}
+
+/// Runs a command in the shell and returns what it prints. It gets no input, and shows its errors itself.
+pub(crate) fn run_secret_command(command: &str) -> Result<Zeroizing<Vec<u8>>, SecretFileError> {
+    let mut child = without_keys(Command::new("/bin/sh").arg("-c").arg(command))
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()?;
+    let output = child.stdout.take().map_or_else(|| Ok(Zeroizing::default()), read_limited);
+    let status = child.wait()?;
+    if !status.success() {
+        return Err(io::Error::other(format!("it ended with {status}")).into());
+    }
+    output
+}
+
+/// Becomes another program, with these variables added and the master key's removed. Returns only if that
+/// fails.
+pub(crate) fn become_program(
+    program: &OsStr,
+    arguments: &[OsString],
+    variables: impl IntoIterator<Item = (String, Zeroizing<String>)>,
+) -> io::Error {
+    let mut command = Command::new(program);
+    without_keys(command.args(arguments));
+    for (name, value) in variables {
+        command.env(name, value.as_str());
+    }
+    command.exec()
+}
+
+fn without_keys(command: &mut Command) -> &mut Command {
+    KEY_VARIABLES.iter().fold(command, |command, name| command.env_remove(name))
+}
+
+/// Writes a new file that everybody may read. A file that is there already is left as it is.
+pub(crate) fn write_new_file(path: &Path, contents: &[u8]) -> io::Result<()> {
+    let mut file = File::options().write(true).create_new(true).mode(0o644).open(path)?;
+    file.write_all(contents)?;
+    file.sync_all()
+}

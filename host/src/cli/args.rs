@@ -1,0 +1,259 @@
+//! The arguments. No secret is ever one of them: other users can see the arguments of a process.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{ArgAction, ArgGroup, Args, Parser, Subcommand, ValueEnum, ValueHint};
+use clap_complete::Shell;
+use moat::{TokenEncoding, UserId, UserIdError};
+
+const AFTER_HELP: &str = "\
+The master key comes from --master-key-file, --master-key-command, or without these from \
+FOSSAWORK_MASTER_KEY, FOSSAWORK_MASTER_KEY_FILE, FOSSAWORK_MASTER_KEY_COMMAND, or the systemd credential \
+`fossawork-master-key`. `moat keygen` makes one.
+
+Exit codes: 0 done, 1 other failure, 2 usage, 3 no such credential, 4 master key missing or unusable, \
+5 can't be decrypted, 6 malformed or unsupported file, 7 needs migration, 8 conflict or locked, \
+9 directory (I/O, permissions, full), 11 the sandbox stopped the component.";
+
+/// Encrypted credentials whose cryptography runs in a WebAssembly sandbox
+#[derive(Parser)]
+#[command(name = "moat", version, after_help = AFTER_HELP, arg_required_else_help = false)]
+pub(super) struct Arguments {
+    #[command(flatten)]
+    pub(super) options: Options,
+
+    #[command(subcommand)]
+    pub(super) verb: Verb,
+}
+
+/// What every verb understands.
+#[derive(Args)]
+pub(super) struct Options {
+    /// The credentials directory [env: FOSSAWORK_CREDENTIALS_DIR; else moat/credentials in the XDG data directory]
+    #[arg(long, global = true, value_name = "PATH", value_hint = ValueHint::DirPath)]
+    pub(super) dir: Option<PathBuf>,
+
+    /// A file that holds the master key; nobody else may read it
+    #[arg(long, global = true, value_name = "PATH", value_hint = ValueHint::FilePath)]
+    pub(super) master_key_file: Option<PathBuf>,
+
+    /// A shell command that prints the master key
+    #[arg(
+        long,
+        global = true,
+        value_name = "COMMAND",
+        conflicts_with = "master_key_file",
+        value_hint = ValueHint::CommandString
+    )]
+    pub(super) master_key_command: Option<String>,
+
+    /// A file of FOSSAWORK_… variables to read beside the environment
+    #[arg(long, global = true, value_name = "PATH", value_hint = ValueHint::FilePath)]
+    pub(super) env_file: Option<PathBuf>,
+
+    /// How long to wait for other writers
+    #[arg(long, global = true, value_name = "SECONDS", default_value = "10", value_parser = seconds)]
+    pub(super) lock_wait: Duration,
+
+    /// Print JSON, errors too
+    #[arg(long, global = true)]
+    pub(super) json: bool,
+
+    /// Print no more than was asked for: no confirmations, no warnings
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub(super) quiet: bool,
+
+    /// Tell what is done; twice: in detail
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    pub(super) verbose: u8,
+}
+
+#[derive(Subcommand)]
+pub(super) enum Verb {
+    /// Print a new master key: 32 random bytes, URL-safe
+    Keygen,
+    /// Store a credential in place of the one before
+    Put(Put),
+    /// Show a credential, its secrets hidden, or print one of its values
+    Get(Get),
+    /// List the users
+    List,
+    /// Remove a credential
+    Delete(Delete),
+    /// Note that a credential was used now
+    Touch(User),
+    /// Note the outcome of a login attempt
+    Mark(Mark),
+    /// Show the outside of a record; needs no key
+    Inspect(User),
+    /// Check that records open, without showing them
+    Verify(Verify),
+    /// Show the sandboxed component: its digest, imports, limits and grants
+    Component(Component),
+    /// Run a program with a credential in its environment
+    Exec(Exec),
+    /// Print a completion script
+    Completions {
+        /// For this shell
+        shell: Shell,
+    },
+    /// Print the manual page
+    Man,
+}
+
+#[derive(Args)]
+pub(super) struct User {
+    /// Whose credential
+    #[arg(value_parser = user)]
+    pub(super) user: UserId,
+}
+
+#[derive(Args)]
+pub(super) struct Put {
+    /// Whose credential
+    #[arg(value_parser = user)]
+    pub(super) user: UserId,
+
+    /// The name to log in with
+    #[arg(long, value_name = "NAME")]
+    pub(super) username: String,
+
+    /// Read the password from standard input instead of asking for it; one trailing newline is dropped
+    #[arg(long)]
+    pub(super) password_stdin: bool,
+
+    /// A further value that is no secret towards this machine's users; may be repeated
+    #[arg(long, value_name = "NAME=VALUE", value_parser = field)]
+    pub(super) field: Vec<(String, String)>,
+
+    /// Read a further value from standard input; one trailing newline is dropped
+    #[arg(long, value_name = "NAME", conflicts_with = "password_stdin")]
+    pub(super) field_stdin: Option<String>,
+
+    /// How to spell the token; without this as in the record that is replaced, or as documented
+    #[arg(long)]
+    pub(super) token_encoding: Option<Encoding>,
+
+    /// Fail when the credential exists
+    #[arg(long)]
+    pub(super) create_only: bool,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+pub(super) enum Encoding {
+    /// The token itself
+    Documented,
+    /// In base64 once more, as the FossaWork application reads it
+    App,
+}
+
+impl From<Encoding> for TokenEncoding {
+    fn from(encoding: Encoding) -> Self {
+        match encoding {
+            Encoding::Documented => Self::Documented,
+            Encoding::App => Self::App,
+        }
+    }
+}
+
+#[derive(Args)]
+pub(super) struct Get {
+    /// Whose credential
+    #[arg(value_parser = user)]
+    pub(super) user: UserId,
+
+    /// Print just this value and a newline: username, password, created_at, …, or the name of a field
+    #[arg(long, value_name = "NAME")]
+    pub(super) field: Option<String>,
+
+    /// Show the secrets too
+    #[arg(long, conflicts_with = "field")]
+    pub(super) reveal: bool,
+}
+
+#[derive(Args)]
+pub(super) struct Delete {
+    /// Whose credential
+    #[arg(value_parser = user)]
+    pub(super) user: UserId,
+
+    /// Don't ask at a terminal
+    #[arg(short, long)]
+    pub(super) yes: bool,
+}
+
+#[derive(Args)]
+#[command(group = ArgGroup::new("outcome").required(true))]
+pub(super) struct Mark {
+    /// Whose credential
+    #[arg(value_parser = user)]
+    pub(super) user: UserId,
+
+    /// The login succeeded
+    #[arg(long, group = "outcome")]
+    pub(super) valid: bool,
+
+    /// The login failed
+    #[arg(long, group = "outcome")]
+    pub(super) invalid: bool,
+}
+
+#[derive(Args)]
+pub(super) struct Verify {
+    /// Whose credentials; all if none is named
+    #[arg(value_parser = user)]
+    pub(super) users: Vec<UserId>,
+}
+
+#[derive(Args)]
+pub(super) struct Component {
+    /// Print the contract in WIT
+    #[arg(long, conflicts_with = "out")]
+    pub(super) wit: bool,
+
+    /// Write the component to a new file, for hosts of your own
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(super) out: Option<PathBuf>,
+}
+
+#[derive(Args)]
+pub(super) struct Exec {
+    /// Whose credential
+    #[arg(value_parser = user)]
+    pub(super) user: UserId,
+
+    /// What the names of the variables begin with
+    #[arg(long, default_value = "MOAT_", value_parser = prefix)]
+    pub(super) prefix: String,
+
+    /// The program and its arguments
+    #[arg(last = true, required = true, value_name = "COMMAND", value_hint = ValueHint::CommandWithArguments)]
+    pub(super) command: Vec<OsString>,
+}
+
+fn user(text: &str) -> Result<UserId, UserIdError> {
+    UserId::parse(text)
+}
+
+fn field(text: &str) -> Result<(String, String), &'static str> {
+    match text.split_once('=') {
+        Some((name, value)) => Ok((name.to_owned(), value.to_owned())),
+        None => Err("it has no `=`"),
+    }
+}
+
+fn seconds(text: &str) -> Result<Duration, &'static str> {
+    let seconds = text.parse().map_err(|_| "it is not a number of seconds")?;
+    Duration::try_from_secs_f64(seconds).map_err(|_| "it is not a number of seconds")
+}
+
+fn prefix(text: &str) -> Result<String, &'static str> {
+    let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    if text.chars().all(is_name) && !text.starts_with(|c: char| c.is_ascii_digit()) {
+        Ok(text.to_owned())
+    } else {
+        Err("a variable's name has only letters, digits and `_`, and doesn't begin with a digit")
+    }
+}

@@ -1,0 +1,106 @@
+//! What the verbs work with: validated options, and the vault that they lead to.
+
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use moat::{Directory, Error, ErrorCode, KeySource, Vault};
+
+use super::args::Options;
+use super::env_file::Environment;
+use super::failure::Failure;
+use super::keys::MasterKeySource;
+use super::output::Output;
+use crate::ambient;
+
+/// The options of one run.
+pub(super) struct Context {
+    pub(super) output: Output,
+    environment: Environment,
+    dir: Option<PathBuf>,
+    lock_wait: Duration,
+    master_key_file: Option<PathBuf>,
+    master_key_command: Option<String>,
+}
+
+impl Context {
+    pub(super) fn new(options: Options) -> Result<Self, Failure> {
+        Ok(Self {
+            output: Output::new(options.json, options.quiet),
+            environment: Environment::load(options.env_file.as_deref())?,
+            dir: options.dir,
+            lock_wait: options.lock_wait,
+            master_key_file: options.master_key_file,
+            master_key_command: options.master_key_command,
+        })
+    }
+
+    /// The credentials directory's path.
+    pub(super) fn path(&self) -> Result<PathBuf, Failure> {
+        let named = || {
+            let value = self.environment.find("FOSSAWORK_CREDENTIALS_DIR")?;
+            Some(PathBuf::from(OsString::from_vec(value.to_vec())))
+        };
+        let path = self.dir.clone().or_else(named).or_else(ambient::default_directory);
+        path.filter(|path| !path.as_os_str().is_empty()).ok_or_else(|| {
+            Failure::usage(
+                "there is no credentials directory to use",
+                "name one with --dir PATH or in FOSSAWORK_CREDENTIALS_DIR",
+            )
+        })
+    }
+
+    /// Where the master key comes from. Nothing is read yet.
+    pub(super) fn master_key(&self) -> Result<MasterKeySource, Failure> {
+        MasterKeySource::choose(
+            &self.environment,
+            self.master_key_file.as_deref(),
+            self.master_key_command.as_deref(),
+        )
+    }
+
+    /// The vault over the directory, which has to be there.
+    pub(super) fn vault(&self) -> Result<Vault, Failure> {
+        self.vault_in(&self.path()?, self.master_key()?, false)
+    }
+
+    /// The vault over the directory, which is made if it isn't there.
+    pub(super) fn vault_in_new_directory(
+        &self,
+        keys: impl KeySource + 'static,
+    ) -> Result<Vault, Failure> {
+        self.vault_in(&self.path()?, keys, true)
+    }
+
+    fn vault_in(
+        &self,
+        path: &Path,
+        keys: impl KeySource + 'static,
+        create: bool,
+    ) -> Result<Vault, Failure> {
+        let opened = if create {
+            ambient::open_or_create_directory(path)
+        } else {
+            ambient::open_directory(path)
+        };
+        let directory = opened
+            .map_err(|error| {
+                let message = format!("opening the directory {}: {error}", path.display());
+                Error::caused(ErrorCode::Directory, message, error)
+            })
+            .and_then(Directory::new)
+            .map_err(|error| Failure::in_directory(&error, path))?
+            .with_lock_wait(self.lock_wait);
+        tracing::info!("the credentials directory is {}", path.display());
+        Vault::builder(directory, keys).build().map_err(|error| self.explain(&error))
+    }
+
+    /// A failure of the vault, with the way out of it.
+    pub(super) fn explain(&self, error: &Error) -> Failure {
+        match self.path() {
+            Ok(path) => Failure::in_directory(error, &path),
+            Err(failure) => failure,
+        }
+    }
+}

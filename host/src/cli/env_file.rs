@@ -1,0 +1,122 @@
+//! The FOSSAWORK_… variables of the environment and of an `.env` file.
+//!
+//! The file is read strictly and by its own rules, since readers of such files differ in what they make of
+//! `$`, backslashes and quotes, and a master key that one of them alters encrypts what no other opens. A
+//! value that they could read differently is refused.
+
+use std::path::Path;
+
+use zeroize::Zeroizing;
+
+use super::failure::Failure;
+use super::keys;
+use crate::ambient;
+
+const PREFIX: &str = "FOSSAWORK_";
+
+/// The variables that the program understands.
+#[derive(Default)]
+pub(super) struct Environment {
+    /// From the file.
+    named: Vec<(String, Zeroizing<String>)>,
+}
+
+impl Environment {
+    /// Reads the file, if one is named. A variable that stands there and, with another value, in the
+    /// environment is refused: nobody should have to guess which key was used.
+    pub(super) fn load(path: Option<&Path>) -> Result<Self, Failure> {
+        let Some(path) = path else {
+            return Ok(Self::default());
+        };
+        let refuse = |what: String| {
+            let message = format!("{}: {what}", path.display());
+            Failure::usage(message, "write it as NAME='value', without a quote inside")
+        };
+        let bytes =
+            ambient::read_secret_file(path).map_err(|error| keys::unusable_file(path, &error))?;
+        let text = std::str::from_utf8(&bytes).map_err(|_| refuse("it is not UTF-8".to_owned()))?;
+        let named = parse(text).map_err(refuse)?;
+        for (name, value) in &named {
+            if ambient::variable(name).is_some_and(|other| *other != value.as_bytes()) {
+                return Err(Failure::master_key(
+                    format!(
+                        "{name} has one value in the environment and another in {}",
+                        path.display()
+                    ),
+                    format!("unset it (unset {name}) or remove it from the file"),
+                ));
+            }
+        }
+        Ok(Self { named })
+    }
+
+    /// A variable, byte for byte; `None` when it is unset.
+    pub(super) fn find(&self, name: &str) -> Option<Zeroizing<Vec<u8>>> {
+        let named = self.named.iter().find(|(other, _)| other == name);
+        match named {
+            Some((_, value)) => Some(Zeroizing::new(value.as_bytes().to_vec())),
+            None => ambient::variable(name),
+        }
+    }
+}
+
+fn parse(text: &str) -> Result<Vec<(String, Zeroizing<String>)>, String> {
+    let mut variables: Vec<(String, Zeroizing<String>)> = Vec::new();
+    for (number, line) in (1..).zip(text.lines()) {
+        let line = line.trim();
+        let line = line.strip_prefix("export ").unwrap_or(line).trim_start();
+        let Some((name, value)) = line.split_once('=') else {
+            continue;
+        };
+        let name = name.trim_end();
+        if !name.starts_with(PREFIX) {
+            continue;
+        }
+        let value = literal(value.trim_start())
+            .ok_or_else(|| format!("line {number}: the value of {name} is ambiguous"))?;
+        if variables.iter().any(|(other, _)| other == name) {
+            return Err(format!("line {number}: {name} is there twice"));
+        }
+        variables.push((name.to_owned(), Zeroizing::new(value.to_owned())));
+    }
+    Ok(variables)
+}
+
+/// The value, if every reader of such files takes it for the same.
+fn literal(text: &str) -> Option<&str> {
+    let quoted = |quote| text.strip_prefix(quote)?.strip_suffix(quote);
+    if let Some(value) = quoted('\'') {
+        return (!value.contains('\'')).then_some(value);
+    }
+    let value = quoted('"').unwrap_or(text);
+    let ambiguous = |c: char| matches!(c, '$' | '\\' | '`' | '"' | '\'' | '#');
+    let spaces = text == value && value.contains(char::is_whitespace);
+    (!value.contains(ambiguous) && !spaces).then_some(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_what_all_readers_agree_on() {
+        let text = "# comment\nOTHER=$x\n\nFOSSAWORK_A=plain\n export FOSSAWORK_B = 'a $b \\ # \"c\"'\nFOSSAWORK_C=\"two words\"\nFOSSAWORK_D=\n#FOSSAWORK_E=1\n";
+        let variables = parse(text).unwrap();
+        let variables: Vec<_> =
+            variables.iter().map(|(name, value)| (&name[10..], value.as_str())).collect();
+        assert_eq!(
+            variables,
+            [("A", "plain"), ("B", "a $b \\ # \"c\""), ("C", "two words"), ("D", "")]
+        );
+    }
+
+    #[test]
+    fn refuses_what_readers_differ_on() {
+        for value in ["a$b", "\"a$b\"", "a\\b", "a b", "a #b", "'a'b'", "\"a\"b\"", "'a", "\"a"] {
+            let text = format!("X=1\nFOSSAWORK_MASTER_KEY={value}");
+            let error = parse(&text).unwrap_err();
+            assert_eq!(error, "line 2: the value of FOSSAWORK_MASTER_KEY is ambiguous", "{value}");
+        }
+        assert!(parse("FOSSAWORK_A=1\nFOSSAWORK_A=1").unwrap_err().contains("twice"));
+    }
+}

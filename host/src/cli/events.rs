@@ -1,0 +1,72 @@
+//! Warnings, and with `-v` what is done, on standard error.
+
+use std::fmt::{self, Write as _};
+use std::io::Write as _;
+
+use serde_json::json;
+use tracing::field::{Field, Visit};
+use tracing::{Event, Level, Subscriber};
+use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
+use tracing_subscriber::registry::Registry;
+
+use super::output;
+
+/// Begins to show events: warnings, from `-v` on what is done, from `-vv` on every call into the sandbox.
+pub(super) fn show(verbose: u8, quiet: bool, json: bool) {
+    let level = match (quiet, verbose) {
+        (true, _) => Level::ERROR,
+        (false, 0) => Level::WARN,
+        (false, 1) => Level::INFO,
+        (false, _) => Level::DEBUG,
+    };
+    // It can only fail when there is one already, and this is the program's only one.
+    let _ =
+        tracing::subscriber::set_global_default(Registry::default().with(Printer { level, json }));
+}
+
+struct Printer {
+    level: Level,
+    json: bool,
+}
+
+impl<S: Subscriber> Layer<S> for Printer {
+    fn enabled(&self, metadata: &tracing::Metadata<'_>, _: Context<'_, S>) -> bool {
+        *metadata.level() <= self.level && metadata.target().starts_with("moat")
+    }
+
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        let mut text = Text::default();
+        event.record(&mut text);
+        let text = output::printable(&(text.message + &text.fields));
+        let level = match *event.metadata().level() {
+            Level::ERROR | Level::WARN => "warning",
+            Level::INFO => "info",
+            _ => "debug",
+        };
+        let mut stderr = anstream::stderr().lock();
+        // Events are told by the way: with standard error gone, the work still goes on.
+        let _ = if self.json {
+            writeln!(stderr, "{}", json!({ level: { "message": text } }))
+        } else {
+            let style = if level == "warning" { output::YELLOW } else { output::BOLD };
+            writeln!(stderr, "{style}{level}:{style:#} {text}")
+        };
+    }
+}
+
+#[derive(Default)]
+struct Text {
+    message: String,
+    fields: String,
+}
+
+impl Visit for Text {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        // Writing to a string doesn't fail.
+        let _ = if field.name() == "message" {
+            write!(self.message, "{value:?}")
+        } else {
+            write!(self.fields, " {}={value:?}", field.name())
+        };
+    }
+}

@@ -1,0 +1,213 @@
+//! Failures as the user meets them: an exit code, what is wrong, and the way out.
+
+use std::fmt::Write as _;
+use std::io::{self, Write as _};
+use std::path::Path;
+use std::process::ExitCode;
+
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use moat::{Error, ErrorCode};
+use serde_json::json;
+
+use super::output;
+
+/// Done.
+const DONE: u8 = 0;
+/// A failure without a code of its own.
+const OTHER: u8 = 1;
+const USAGE: u8 = 2;
+/// `verify` found a record that doesn't open.
+pub(super) const NOT_DECRYPTED: u8 = 5;
+
+/// A failure of the program.
+#[derive(Debug)]
+pub(super) struct Failure {
+    exit: u8,
+    code: &'static str,
+    message: String,
+    hint: String,
+}
+
+impl Failure {
+    /// The arguments can't be followed.
+    pub(super) fn usage(message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self { exit: USAGE, code: "usage", message: message.into(), hint: hint.into() }
+    }
+
+    /// The master key is missing or can't be used.
+    pub(super) fn master_key(message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self {
+            exit: exit_code(ErrorCode::MasterKeyMissing),
+            code: ErrorCode::MasterKeyMissing.name(),
+            message: message.into(),
+            hint: hint.into(),
+        }
+    }
+
+    /// Anything else.
+    pub(super) fn other(message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self { exit: OTHER, code: "other", message: message.into(), hint: hint.into() }
+    }
+
+    /// A program that couldn't be run: 127 when there is none, else 126, as shells have it.
+    pub(super) fn program(program: &str, error: &io::Error) -> Self {
+        let missing = error.kind() == io::ErrorKind::NotFound;
+        Self {
+            exit: if missing { 127 } else { 126 },
+            ..Self::other(format!("running {program}: {error}"), "check the command after `--`")
+        }
+    }
+
+    /// A failure of the vault over this directory.
+    pub(super) fn in_directory(error: &Error, path: &Path) -> Self {
+        Self {
+            exit: exit_code(error.code()),
+            code: error.code().name(),
+            message: error.to_string(),
+            hint: hint(error, path),
+        }
+    }
+
+    /// Says it, and gives the exit code.
+    pub(super) fn report(self, json: bool) -> ExitCode {
+        let message = output::printable(&self.message);
+        let hint = output::printable(&self.hint);
+        let mut stderr = anstream::stderr().lock();
+        // With standard error gone, the exit code is all that is left to say.
+        let _ = if json {
+            let error = json!({ "code": self.code, "message": message, "hint": hint });
+            writeln!(stderr, "{}", json!({ "error": error }))
+        } else {
+            let (red, bold) = (output::RED, output::BOLD);
+            writeln!(stderr, "{red}error:{red:#} {message}\n{bold}hint:{bold:#} {hint}")
+        };
+        ExitCode::from(self.exit)
+    }
+}
+
+fn exit_code(code: ErrorCode) -> u8 {
+    match code {
+        ErrorCode::InvalidUserId | ErrorCode::InvalidCredential => USAGE,
+        ErrorCode::NotFound => 3,
+        ErrorCode::MasterKeyMissing | ErrorCode::MasterKeyRefused => 4,
+        ErrorCode::WrongKeyOrTampered => NOT_DECRYPTED,
+        ErrorCode::Malformed | ErrorCode::UnsupportedVersion | ErrorCode::TooLarge => 6,
+        ErrorCode::NeedsMigration => 7,
+        ErrorCode::Conflict | ErrorCode::Locked => 8,
+        ErrorCode::Directory => 9,
+        ErrorCode::Audit => 10,
+        ErrorCode::Sandbox | ErrorCode::Denied => 11,
+        _ => OTHER,
+    }
+}
+
+fn hint(error: &Error, path: &Path) -> String {
+    let path = path.display();
+    match error.code() {
+        ErrorCode::NotFound => format!("`moat list` shows whose credentials are in {path}"),
+        ErrorCode::InvalidUserId => USER_ID_HINT.to_owned(),
+        ErrorCode::InvalidCredential => "give each --field another name of its own".to_owned(),
+        ErrorCode::MasterKeyMissing => {
+            "set FOSSAWORK_MASTER_KEY or give --master-key-file PATH; `moat keygen` makes a new key".to_owned()
+        }
+        ErrorCode::MasterKeyRefused => {
+            "make a key with `moat keygen`; this one still opens what is under it".to_owned()
+        }
+        ErrorCode::WrongKeyOrTampered => {
+            format!("give the master key that {path} was written with; nothing was changed")
+        }
+        ErrorCode::Malformed => format!(
+            "nothing was changed; restore the file in {path} from a backup, or remove it with `moat delete USER`"
+        ),
+        ErrorCode::UnsupportedVersion => {
+            "nothing was changed; a newer moat may know this version".to_owned()
+        }
+        ErrorCode::NeedsMigration => {
+            "`moat put USER` stores the credential anew, encrypted; change its password where it is used".to_owned()
+        }
+        ErrorCode::Conflict => "look at what is there with `moat get USER`, then run this again".to_owned(),
+        ErrorCode::Locked => "wait for the other process, or longer with --lock-wait SECONDS".to_owned(),
+        ErrorCode::TooLarge => "store less in one credential: a record has at most 65536 bytes".to_owned(),
+        ErrorCode::Directory => directory_hint(error, &path.to_string()),
+        _ => "compare the digest of `moat component` with the release's; please report this".to_owned(),
+    }
+}
+
+fn directory_hint(error: &Error, path: &str) -> String {
+    match error.io_kind() {
+        Some(io::ErrorKind::NotFound) => {
+            "check --dir and FOSSAWORK_CREDENTIALS_DIR; `moat put` makes the directory".to_owned()
+        }
+        Some(
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge,
+        ) => {
+            format!("make room on the disk of {path} and run this again; the old record is whole")
+        }
+        Some(io::ErrorKind::ReadOnlyFilesystem) => format!("{path} is mounted read-only"),
+        Some(io::ErrorKind::PermissionDenied) => format!(
+            "{path} has to belong to the user who runs this, with mode 0700 (ls -ld, chown, chmod)"
+        ),
+        _ => format!("check the disk of {path}; the old record is whole"),
+    }
+}
+
+const USER_ID_HINT: &str = "a user id is one plain file name: at most 250 bytes, no leading dot, no `/`, no control characters";
+
+/// Prints help and version; makes a failure of everything else that clap refuses.
+pub(super) fn from_clap(error: &clap::Error) -> Result<ExitCode, Failure> {
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+            return match error.print() {
+                Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+                    Err(Failure::other(format!("printing: {error}"), "check standard output"))
+                }
+                _ => Ok(ExitCode::from(DONE)),
+            };
+        }
+        _ => {}
+    }
+    let context = |kind| match error.get(kind) {
+        Some(ContextValue::String(text)) => Some(text.clone()),
+        Some(ContextValue::Strings(texts)) => Some(texts.join(", ")),
+        _ => None,
+    };
+    let argument = context(ContextKind::InvalidArg);
+    let message = match (error.kind(), &argument) {
+        // What stands in a wrong place may be a secret; only what looks like an option is repeated.
+        (ErrorKind::UnknownArgument, Some(word)) if word.starts_with('-') => {
+            format!("there is no option {}", word.split('=').next().unwrap_or_default())
+        }
+        (ErrorKind::UnknownArgument, _) => "there is one argument too many".to_owned(),
+        (ErrorKind::InvalidSubcommand, _) => "there is no such verb".to_owned(),
+        (ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand | ErrorKind::MissingSubcommand, _) => {
+            "no verb is given".to_owned()
+        }
+        (ErrorKind::MissingRequiredArgument, Some(words)) => format!("{words} is missing"),
+        (ErrorKind::ArgumentConflict, Some(word)) => {
+            let mut message = format!("{word} can't be used");
+            if let Some(other) = context(ContextKind::PriorArg) {
+                let _ = write!(message, " with {other}");
+            }
+            message
+        }
+        (ErrorKind::ValueValidation | ErrorKind::InvalidValue, Some(word)) => {
+            let reason = std::error::Error::source(error).map_or_else(
+                || "it is not one of the possible values".to_owned(),
+                ToString::to_string,
+            );
+            format!("{word}: {reason}")
+        }
+        (_, Some(word)) => format!("{word} can't be used like this"),
+        (kind, None) => kind.to_string(),
+    };
+    let hint = if argument.as_deref() == Some("--password") {
+        "a password is no argument, since other users see those: leave it out to be asked, or use --password-stdin"
+    } else if matches!(argument.as_deref(), Some("<USER>" | "<USER>..." | "[USERS]..."))
+        && error.kind() == ErrorKind::ValueValidation
+    {
+        USER_ID_HINT
+    } else {
+        "`moat help` shows the verbs, `moat VERB --help` the options"
+    };
+    Err(Failure::usage(message, hint))
+}

@@ -1,0 +1,151 @@
+//! Where the master key comes from, and reading it: only when a verb needs it, and only once.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+use moat::{Error, ErrorCode, KeyRing, KeySource, MasterKey};
+use zeroize::Zeroizing;
+
+use super::env_file::Environment;
+use super::failure::Failure;
+use crate::ambient::{self, SecretFileError};
+
+const VARIABLE: &str = "FOSSAWORK_MASTER_KEY";
+const FILE_VARIABLE: &str = "FOSSAWORK_MASTER_KEY_FILE";
+const COMMAND_VARIABLE: &str = "FOSSAWORK_MASTER_KEY_COMMAND";
+const SYSTEMD_CREDENTIAL: &str = "fossawork-master-key";
+
+/// A place that the master key comes from, and the ring once it was read.
+pub(super) struct MasterKeySource {
+    place: Place,
+    ring: OnceLock<KeyRing>,
+}
+
+enum Place {
+    Variable(Zeroizing<Vec<u8>>),
+    File(PathBuf),
+    Command(String),
+    /// The systemd credential, or nothing at all.
+    Systemd,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Variable(_) => f.write_str(VARIABLE),
+            Self::File(path) => write!(f, "the file {}", path.display()),
+            Self::Command(_) => f.write_str("the master key command"),
+            Self::Systemd => write!(f, "the systemd credential {SYSTEMD_CREDENTIAL}"),
+        }
+    }
+}
+
+impl MasterKeySource {
+    /// The place named by a flag; else by one variable; else systemd. Two variables at once are refused: with
+    /// the wrong one of them, credentials would be encrypted that the right one doesn't open.
+    pub(super) fn choose(
+        environment: &Environment,
+        file: Option<&Path>,
+        command: Option<&str>,
+    ) -> Result<Self, Failure> {
+        let place = match (file, command) {
+            (Some(path), _) => Place::File(path.to_owned()),
+            (None, Some(command)) => Place::Command(command.to_owned()),
+            (None, None) => Self::from_environment(environment)?,
+        };
+        Ok(Self { place, ring: OnceLock::new() })
+    }
+
+    fn from_environment(environment: &Environment) -> Result<Place, Failure> {
+        let text = |name: &str, value: Zeroizing<Vec<u8>>| match std::str::from_utf8(&value) {
+            Ok(text) => Ok(text.to_owned()),
+            Err(_) => {
+                Err(Failure::master_key(format!("{name} is not UTF-8"), format!("set {name} anew")))
+            }
+        };
+        let mut found = Vec::new();
+        for name in [VARIABLE, FILE_VARIABLE, COMMAND_VARIABLE] {
+            if let Some(value) = environment.find(name).filter(|value| !value.is_empty()) {
+                found.push((name, value));
+            }
+        }
+        let names: Vec<_> = found.iter().map(|(name, _)| *name).collect();
+        if names.len() > 1 {
+            return Err(Failure::master_key(
+                format!("the master key has more than one source: {}", names.join(" and ")),
+                "unset all but one of them, or name one with --master-key-file or --master-key-command",
+            ));
+        }
+        match found.pop() {
+            Some((VARIABLE, value)) => Ok(Place::Variable(value)),
+            Some((FILE_VARIABLE, value)) => Ok(Place::File(text(FILE_VARIABLE, value)?.into())),
+            Some((_, value)) => Ok(Place::Command(text(COMMAND_VARIABLE, value)?)),
+            None => Ok(Place::Systemd),
+        }
+    }
+
+    fn read(&self) -> Result<Zeroizing<Vec<u8>>, Error> {
+        let missing = |reason: String| Error::new(ErrorCode::MasterKeyMissing, reason);
+        let key = match &self.place {
+            Place::Variable(key) => return Ok(key.clone()),
+            Place::File(path) => ambient::read_secret_file(path)
+                .map_err(|error| missing(describe(&path.display().to_string(), &error)))?,
+            Place::Command(command) => ambient::run_secret_command(command)
+                .map_err(|error| missing(describe("the master key command", &error)))?,
+            Place::Systemd => ambient::read_systemd_credential(SYSTEMD_CREDENTIAL)
+                .map_err(|error| missing(describe(SYSTEMD_CREDENTIAL, &error)))?
+                .ok_or_else(|| missing("there is no master key".to_owned()))?,
+        };
+        let key = without_newline(key);
+        if key.is_empty() {
+            return Err(missing(format!("{} holds no key", self.place)));
+        }
+        Ok(key)
+    }
+}
+
+impl KeySource for MasterKeySource {
+    fn ring(&self) -> Result<KeyRing, Error> {
+        if let Some(ring) = self.ring.get() {
+            return Ok(ring.clone());
+        }
+        let ring = KeyRing::new(MasterKey::new(&self.read()?));
+        tracing::info!("the master key is from {}", self.place);
+        Ok(self.ring.get_or_init(|| ring).clone())
+    }
+}
+
+/// A file with a secret that can't be used, as a failure of the master key.
+pub(super) fn unusable_file(path: &Path, error: &SecretFileError) -> Failure {
+    let hint = match error {
+        SecretFileError::Exposed(_) => format!("run: chmod 600 {}", path.display()),
+        SecretFileError::Foreign(_) => "use a file of your own".to_owned(),
+        _ => "check the path".to_owned(),
+    };
+    Failure::master_key(describe(&path.display().to_string(), error), hint)
+}
+
+fn describe(what: &str, error: &SecretFileError) -> String {
+    match error {
+        SecretFileError::Io(error) => format!("{what}: {error}"),
+        SecretFileError::Exposed(mode) => {
+            format!("{what}: others can read it (mode {mode:04o}); make it 0600")
+        }
+        SecretFileError::Foreign(uid) => {
+            format!("{what}: it belongs to uid {uid}, not to you or root")
+        }
+        SecretFileError::TooLarge => format!("{what}: it is too large for a secret"),
+    }
+}
+
+/// Without one line break at the end, as editors and `echo` leave it.
+pub(super) fn without_newline(mut text: Zeroizing<Vec<u8>>) -> Zeroizing<Vec<u8>> {
+    if text.ends_with(b"\n") {
+        text.pop();
+        if text.ends_with(b"\r") {
+            text.pop();
+        }
+    }
+    text
+}

@@ -1,0 +1,55 @@
+//! The command line: arguments, then validated options, then one verb; output and exit codes in one place.
+
+mod args;
+mod context;
+mod env_file;
+mod events;
+mod failure;
+mod keys;
+mod output;
+mod verbs;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use args::{Arguments, Verb};
+use context::Context;
+use failure::Failure;
+
+use crate::ambient;
+
+/// Runs the program.
+pub(crate) fn main() -> ExitCode {
+    let raw = ambient::arguments();
+    let json = raw.iter().skip(1).take_while(|word| *word != "--").any(|word| word == "--json");
+    let outcome = match Arguments::try_parse_from(&raw) {
+        Ok(arguments) => run(arguments),
+        Err(error) => failure::from_clap(&error),
+    };
+    match outcome {
+        Ok(code) => code,
+        Err(failure) => failure.report(json),
+    }
+}
+
+fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
+    let Arguments { options, verb } = arguments;
+    events::show(options.verbose, options.quiet, options.json);
+    let context = Context::new(options)?;
+    match verb {
+        Verb::Keygen => verbs::keygen::run(&context),
+        Verb::Put(put) => verbs::put::run(&context, &put),
+        Verb::Get(get) => verbs::get::run(&context, &get),
+        Verb::List => verbs::list::run(&context),
+        Verb::Delete(delete) => verbs::delete::run(&context, &delete),
+        Verb::Touch(touch) => verbs::touch::run(&context, &touch),
+        Verb::Mark(mark) => verbs::mark::run(&context, &mark),
+        Verb::Inspect(inspect) => verbs::inspect::run(&context, &inspect),
+        Verb::Verify(verify) => verbs::verify::run(&context, verify),
+        Verb::Component(component) => verbs::component::run(&context, &component),
+        Verb::Exec(exec) => verbs::exec::run(&context, &exec),
+        Verb::Completions { shell } => verbs::generate::completions(&context, shell),
+        Verb::Man => verbs::generate::man(&context),
+    }
+}

@@ -1,0 +1,24 @@
+use std::process::ExitCode;
+
+use clap::CommandFactory;
+use clap_complete::Shell;
+
+use crate::cli::args::Arguments;
+use crate::cli::context::Context;
+use crate::cli::failure::Failure;
+
+pub(crate) fn completions(context: &Context, shell: Shell) -> Result<ExitCode, Failure> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Arguments::command(), "moat", &mut script);
+    context.output.raw(&script)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+pub(crate) fn man(context: &Context) -> Result<ExitCode, Failure> {
+    let mut page = Vec::new();
+    clap_mangen::Man::new(Arguments::command()).render(&mut page).map_err(|error| {
+        Failure::other(format!("making the page: {error}"), "please report this")
+    })?;
+    context.output.raw(&page)?;
+    Ok(ExitCode::SUCCESS)
+}

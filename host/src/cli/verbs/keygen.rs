@@ -1,0 +1,16 @@
+use std::process::ExitCode;
+
+use serde_json::json;
+
+use crate::cli::context::Context;
+use crate::cli::failure::Failure;
+
+pub(crate) fn run(context: &Context) -> Result<ExitCode, Failure> {
+    let key = moat::generate_key().map_err(|error| context.explain(&error))?;
+    if context.output.json {
+        context.output.value(&json!({ "master_key": key.as_str() }))?;
+    } else {
+        context.output.line(&key)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}

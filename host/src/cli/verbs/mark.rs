@@ -1,0 +1,16 @@
+use std::process::ExitCode;
+
+use crate::cli::args::Mark;
+use crate::cli::context::Context;
+use crate::cli::failure::Failure;
+use crate::cli::output;
+
+pub(crate) fn run(context: &Context, mark: &Mark) -> Result<ExitCode, Failure> {
+    let vault = context.vault()?;
+    let summary =
+        vault.mark_validated(&mark.user, mark.valid).map_err(|error| context.explain(&error))?;
+    let outcome = if summary.is_valid { "valid" } else { "invalid" };
+    let text = format!("{}: {outcome}, login attempts: {}", mark.user, summary.validation_attempts);
+    context.output.done(&output::printable(&text), &output::summary(&summary).into())?;
+    Ok(ExitCode::SUCCESS)
+}

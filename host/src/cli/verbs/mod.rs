@@ -1,0 +1,14 @@
+//! The verbs, one a file.
+
+pub(super) mod component;
+pub(super) mod delete;
+pub(super) mod exec;
+pub(super) mod generate;
+pub(super) mod get;
+pub(super) mod inspect;
+pub(super) mod keygen;
+pub(super) mod list;
+pub(super) mod mark;
+pub(super) mod put;
+pub(super) mod touch;
+pub(super) mod verify;

@@ -1,0 +1,92 @@
+use std::process::ExitCode;
+
+use moat::{Credential, Field, KeySource, PutOptions};
+use zeroize::Zeroizing;
+
+use crate::ambient;
+use crate::cli::args::Put;
+use crate::cli::context::Context;
+use crate::cli::failure::Failure;
+use crate::cli::{keys, output};
+
+pub(crate) fn run(context: &Context, put: &Put) -> Result<ExitCode, Failure> {
+    // Before the user types a password in vain, and before a directory is made.
+    let keys = context.master_key()?;
+    keys.ring().map_err(|error| context.explain(&error))?;
+
+    let password = read_password(put)?;
+    let mut credential = Credential::new(put.username.as_str(), password.as_str());
+    for (name, value) in &put.field {
+        credential = credential.with_field(Field::new(name, value));
+    }
+    if let Some(name) = &put.field_stdin {
+        credential = credential.with_field(Field::new(name, read_text("field")?.as_str()));
+    }
+    let mut options = PutOptions::default();
+    options.create_only = put.create_only;
+    options.token_encoding = put.token_encoding.map(Into::into);
+
+    let vault = context.vault_in_new_directory(keys)?;
+    let stored =
+        vault.put(&put.user, &credential, &options).map_err(|error| context.explain(&error))?;
+
+    if !stored.dropped_fields.is_empty() {
+        tracing::warn!(
+            "the record before had fields that are gone now: {}",
+            stored.dropped_fields.join(", ")
+        );
+    }
+    let verb = if stored.replaced { "replaced" } else { "stored" };
+    let file = context.path()?.join(put.user.file_name());
+    let text = format!("{verb} {} in {}", put.user, file.display());
+    let mut value = output::summary(&stored.summary);
+    value.insert("replaced".to_owned(), stored.replaced.into());
+    context.output.done(&output::printable(&text), &value.into())?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn read_password(put: &Put) -> Result<Zeroizing<String>, Failure> {
+    let password = if put.password_stdin { read_text("password")? } else { ask_password()? };
+    if password.is_empty() {
+        return Err(Failure::usage(
+            "the password is empty",
+            "nothing was stored; see what was to give it on standard input",
+        ));
+    }
+    Ok(password)
+}
+
+fn ask_password() -> Result<Zeroizing<String>, Failure> {
+    let no_terminal = |error| {
+        Failure::usage(
+            format!("there is no terminal to ask for the password: {error}"),
+            "give it on standard input, with --password-stdin",
+        )
+    };
+    let password = ambient::ask_secret("password: ").map_err(no_terminal)?;
+    let again = ambient::ask_secret("password, again: ").map_err(no_terminal)?;
+    if *password != *again {
+        return Err(Failure::usage("the passwords differ", "nothing was stored; run this again"));
+    }
+    Ok(password)
+}
+
+fn read_text(what: &str) -> Result<Zeroizing<String>, Failure> {
+    if ambient::standard_input_is_terminal() {
+        tracing::warn!(
+            "reading the {what} from the terminal, where it is shown; end it with Ctrl-D"
+        );
+    }
+    let unusable = |reason: &str| {
+        Failure::usage(
+            format!("the {what} on standard input {reason}"),
+            "nothing was stored; it has to be UTF-8 text of at most 64 KiB",
+        )
+    };
+    let bytes =
+        ambient::read_standard_input().map_err(|_| unusable("can't be read or is too long"))?;
+    match std::str::from_utf8(&keys::without_newline(bytes)) {
+        Ok(text) => Ok(Zeroizing::new(text.to_owned())),
+        Err(_) => Err(unusable("is not UTF-8")),
+    }
+}

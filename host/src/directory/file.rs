@@ -1,0 +1,60 @@
+//! Reading one file, after looking at what was opened.
+
+use std::io::{self, Read};
+
+use cap_std::fs::{Dir, MetadataExt, OpenOptions};
+
+use super::{MAX_FILE_BYTES, open_in_place};
+use crate::contract::ErrorCode;
+use crate::error::Error;
+
+/// Reads a whole file; `None` when there is none. It has to be a regular file with one link, of this owner,
+/// and not larger than [`MAX_FILE_BYTES`].
+pub(super) fn read(dir: &Dir, name: &str, owner: u32) -> Result<Option<Vec<u8>>, Error> {
+    let failed = |error| Error::io(format_args!("reading {name:?}"), error);
+    let file = match open_in_place(dir, name, OpenOptions::new().read(true)) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => {
+            let kind = dir.symlink_metadata(name).map(|metadata| metadata.file_type());
+            return Err(match kind {
+                Ok(kind) if !kind.is_file() => not_a_record(name, "is not a regular file"),
+                _ => failed(error),
+            });
+        }
+    };
+    let metadata = file.metadata().map_err(failed)?;
+    if !metadata.is_file() {
+        return Err(not_a_record(name, "is not a regular file"));
+    }
+    if metadata.nlink() != 1 {
+        return Err(not_a_record(name, "has a second name (hard link)"));
+    }
+    if metadata.uid() != owner {
+        return Err(not_a_record(name, "belongs to another user"));
+    }
+    if metadata.len() > MAX_FILE_BYTES as u64 {
+        return Err(too_large(name, metadata.len()));
+    }
+    if metadata.mode() & 0o077 != 0 {
+        let mode = metadata.mode() & 0o777;
+        tracing::warn!("others can reach {name:?} (mode {mode:04o}); the next write makes it 0600");
+    }
+
+    let mut contents = Vec::new();
+    let limit = MAX_FILE_BYTES as u64 + 1;
+    file.take(limit).read_to_end(&mut contents).map_err(failed)?;
+    if contents.len() > MAX_FILE_BYTES {
+        return Err(too_large(name, contents.len() as u64));
+    }
+    Ok(Some(contents))
+}
+
+pub(super) fn too_large(name: &str, bytes: u64) -> Error {
+    let message = format!("{name:?} has {bytes} bytes, more than the {MAX_FILE_BYTES} allowed");
+    Error::new(ErrorCode::TooLarge, message)
+}
+
+fn not_a_record(name: &str, why: &str) -> Error {
+    Error::new(ErrorCode::Malformed, format!("{name:?} {why}"))
+}

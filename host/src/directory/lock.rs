@@ -1,0 +1,41 @@
+//! Writers take turns: an advisory lock (`flock`) on a file of its own, which the system releases when its
+//! holder dies.
+
+use std::fs::TryLockError;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use cap_std::fs::{Dir, OpenOptions, OpenOptionsExt};
+
+use super::open_in_place;
+use crate::contract::ErrorCode;
+use crate::error::Error;
+
+const NAME: &str = ".moat.lock";
+const RETRY_AFTER: Duration = Duration::from_millis(5);
+
+/// Holds the lock until it is dropped.
+pub(super) struct Lock {
+    _file: std::fs::File,
+}
+
+/// Takes the lock, waiting for it at most as long as this.
+pub(super) fn acquire(dir: &Dir, wait: Duration) -> Result<Lock, Error> {
+    let failed = |error| Error::io("locking the directory", error);
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).mode(0o600);
+    let file = open_in_place(dir, NAME, &mut options).map_err(failed)?.into_std();
+    let begun = Instant::now();
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(Lock { _file: file }),
+            Err(TryLockError::WouldBlock) if begun.elapsed() < wait => thread::sleep(RETRY_AFTER),
+            Err(TryLockError::WouldBlock) => {
+                let message =
+                    format!("another process holds the directory's lock (waited {wait:?})");
+                return Err(Error::new(ErrorCode::Locked, message));
+            }
+            Err(TryLockError::Error(error)) => return Err(failed(error)),
+        }
+    }
+}

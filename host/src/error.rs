@@ -1,0 +1,73 @@
+//! The one error of this crate.
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::io;
+
+use crate::contract::{self, ErrorCode};
+
+/// A failure: a code to decide by, one line for people, and the cause where there is one.
+///
+/// The message never carries plaintext, a key or a token.
+#[derive(Debug)]
+pub struct Error {
+    code: ErrorCode,
+    message: String,
+    source: Option<Box<dyn StdError + Send + Sync>>,
+}
+
+impl Error {
+    /// A failure with its line for people: lower case, no full stop, no secret.
+    pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
+        Self { code, message: message.into(), source: None }
+    }
+
+    /// A failure that another error caused.
+    pub fn caused(
+        code: ErrorCode,
+        message: impl Into<String>,
+        source: impl Into<Box<dyn StdError + Send + Sync>>,
+    ) -> Self {
+        Self { source: Some(source.into()), ..Self::new(code, message) }
+    }
+
+    /// A failure of the directory.
+    pub(crate) fn io(doing: impl fmt::Display, source: io::Error) -> Self {
+        Self::caused(ErrorCode::Directory, format!("{doing}: {source}"), source)
+    }
+
+    /// What to decide by.
+    pub fn code(&self) -> ErrorCode {
+        self.code
+    }
+
+    /// The kind of the I/O error at the bottom, if there is one.
+    pub fn io_kind(&self) -> Option<io::ErrorKind> {
+        let mut error: Option<&(dyn StdError + 'static)> = self.source();
+        while let Some(cause) = error {
+            if let Some(io) = cause.downcast_ref::<io::Error>() {
+                return Some(io.kind());
+            }
+            error = cause.source();
+        }
+        None
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.source.as_ref().map(|source| &**source as _)
+    }
+}
+
+impl From<contract::Error> for Error {
+    fn from(error: contract::Error) -> Self {
+        Self::new(error.code, error.message)
+    }
+}

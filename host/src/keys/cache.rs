@@ -1,0 +1,125 @@
+//! Derived keys, kept between calls for speed: bounded, with a lifetime, wiped when they go.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::contract::DerivedKey;
+use crate::sandbox::bindings::fossawork::credentials::key_cache::Slot;
+
+/// Keeps derived keys between calls. A key whose lifetime is over is wiped at the next use of the cache.
+#[derive(Debug)]
+pub struct KeyCache {
+    capacity: usize,
+    lifetime: Duration,
+    keys: Mutex<HashMap<Name, Entry>>,
+}
+
+/// Ring index, record version, user id, parameters.
+type Name = (u32, String, Option<String>, String);
+
+struct Entry {
+    key: DerivedKey,
+    since: Instant,
+}
+
+impl std::fmt::Debug for Entry {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Entry").field("since", &self.since).finish_non_exhaustive()
+    }
+}
+
+impl KeyCache {
+    /// A cache of at most `capacity` keys, each for at most `lifetime`. With a capacity of 0 nothing is kept.
+    pub fn new(capacity: usize, lifetime: Duration) -> Self {
+        Self { capacity, lifetime, keys: Mutex::default() }
+    }
+
+    pub(crate) fn lookup(&self, slot: &Slot) -> Option<DerivedKey> {
+        let keys = self.live_keys();
+        keys.get(&name(slot)).map(|entry| entry.key.clone())
+    }
+
+    pub(crate) fn remember(&self, slot: Slot, key: DerivedKey) {
+        if self.capacity == 0 {
+            return;
+        }
+        let mut keys = self.live_keys();
+        if keys.len() >= self.capacity {
+            let oldest = keys.iter().min_by_key(|(_, entry)| entry.since);
+            if let Some(oldest) = oldest.map(|(name, _)| name.clone()) {
+                keys.remove(&oldest);
+            }
+        }
+        let since = Instant::now();
+        keys.insert(name(&slot), Entry { key, since });
+    }
+
+    fn live_keys(&self) -> MutexGuard<'_, HashMap<Name, Entry>> {
+        // A map of whole entries is sound even if a thread panicked while it held the lock.
+        let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
+        keys.retain(|_, entry| entry.since.elapsed() < self.lifetime);
+        keys
+    }
+}
+
+impl Default for KeyCache {
+    /// 1,024 keys, 5 minutes.
+    fn default() -> Self {
+        Self::new(1024, Duration::from_secs(5 * 60))
+    }
+}
+
+fn name(slot: &Slot) -> Name {
+    (slot.ring_index, slot.version.clone(), slot.user_id.clone(), slot.parameters.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn slot(user: &str) -> Slot {
+        Slot {
+            ring_index: 0,
+            version: "1.0".to_owned(),
+            user_id: Some(user.to_owned()),
+            parameters: String::new(),
+        }
+    }
+
+    fn key(byte: u8) -> DerivedKey {
+        DerivedKey { material: vec![byte; 32] }
+    }
+
+    #[test]
+    fn keeps_a_key_under_its_whole_name() {
+        let cache = KeyCache::default();
+        cache.remember(slot("anna"), key(1));
+        assert_eq!(cache.lookup(&slot("anna")).unwrap().material, [1; 32]);
+        assert!(cache.lookup(&slot("bob")).is_none());
+        assert!(cache.lookup(&Slot { ring_index: 1, ..slot("anna") }).is_none());
+        assert!(cache.lookup(&Slot { version: "2.0".into(), ..slot("anna") }).is_none());
+        assert!(cache.lookup(&Slot { parameters: "x".into(), ..slot("anna") }).is_none());
+    }
+
+    #[test]
+    fn drops_the_oldest_when_it_is_full() {
+        let cache = KeyCache::new(2, Duration::from_secs(60));
+        for (user, byte) in [("a", 1), ("b", 2), ("c", 3)] {
+            cache.remember(slot(user), key(byte));
+        }
+        assert!(cache.lookup(&slot("a")).is_none());
+        assert!(cache.lookup(&slot("b")).is_some());
+        assert!(cache.lookup(&slot("c")).is_some());
+    }
+
+    #[test]
+    fn forgets_a_key_whose_lifetime_is_over() {
+        let cache = KeyCache::new(2, Duration::ZERO);
+        cache.remember(slot("a"), key(1));
+        assert!(cache.lookup(&slot("a")).is_none());
+        let nothing = KeyCache::new(0, Duration::from_secs(60));
+        nothing.remember(slot("a"), key(1));
+        assert!(nothing.lookup(&slot("a")).is_none());
+    }
+}

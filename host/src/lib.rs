@@ -1,0 +1,50 @@
+//! Encrypted credentials whose cryptography runs in a WebAssembly sandbox.
+//!
+//! A [`Vault`] keeps one record per user in a directory. The record format, the key derivation and the
+//! encryption are in a WebAssembly component that this crate carries with it, compiled ahead of time. For
+//! every call the vault makes a fresh instance of it, grants it what that call needs (for [`Vault::reveal`]:
+//! to read this user's file and the master keys) and drops it. The component can reach nothing else.
+//!
+//! ```
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! use cap_std::{ambient_authority, fs::Dir};
+//! use moat::{Credential, Directory, KeyRing, MasterKey, PutOptions, UserId, Vault};
+//!
+//! # let path = tempfile::tempdir()?;
+//! let directory = Directory::new(Dir::open_ambient_dir(&path, ambient_authority())?)?;
+//! let keys = KeyRing::new(MasterKey::new(moat::generate_key()?.as_bytes()));
+//! let vault = Vault::builder(directory, keys).build()?;
+//!
+//! let anna = UserId::parse("anna@example.com")?;
+//! vault.put(&anna, &Credential::new("anna", "correct horse"), &PutOptions::default())?;
+//! assert_eq!(vault.reveal(&anna)?.credential().expose_password(), "correct horse");
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! All calls block; [`Vault`] is cheap to clone and can be used from many threads. The crate itself never
+//! looks at paths, environment or processes: it works on what it is handed.
+
+pub mod component;
+mod directory;
+mod error;
+mod keys;
+mod ops;
+mod sandbox;
+#[path = "../../guest/src/user_id.rs"]
+mod user_id;
+mod vault;
+
+pub use directory::{Directory, MAX_FILE_BYTES};
+pub use error::Error;
+pub use keys::{KeyCache, KeyRing, KeySource, MasterKey, generate_key};
+pub use ops::{PutOptions, Revealed, Stored, Users};
+pub use sandbox::contract::{
+    Credential, Envelope, ErrorCode, Field, KeyInfo, KeyWeakness, RecordKind, Summary,
+    TokenEncoding,
+};
+pub use sandbox::{Access, Limits, Operation, Sandbox};
+pub use user_id::{UserId, UserIdError};
+pub use vault::{Builder, Vault};
+
+use sandbox::contract;

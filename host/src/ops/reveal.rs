@@ -1,0 +1,46 @@
+use std::slice;
+
+use crate::contract::{Credential, Summary};
+use crate::error::Error;
+use crate::sandbox::Operation;
+use crate::user_id::UserId;
+use crate::vault::Vault;
+
+/// An opened record.
+#[derive(Clone, Debug)]
+pub struct Revealed {
+    credential: Credential,
+    summary: Summary,
+}
+
+impl Revealed {
+    /// The secrets.
+    pub fn credential(&self) -> &Credential {
+        &self.credential
+    }
+
+    /// Everything else.
+    pub fn summary(&self) -> &Summary {
+        &self.summary
+    }
+}
+
+impl Vault {
+    /// Opens a record and hands out all of it.
+    pub fn reveal(&self, user: &UserId) -> Result<Revealed, Error> {
+        let revealed =
+            self.call(Operation::Reveal, slice::from_ref(user), |component, store| {
+                let reveal = component.fossawork_credentials_reveal();
+                reveal.call_reveal(store, user.as_str())
+            })?;
+        Ok(Revealed { credential: revealed.credential, summary: revealed.summary })
+    }
+
+    /// Opens a record and tells all but its secrets.
+    pub fn describe(&self, user: &UserId) -> Result<Summary, Error> {
+        self.call(Operation::Describe, slice::from_ref(user), |component, store| {
+            let vault = component.fossawork_credentials_vault();
+            vault.call_describe(store, user.as_str())
+        })
+    }
+}

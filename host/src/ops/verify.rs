@@ -1,0 +1,18 @@
+use crate::contract::Summary;
+use crate::error::Error;
+use crate::sandbox::Operation;
+use crate::user_id::UserId;
+use crate::vault::Vault;
+
+impl Vault {
+    /// Opens each of a few records in one call and tells all but their secrets, an answer each in the order
+    /// asked. Fails as a whole when the sandbox stops the call.
+    pub fn verify(&self, users: &[UserId]) -> Result<Vec<Result<Summary, Error>>, Error> {
+        let user_ids: Vec<String> = users.iter().map(UserId::to_string).collect();
+        let answers = self.call(Operation::Verify, users, |component, store| {
+            let vault = component.fossawork_credentials_vault();
+            vault.call_verify(store, &user_ids).map(Ok)
+        })?;
+        Ok(answers.into_iter().map(|answer| answer.map_err(Error::from)).collect())
+    }
+}

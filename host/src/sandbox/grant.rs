@@ -1,0 +1,129 @@
+//! What one call may touch.
+
+use std::fmt;
+
+use crate::user_id::UserId;
+
+/// A function of the component that the host calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Operation {
+    /// Store a credential.
+    Put,
+    /// Open a record and hand out all of it.
+    Reveal,
+    /// Open a record and tell all but its secrets.
+    Describe,
+    /// Tell a record's outside.
+    Inspect,
+    /// Note a use.
+    MarkUsed,
+    /// Note the outcome of a login attempt.
+    MarkValidated,
+    /// Remove a record.
+    Remove,
+    /// List the users.
+    Users,
+    /// Open several records and tell all but their secrets.
+    Verify,
+}
+
+/// What an operation needs, for the users that it is called for. Everything else is refused.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Access {
+    /// Read these users' files.
+    pub read: bool,
+    /// Write these users' files.
+    pub write: bool,
+    /// Remove these users' files.
+    pub remove: bool,
+    /// See the names of all files.
+    pub list: bool,
+    /// Be lent the master keys, and the derived keys that the host kept for these users.
+    pub keys: bool,
+}
+
+impl Operation {
+    /// Every operation.
+    pub const ALL: [Self; 9] = [
+        Self::Put,
+        Self::Reveal,
+        Self::Describe,
+        Self::Inspect,
+        Self::MarkUsed,
+        Self::MarkValidated,
+        Self::Remove,
+        Self::Users,
+        Self::Verify,
+    ];
+
+    /// What it is granted.
+    pub fn access(self) -> Access {
+        let none = Access::default();
+        let open = Access { read: true, keys: true, ..none };
+        match self {
+            Self::Put | Self::MarkUsed | Self::MarkValidated => Access { write: true, ..open },
+            Self::Reveal | Self::Describe | Self::Verify => open,
+            Self::Inspect => Access { read: true, ..none },
+            Self::Remove => Access { remove: true, ..none },
+            Self::Users => Access { list: true, ..none },
+        }
+    }
+
+    /// The name of the function in the contract.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Put => "put",
+            Self::Reveal => "reveal",
+            Self::Describe => "describe",
+            Self::Inspect => "inspect",
+            Self::MarkUsed => "mark-used",
+            Self::MarkValidated => "mark-validated",
+            Self::Remove => "remove",
+            Self::Users => "users",
+            Self::Verify => "verify",
+        }
+    }
+}
+
+impl fmt::Display for Operation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// What one call may touch: the access of its operation, for its users.
+#[derive(Clone, Debug)]
+pub(crate) struct Grant {
+    operation: Operation,
+    users: Vec<UserId>,
+}
+
+impl Grant {
+    pub(crate) fn new(operation: Operation, users: &[UserId]) -> Self {
+        let users = users.to_vec();
+        Self { operation, users }
+    }
+
+    pub(crate) fn access(&self) -> Access {
+        self.operation.access()
+    }
+
+    /// Whether the file belongs to one of the users that this call is for.
+    pub(crate) fn names_file(&self, name: &str) -> bool {
+        self.users.iter().any(|user| user.file_name() == name)
+    }
+
+    /// Whether the user is one of those that this call is for.
+    pub(crate) fn names_user(&self, user_id: &str) -> bool {
+        self.users.iter().any(|user| user.as_str() == user_id)
+    }
+}
+
+impl fmt::Display for Grant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.operation)?;
+        self.users.iter().try_for_each(|user| write!(f, " {:?}", user.as_str()))
+    }
+}

@@ -1,0 +1,45 @@
+//! What a component may import: few enough interfaces to read in one breath.
+
+use wasmtime::Engine;
+use wasmtime::component::Component;
+use wasmtime::component::types::ComponentItem;
+
+use crate::contract::ErrorCode;
+use crate::error::Error;
+
+/// Every interface with a function that a component may import.
+pub(crate) const ALLOWED_IMPORTS: [&str; 5] = [
+    "fossawork:credentials/directory@1.0.0",
+    "fossawork:credentials/key-cache@1.0.0",
+    "fossawork:credentials/master-keys@1.0.0",
+    "wasi:clocks/wall-clock@0.2.6",
+    "wasi:random/random@0.2.6",
+];
+
+/// The component's imports, sorted; interfaces that hold types alone are left out. Fails when there is one
+/// that is not allowed.
+pub(crate) fn checked(engine: &Engine, component: &Component) -> Result<Vec<String>, Error> {
+    let mut imports = Vec::new();
+    for (name, import) in component.component_type().imports(engine) {
+        if holds_types_alone(engine, &import.ty) {
+            continue;
+        }
+        if !ALLOWED_IMPORTS.contains(&name) {
+            let message = format!("the component imports {name:?}, which no component may");
+            return Err(Error::new(ErrorCode::Sandbox, message));
+        }
+        imports.push(name.to_owned());
+    }
+    imports.sort();
+    Ok(imports)
+}
+
+fn holds_types_alone(engine: &Engine, item: &ComponentItem) -> bool {
+    match item {
+        ComponentItem::Type(_) => true,
+        ComponentItem::ComponentInstance(instance) => {
+            instance.exports(engine).all(|(_, export)| matches!(export.ty, ComponentItem::Type(_)))
+        }
+        _ => false,
+    }
+}

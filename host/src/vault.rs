@@ -1,0 +1,111 @@
+//! The vault and how it is built. What it does stands in `ops`, one operation a file.
+
+use std::sync::Arc;
+
+use crate::contract::{self, TokenEncoding};
+use crate::directory::Directory;
+use crate::error::Error;
+use crate::keys::{KeyCache, KeySource};
+use crate::sandbox::bindings::CredentialVault;
+use crate::sandbox::{Call, Grant, Limits, Operation, Sandbox};
+use crate::user_id::UserId;
+
+/// Credentials in a directory, under the master keys of a ring.
+///
+/// Cheap to clone; every clone is the same vault. All calls block.
+#[derive(Clone)]
+pub struct Vault {
+    sandbox: Arc<Sandbox>,
+    limits: Limits,
+    token_encoding: Option<TokenEncoding>,
+    resources: Arc<Resources>,
+}
+
+/// What the vault lends to its calls, each as far as its grant goes.
+pub(crate) struct Resources {
+    pub(crate) directory: Directory,
+    pub(crate) keys: Box<dyn KeySource>,
+    pub(crate) cache: KeyCache,
+}
+
+impl Vault {
+    /// Begins a vault over a directory, with the keys of a ring or of another source.
+    pub fn builder(directory: Directory, keys: impl KeySource + 'static) -> Builder {
+        Builder {
+            sandbox: None,
+            limits: Limits::default(),
+            token_encoding: None,
+            resources: Resources { directory, keys: Box::new(keys), cache: KeyCache::default() },
+        }
+    }
+
+    /// How `encrypted_data` is spelled by `put`, where it doesn't say so itself.
+    pub(crate) fn token_encoding(&self) -> Option<TokenEncoding> {
+        self.token_encoding
+    }
+
+    /// Calls the component for these users, with what the operation is granted for them.
+    pub(crate) fn call<T>(
+        &self,
+        operation: Operation,
+        users: &[UserId],
+        function: impl FnOnce(
+            &CredentialVault,
+            &mut wasmtime::Store<Call>,
+        ) -> wasmtime::Result<Result<T, contract::Error>>,
+    ) -> Result<T, Error> {
+        let grant = Grant::new(operation, users);
+        let call = Call::new(grant, self.limits, Arc::clone(&self.resources));
+        self.sandbox.run(call, function)
+    }
+}
+
+/// Builds a [`Vault`].
+#[must_use]
+pub struct Builder {
+    sandbox: Option<Arc<Sandbox>>,
+    limits: Limits,
+    token_encoding: Option<TokenEncoding>,
+    resources: Resources,
+}
+
+impl Builder {
+    /// A component other than the one that this crate carries, or one to share between vaults.
+    pub fn sandbox(mut self, sandbox: Arc<Sandbox>) -> Self {
+        self.sandbox = Some(sandbox);
+        self
+    }
+
+    /// What one call may use up.
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// How new tokens are spelled; [`TokenEncoding::App`] for a directory shared with the FossaWork
+    /// application. Without it a record keeps its spelling, and new ones get the documented one.
+    pub fn token_encoding(mut self, encoding: TokenEncoding) -> Self {
+        self.token_encoding = Some(encoding);
+        self
+    }
+
+    /// Which derived keys are kept between calls.
+    pub fn key_cache(mut self, cache: KeyCache) -> Self {
+        self.resources.cache = cache;
+        self
+    }
+
+    /// The vault. Fails when the component can't be loaded.
+    pub fn build(self) -> Result<Vault, Error> {
+        let sandbox = match self.sandbox {
+            Some(sandbox) => sandbox,
+            None => Arc::new(Sandbox::embedded()?),
+        };
+        Ok(Vault {
+            sandbox,
+            limits: self.limits,
+            token_encoding: self.token_encoding,
+            resources: Arc::new(self.resources),
+        })
+    }
+}
