@@ -99,8 +99,11 @@ pub(super) enum Verb {
         /// For this shell
         shell: Shell,
     },
-    /// Print the manual page
-    Man,
+    /// Print the manual page, of the program or of one verb
+    Man {
+        /// Of this verb
+        verb: Option<String>,
+    },
 }
 
 #[derive(Args)]

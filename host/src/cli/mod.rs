@@ -50,6 +50,6 @@ fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         Verb::Component(component) => verbs::component::run(&context, &component),
         Verb::Exec(exec) => verbs::exec::run(&context, &exec),
         Verb::Completions { shell } => verbs::generate::completions(&context, shell),
-        Verb::Man => verbs::generate::man(&context),
+        Verb::Man { verb } => verbs::generate::man(&context, verb.as_deref()),
     }
 }

@@ -8,7 +8,7 @@ use super::{MAX_FILE_BYTES, open_in_place};
 use crate::contract::ErrorCode;
 use crate::error::Error;
 
-/// Reads a whole file; `None` when there is none. It has to be a regular file with one link, of this owner,
+/// Reads a whole file; `None` when there is none. It has to be a regular file without a second link, of this owner,
 /// and not larger than [`MAX_FILE_BYTES`].
 pub(super) fn read(dir: &Dir, name: &str, owner: u32) -> Result<Option<Vec<u8>>, Error> {
     let failed = |error| Error::io(format_args!("reading {name:?}"), error);
@@ -27,7 +27,8 @@ pub(super) fn read(dir: &Dir, name: &str, owner: u32) -> Result<Option<Vec<u8>>,
     if !metadata.is_file() {
         return Err(not_a_record(name, "is not a regular file"));
     }
-    if metadata.nlink() != 1 {
+    // None at all is the file of a writer who was faster: whole, if no longer the latest.
+    if metadata.nlink() > 1 {
         return Err(not_a_record(name, "has a second name (hard link)"));
     }
     if metadata.uid() != owner {

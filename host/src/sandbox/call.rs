@@ -253,3 +253,102 @@ impl ResourceLimiter for Call {
         MAX_MEMORIES
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::directory::Directory;
+    use crate::keys::{KeyCache, KeyRing, MasterKey};
+    use crate::sandbox::Operation;
+    use crate::user_id::UserId;
+    use cap_std::ambient_authority;
+    use cap_std::fs::Dir;
+    use directory::Host as _;
+    use key_cache::Host as _;
+    use master_keys::Host as _;
+
+    /// Every access that there is, as a component may try it during a call for anna.
+    type Attempt = (&'static str, fn(&mut Call) -> wasmtime::Result<()>);
+
+    const OWN: [Attempt; 7] = [
+        ("read", |call| call.read("anna.cred".into()).map(drop)),
+        ("write", |call| call.write("anna.cred".into(), vec![1], None).map(drop)),
+        ("remove", |call| call.remove("anna.cred".into(), None).map(drop)),
+        ("list", |call| call.names(None, 10).map(drop)),
+        ("keys", |call| call.ring().map(drop)),
+        ("lookup", |call| call.lookup(slot("anna")).map(drop)),
+        ("remember", |call| call.remember(slot("anna"), DerivedKey { material: vec![1] })),
+    ];
+
+    const FOREIGN: [Attempt; 9] = [
+        ("read another", |call| call.read("bob.cred".into()).map(drop)),
+        ("read no record", |call| call.read("anna".into()).map(drop)),
+        ("read above", |call| call.read("../anna.cred".into()).map(drop)),
+        ("read below", |call| call.read("./anna.cred".into()).map(drop)),
+        ("read the lock", |call| call.read(".moat.lock".into()).map(drop)),
+        ("write another", |call| call.write("bob.cred".into(), vec![1], None).map(drop)),
+        ("remove another", |call| call.remove("bob.cred".into(), None).map(drop)),
+        ("another's key", |call| call.lookup(slot("bob")).map(drop)),
+        ("another's key to keep", |call| call.remember(slot("bob"), DerivedKey { material: vec![1] })),
+    ];
+
+    fn slot(user: &str) -> key_cache::Slot {
+        key_cache::Slot {
+            ring_index: 0,
+            version: "1.0".to_owned(),
+            user_id: Some(user.to_owned()),
+            parameters: String::new(),
+        }
+    }
+
+    /// What of all this an operation for anna is granted.
+    fn granted(operation: Operation) -> Vec<&'static str> {
+        let path = tempfile::tempdir().unwrap();
+        let dir = Dir::open_ambient_dir(path.path(), ambient_authority()).unwrap();
+        dir.write("bob.cred", "bob's").unwrap();
+        let resources = Arc::new(Resources {
+            directory: Directory::new(dir).unwrap(),
+            keys: Box::new(KeyRing::new(MasterKey::new(b"sixteen bytes at least"))),
+            cache: KeyCache::default(),
+        });
+        let anna = UserId::parse("anna").unwrap();
+        let mut call = Call::new(Grant::new(operation, &[anna]), Limits::default(), resources);
+        for (what, attempt) in FOREIGN {
+            let error = attempt(&mut call).err().unwrap();
+            assert!(matches!(error.downcast_ref(), Some(Stop::Denied { .. })), "{operation}: {what}");
+        }
+        assert_eq!(std::fs::read(path.path().join("bob.cred")).unwrap(), b"bob's");
+        let own = OWN.iter().filter(|(_, attempt)| attempt(&mut call).is_ok());
+        own.map(|(what, _)| *what).collect()
+    }
+
+    #[test]
+    fn a_call_is_granted_what_its_operation_needs_and_no_more() {
+        let open = ["read", "keys", "lookup", "remember"];
+        let rewrite = ["read", "write", "keys", "lookup", "remember"];
+        for (operation, expected) in [
+            (Operation::Put, &rewrite[..]),
+            (Operation::Reveal, &open),
+            (Operation::Describe, &open),
+            (Operation::Inspect, &["read"]),
+            (Operation::MarkUsed, &rewrite),
+            (Operation::MarkValidated, &rewrite),
+            (Operation::Remove, &["remove"]),
+            (Operation::Users, &["list"]),
+            (Operation::Verify, &open),
+        ] {
+            assert_eq!(granted(operation), expected, "{operation}");
+        }
+        assert_eq!(Operation::ALL.len(), 9);
+    }
+
+    #[test]
+    fn a_refusal_names_the_call_and_what_was_asked() {
+        let grant = Grant::new(Operation::Inspect, &[UserId::parse("anna").unwrap()]);
+        let stop = Stop::Denied { grant: grant.to_string(), asked: "list the directory".to_owned() };
+        assert_eq!(
+            stop.to_string(),
+            "during `inspect \"anna\"` it asked to list the directory, which it was not granted"
+        );
+    }
+}

@@ -1,0 +1,98 @@
+//! The command line, as a person meets it: every file of `tests/commands` and the README is a transcript that
+//! a shell runs. `$ ` begins a command and `> ` goes on with it; `? 3` says that it exits with 3; everything
+//! else is what it prints, both outputs together. `[..]` stands for anything on a line, `...` for any lines,
+//! and a line that begins with `#` is a comment.
+
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+mod support;
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use support::{MOAT, run, tests};
+
+/// Stands around the exit code that follows the output of each command.
+const MARK: char = '\u{1e}';
+
+/// Runs the commands of a transcript in one shell, in a new empty home, and returns it with what they print.
+fn replay(transcript: &str) -> String {
+    let mut commands: Vec<String> = Vec::new();
+    for line in transcript.lines() {
+        if line.starts_with("$ ") {
+            commands.push(line.to_owned());
+        } else if let (true, Some(command)) = (line.starts_with("> "), commands.last_mut()) {
+            write!(command, "\n{line}").unwrap();
+        }
+    }
+    let script: String = commands
+        .iter()
+        .map(|command| format!("{}\nprintf '{MARK}%s{MARK}' $?\n", command[2..].replace("\n> ", "\n")))
+        .collect();
+
+    let home = tempfile::tempdir().unwrap();
+    let programs = Path::new(MOAT).parent().unwrap().display();
+    let path = format!("{programs}:{}", std::env::var("PATH").unwrap());
+    // In a session of its own, so that no command finds a terminal to ask at.
+    let output = run(Command::new("setsid")
+        .args(["--wait", "bash", "-c", &format!("exec 2>&1\n{script}")])
+        .current_dir(&home)
+        .env_clear()
+        .envs([("PATH", path.as_str()), ("HOME", home.path().to_str().unwrap())]));
+    let printed = String::from_utf8(output.stdout).unwrap();
+
+    let mut printed = printed.split(MARK);
+    let mut replayed = String::new();
+    for command in commands {
+        let (text, code) = (printed.next().unwrap(), printed.next().unwrap_or("the shell ended"));
+        writeln!(replayed, "{command}").unwrap();
+        replayed.push_str(text);
+        if !text.is_empty() && !text.ends_with('\n') {
+            replayed.push('\n');
+        }
+        if code != "0" {
+            writeln!(replayed, "? {code}").unwrap();
+        }
+    }
+    replayed
+}
+
+/// Without comments and empty lines, which only the reader needs.
+fn stripped(transcript: &str) -> String {
+    let kept = transcript.lines().filter(|line| !line.starts_with('#') && !line.is_empty());
+    kept.map(|line| format!("{line}\n")).collect()
+}
+
+fn check(transcript: &str) {
+    let assert = snapbox::Assert::new().normalize_paths(false);
+    assert.eq(stripped(&replay(transcript)), stripped(transcript));
+}
+
+#[test]
+fn the_commands_print_what_their_transcripts_say() {
+    let mut count = 0;
+    for entry in fs::read_dir(tests().join("commands")).unwrap() {
+        let path = entry.unwrap().path();
+        let transcript = fs::read_to_string(&path).unwrap();
+        println!("{}", path.display());
+        check(&transcript);
+        count += 1;
+    }
+    assert!(count > 0);
+}
+
+#[test]
+fn the_readme_prints_what_it_says() {
+    let readme = fs::read_to_string(tests().join("../README.md")).unwrap();
+    let blocks: Vec<&str> = readme
+        .split("```console\n")
+        .skip(1)
+        .map(|rest| rest.split("```").next().unwrap())
+        .collect();
+    assert!(!blocks.is_empty());
+    // One after the other in one shell, as the reader goes through it.
+    let transcript = blocks.concat();
+    check(&transcript);
+}

@@ -1,0 +1,67 @@
+//! Credentials that go back and forth between `moat` and Python, and a host that is written in Python.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+
+mod support;
+
+use std::fs;
+
+use serde_json::Value;
+use support::{Store, expect, run, run_with_input, script};
+
+const PASSWORD: &str = "pässwörd \"quoted\" \\ 🔑";
+
+#[test]
+fn moat_reads_what_python_wrote_in_both_forms() {
+    for form in ["documented", "app"] {
+        let store = Store::new();
+        let mut write = script("exchange.py");
+        write.arg("write").arg(store.path()).args(["anna@example.com", "anna", PASSWORD, "--form", form]);
+        expect(0, &run(&mut write));
+
+        let (stdout, _) = expect(0, &run(&mut store.moat(&["get", "anna@example.com", "--json", "--reveal"])));
+        let read: Value = serde_json::from_str(&stdout).unwrap();
+        assert_eq!((&read["username"], &read["password"]), (&"anna".into(), &PASSWORD.into()));
+        // An update keeps the form, and Python still reads it.
+        expect(0, &run(&mut store.moat(&["mark", "anna@example.com", "--valid"])));
+        assert_eq!(python_reads(&store, "anna@example.com", form)["is_valid"], true);
+    }
+}
+
+#[test]
+fn python_reads_what_moat_wrote_in_both_forms() {
+    for form in ["documented", "app"] {
+        let store = Store::new();
+        let put = ["put", "Anna 🔑", "--username", "anna", "--password-stdin", "--token-encoding", form];
+        expect(0, &run_with_input(&mut store.moat(&put), PASSWORD));
+        let read = python_reads(&store, "Anna 🔑", form);
+        assert_eq!((&read["username"], &read["password"]), (&"anna".into(), &PASSWORD.into()));
+        assert_eq!(read["last_used"], Value::Null);
+        assert_eq!((&read["is_valid"], &read["validation_attempts"]), (&false.into(), &0.into()));
+        // Nothing but what the application knows.
+        assert_eq!(read.as_object().unwrap().len(), 6);
+    }
+}
+
+fn python_reads(store: &Store, user: &str, form: &str) -> Value {
+    let mut read = script("exchange.py");
+    let (stdout, _) = expect(0, &run(read.arg("read").arg(store.path()).args([user, "--form", form])));
+    serde_json::from_str(&stdout).unwrap()
+}
+
+#[test]
+fn a_host_in_python_meets_all_five_imports() {
+    let store = Store::new();
+    let component = store.beside("moat.component.wasm");
+    fs::write(&component, moat::component::BYTES).unwrap();
+    let mut stub = script("stub_caller.py");
+    let (stdout, _) = expect(0, &run(stub.arg(&component).arg(store.path())));
+    let seen: Value = serde_json::from_str(&stdout).unwrap();
+    assert_eq!(seen["error"], "invalid-user-id", "{stdout}");
+
+    // What it stored, `moat` reads.
+    let user = seen["users"][0].as_str().unwrap();
+    let (stdout, _) = expect(0, &run(&mut store.moat(&["get", user, "--json", "--reveal"])));
+    let read: Value = serde_json::from_str(&stdout).unwrap();
+    assert_eq!((&read["username"], &read["password"]), (&seen["username"], &seen["password"]));
+}

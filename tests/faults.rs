@@ -1,0 +1,259 @@
+//! What goes wrong at night: each has its own exit code, a message and a hint, and the old record stays whole.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+
+mod support;
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::Command;
+
+use support::{KEY, MOAT, Store, expect, run, run_with_input, script, write_private};
+
+/// Runs `get` and `put`, which have to fail like this, and checks that the record is as it was.
+fn both_fail(store: &Store, key: Option<&str>, code: i32, message: &str, hint: &str) {
+    let before = fs::read(store.file("anna")).unwrap();
+    let names = store.names();
+    for arguments in [
+        &["get", "anna", "--field", "password"][..],
+        &["put", "anna", "--username", "anna", "--password-stdin"],
+    ] {
+        let mut command = store.moat(arguments);
+        match key {
+            Some(key) => command.env("FOSSAWORK_MASTER_KEY", key),
+            None => command.env_remove("FOSSAWORK_MASTER_KEY"),
+        };
+        let (stdout, stderr) = expect(code, &run_with_input(&mut command, "new"));
+        assert_eq!(stdout, "");
+        let lines: Vec<&str> = stderr.lines().collect();
+        assert_eq!(lines.len(), 2, "{stderr}");
+        assert!(lines[0].starts_with("error: ") && lines[0].contains(message), "{stderr}");
+        assert!(lines[1].starts_with("hint: ") && lines[1].contains(hint), "{stderr}");
+        assert_eq!(fs::read(store.file("anna")).unwrap(), before);
+        assert_eq!(store.names(), names);
+    }
+}
+
+#[test]
+fn a_missing_master_key() {
+    let store = Store::new();
+    store.put("anna", "horse");
+    both_fail(&store, None, 4, "there is no master key", "moat keygen");
+}
+
+#[test]
+fn a_wrong_master_key() {
+    let store = Store::new();
+    store.put("anna", "horse");
+    both_fail(&store, Some("another key of enough bytes"), 5, "no master key opens", "nothing was changed");
+}
+
+#[test]
+fn a_damaged_file() {
+    let store = Store::new();
+    store.put("anna", "horse");
+    let whole = fs::read(store.file("anna")).unwrap();
+    for cut in [0, 1, whole.len() / 2, whole.len() - 1] {
+        write_private(&store.file("anna"), &whole[..cut]);
+        both_fail(&store, Some(KEY), 6, "the record is not a JSON object", "moat delete USER");
+    }
+    let text = String::from_utf8(whole).unwrap();
+    let place = text.find("gAAAAA").unwrap() + 60;
+    let other = if &text[place..=place] == "A" { "B" } else { "A" };
+    let altered = format!("{}{other}{}", &text[..place], &text[place + 1..]);
+    write_private(&store.file("anna"), altered.as_bytes());
+    both_fail(&store, Some(KEY), 5, "no master key opens", "nothing was changed");
+}
+
+#[test]
+fn a_record_of_a_later_version() {
+    let store = Store::new();
+    store.put("anna", "horse");
+    let text = fs::read_to_string(store.file("anna")).unwrap();
+    let later = text.replace(r#""encryption_version":"1.0""#, r#""encryption_version":"7.0""#);
+    write_private(&store.file("anna"), later.as_bytes());
+    both_fail(&store, Some(KEY), 6, r#"encryption_version "7.0" is unknown"#, "newer moat");
+}
+
+#[test]
+fn a_legacy_record_that_is_not_encrypted() {
+    let store = Store::new();
+    let legacy = r#"{"user_id":"anna","encrypted_data":"e30=","created_at":"2024-01-01T00:00:00","crypto_available":false}"#;
+    write_private(&store.file("anna"), legacy.as_bytes());
+    let (_, stderr) = expect(7, &run(&mut store.moat(&["get", "anna"])));
+    assert!(stderr.contains("is not encrypted") && stderr.contains("moat put USER"), "{stderr}");
+    assert_eq!(fs::read_to_string(store.file("anna")).unwrap(), legacy);
+    // The way out that the hint names.
+    store.put("anna", "horse");
+    let (stdout, _) = expect(0, &run(&mut store.moat(&["get", "anna", "--field", "password"])));
+    assert_eq!(stdout, "horse\n");
+}
+
+#[test]
+fn a_refused_user_id() {
+    let store = Store::new();
+    for arguments in [&["get", "../anna"][..], &["put", "../anna", "--username", "x", "--password-stdin"]] {
+        let (_, stderr) = expect(2, &run_with_input(&mut store.moat(arguments), "x"));
+        assert!(stderr.contains("the user id begins with a dot"), "{stderr}");
+        assert!(stderr.contains("hint: a user id is one plain file name"), "{stderr}");
+    }
+    assert_eq!(store.names(), [""; 0]);
+}
+
+#[test]
+fn a_credential_that_is_too_large() {
+    let store = Store::new();
+    store.put("anna", "horse");
+    let before = fs::read(store.file("anna")).unwrap();
+    let mut command = store.moat(&["put", "anna", "--username", "anna", "--password-stdin"]);
+    let (_, stderr) = expect(6, &run_with_input(&mut command, &"x".repeat(60_000)));
+    assert!(stderr.contains("more than the 65536 allowed"), "{stderr}");
+    assert_eq!(fs::read(store.file("anna")).unwrap(), before);
+}
+
+/// As root nothing is unwritable: then the program runs as nobody, over a directory of nobody's.
+#[test]
+fn an_unwritable_directory() {
+    const NOBODY: u32 = 65534;
+    let store = Store::new();
+    store.put("anna", "horse");
+    let before = fs::read(store.file("anna")).unwrap();
+    let root = rustix::process::geteuid().is_root();
+    if root {
+        let all = [store.path(), store.file("anna"), store.path().join(".moat.lock"), store.beside("")];
+        for path in all {
+            std::os::unix::fs::chown(path, Some(NOBODY), Some(NOBODY)).unwrap();
+        }
+        fs::copy(MOAT, store.beside("moat")).unwrap();
+    }
+    fs::set_permissions(store.path(), PermissionsExt::from_mode(0o500)).unwrap();
+
+    let mut put = store.moat(&["put", "anna", "--username", "anna", "--password-stdin"]);
+    if root {
+        let mut other = Command::new(store.beside("moat"));
+        other.env_clear().envs(put.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        other.args(put.get_args()).uid(NOBODY).gid(NOBODY);
+        put = other;
+    }
+    let (_, stderr) = expect(9, &run_with_input(&mut put, "new"));
+    assert!(stderr.contains("writing \"anna.cred\": Permission denied"), "{stderr}");
+    assert!(stderr.contains("hint:") && stderr.contains("chmod"), "{stderr}");
+    assert_eq!(fs::read(store.file("anna")).unwrap(), before);
+    fs::set_permissions(store.path(), PermissionsExt::from_mode(0o700)).unwrap();
+    assert_eq!(store.names(), [".moat.lock", "anna.cred"]);
+}
+
+#[test]
+fn a_directory_that_is_not_safe() {
+    let store = Store::new();
+    store.put("anna", "horse");
+    fs::set_permissions(store.path(), PermissionsExt::from_mode(0o770)).unwrap();
+    both_fail(&store, Some(KEY), 9, "others can write in the directory (mode 0770)", "mode 0700");
+    fs::set_permissions(store.path(), PermissionsExt::from_mode(0o700)).unwrap();
+}
+
+#[test]
+fn a_directory_that_is_not_there() {
+    let store = Store::new();
+    fs::remove_dir(store.path()).unwrap();
+    for verb in [&["get", "anna"][..], &["list"], &["verify"], &["delete", "anna"], &["touch", "anna"]] {
+        let (_, stderr) = expect(9, &run(&mut store.moat(verb)));
+        assert!(stderr.contains("opening the directory"), "{stderr}");
+        assert!(stderr.contains("`moat put` makes the directory"), "{stderr}");
+    }
+    assert!(!store.path().exists());
+    store.put("anna", "horse");
+    assert_eq!(fs::metadata(store.path()).unwrap().permissions().mode() & 0o7777, 0o700);
+}
+
+/// Runs a shell script in a mount namespace of its own, where it can mount a disk of a few pages.
+fn on_a_small_disk(store: &Store, script: &str) -> std::process::Output {
+    let mut command = Command::new("unshare");
+    command
+        .args(["--user", "--map-root-user", "--mount", "bash", "-euc"])
+        .arg(format!("mount -t tmpfs -o size=64k,mode=700 tmpfs \"$FOSSAWORK_CREDENTIALS_DIR\"\n{script}"))
+        .envs([("FOSSAWORK_CREDENTIALS_DIR", store.path().as_path()), ("MOAT", Path::new(MOAT))])
+        .env("FOSSAWORK_MASTER_KEY", KEY);
+    run(&mut command)
+}
+
+#[test]
+fn a_full_disk() {
+    let store = Store::new();
+    let output = on_a_small_disk(
+        &store,
+        r#"
+        cd "$FOSSAWORK_CREDENTIALS_DIR"
+        printf horse | "$MOAT" put anna --username anna --password-stdin >/dev/null
+        cp anna.cred /dev/shm/moat-test-$$
+        cat /dev/zero > filler 2>/dev/null || true
+        code=0
+        head -c 6000 /dev/zero | tr '\0' x | "$MOAT" put anna --username anna --password-stdin || code=$?
+        echo "exit $code"
+        cmp anna.cred /dev/shm/moat-test-$$ && echo whole
+        rm /dev/shm/moat-test-$$
+        "$MOAT" get anna --field password
+        rm filler
+        printf 'new horse' | "$MOAT" put anna --username anna --password-stdin >/dev/null
+        "$MOAT" get anna --field password
+        ls -A
+        "#,
+    );
+    let (stdout, stderr) = expect(0, &output);
+    assert_eq!(stdout, "exit 9\nwhole\nhorse\nnew horse\n.moat.lock\nanna.cred\n", "{stderr}");
+    assert!(stderr.contains("error: writing \"anna.cred\": No space left on device"), "{stderr}");
+    assert!(stderr.contains("hint: make room on the disk"), "{stderr}");
+}
+
+#[test]
+fn what_a_crash_left_behind_is_removed_by_the_next_writer() {
+    let store = Store::new();
+    store.put("anna", "horse");
+    write_private(&store.path().join(".moat.tmp"), b"half a record");
+    expect(0, &run(&mut store.moat(&["get", "anna"])));
+    expect(0, &run(&mut store.moat(&["touch", "anna"])));
+    assert_eq!(store.names(), [".moat.lock", "anna.cred"]);
+}
+
+/// A library that tells the program another time, in front of the system's own.
+#[test]
+fn a_clock_that_is_ten_years_back() {
+    const SOURCE: &str = r#"
+        #define _GNU_SOURCE
+        #include <sys/syscall.h>
+        #include <time.h>
+        #include <unistd.h>
+        int clock_gettime(clockid_t clock, struct timespec *time) {
+            int result = syscall(SYS_clock_gettime, clock, time);
+            if (clock == CLOCK_REALTIME) time->tv_sec -= 10L * 365 * 86400;
+            return result;
+        }
+    "#;
+    let store = Store::new();
+    let (source, library) = (store.beside("clock.c"), store.beside("clock.so"));
+    fs::write(&source, SOURCE).unwrap();
+    let mut compiler = Command::new("cc");
+    expect(0, &run(compiler.args(["-shared", "-fPIC", "-o"]).args([&library, &source])));
+
+    store.put("anna", "horse");
+    let mut python = script("exchange.py");
+    python.arg("write").arg(store.path()).args(["bob", "bob", "donkey", "--form", "app"]);
+    expect(0, &run(&mut python));
+    let year = |store: &Store| {
+        let (stdout, _) = expect(0, &run(&mut store.moat(&["inspect", "anna", "--json"])));
+        let envelope: serde_json::Value = serde_json::from_str(&stdout).unwrap();
+        envelope["encrypted_at"].as_str().unwrap()[..4].parse::<i32>().unwrap()
+    };
+    let now = year(&store);
+    for (user, password) in [("anna", "horse\n"), ("bob", "donkey\n")] {
+        let mut get = store.moat(&["get", user, "--field", "password"]);
+        let (stdout, _) = expect(0, &run(get.env("LD_PRELOAD", &library)));
+        assert_eq!(stdout, password);
+    }
+    // The clock did go back, and what is written then opens afterwards.
+    expect(0, &run(store.moat(&["touch", "anna"]).env("LD_PRELOAD", &library)));
+    assert_eq!(year(&store), now - 10);
+    expect(0, &run(&mut store.moat(&["get", "anna"])));
+}

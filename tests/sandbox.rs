@@ -1,0 +1,133 @@
+//! The sandbox: what the component imports, and what becomes of components that want more than they may.
+
+#![allow(clippy::unwrap_used, unsafe_code, reason = "tests")]
+
+mod support;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use moat::{
+    Credential, Error, ErrorCode, KeyRing, Limits, MasterKey, PutOptions, Sandbox, UserId, Vault,
+    component,
+};
+use support::{KEY, Store};
+
+/// The five interfaces of the design.
+const FIVE: [&str; 5] = [
+    "fossawork:credentials/directory@1.0.0",
+    "fossawork:credentials/key-cache@1.0.0",
+    "fossawork:credentials/master-keys@1.0.0",
+    "wasi:clocks/wall-clock@0.2.6",
+    "wasi:random/random@0.2.6",
+];
+
+fn load(precompiled: &[u8]) -> Result<Sandbox, Error> {
+    // SAFETY: the bytes are what `Engine::precompile_component` returned to a build script.
+    unsafe { Sandbox::from_precompiled(precompiled) }
+}
+
+fn vault_over(store: &Store, guest: &[u8], limits: Limits) -> Vault {
+    Vault::builder(store.directory(), KeyRing::new(MasterKey::new(KEY.as_bytes())))
+        .sandbox(Arc::new(load(guest).unwrap()))
+        .limits(limits)
+        .build()
+        .unwrap()
+}
+
+#[test]
+fn the_component_imports_the_five_interfaces_and_nothing_else() {
+    assert_eq!(Sandbox::embedded().unwrap().imports(), FIVE);
+    assert_eq!(component::ALLOWED_IMPORTS, FIVE);
+}
+
+#[test]
+fn a_component_that_imports_more_is_refused_before_it_runs() {
+    let error = load(moat_test_guests::GREEDY).err().unwrap();
+    assert_eq!(error.code(), ErrorCode::Sandbox);
+    assert_eq!(
+        error.to_string(),
+        "the component imports \"test:greedy/environment\", which no component may"
+    );
+}
+
+#[test]
+fn what_is_no_compiled_component_is_refused() {
+    let error = load(b"not a component").err().unwrap();
+    assert_eq!(error.code(), ErrorCode::Sandbox);
+}
+
+#[test]
+fn a_component_that_traps_is_an_error_and_changes_nothing() {
+    let store = Store::new();
+    store.put("anna", "horse");
+    let vault = vault_over(&store, moat_test_guests::TRAPPING, Limits::default());
+    let anna = UserId::parse("anna").unwrap();
+    let before = std::fs::read(store.file("anna")).unwrap();
+    let credential = Credential::new("anna", "other");
+    for error in [
+        vault.put(&anna, &credential, &PutOptions::default()).err().unwrap(),
+        vault.reveal(&anna).err().unwrap(),
+        vault.remove(&anna, None).err().unwrap(),
+        vault.users().next().unwrap().err().unwrap(),
+        vault.verify(std::slice::from_ref(&anna)).err().unwrap(),
+    ] {
+        assert_eq!(error.code(), ErrorCode::Sandbox);
+        assert!(error.to_string().contains("unreachable"), "{error}");
+    }
+    assert_eq!(std::fs::read(store.file("anna")).unwrap(), before);
+}
+
+#[test]
+fn a_component_that_never_returns_is_stopped_at_the_deadline() {
+    let store = Store::new();
+    let mut limits = Limits::default();
+    limits.deadline = Duration::from_millis(200);
+    let vault = vault_over(&store, moat_test_guests::ENDLESS, limits);
+    let begun = Instant::now();
+    let error = vault.inspect(&UserId::parse("anna").unwrap()).err().unwrap();
+    assert_eq!(error.code(), ErrorCode::Sandbox);
+    assert!(error.to_string().ends_with("it ran past its deadline"), "{error}");
+    assert!(begun.elapsed() >= limits.deadline);
+}
+
+#[test]
+fn a_component_that_wants_more_memory_than_its_limit_is_stopped() {
+    let store = Store::new();
+    let vault = vault_over(&store, moat_test_guests::HUNGRY, Limits::default());
+    let error = vault.inspect(&UserId::parse("anna").unwrap()).err().unwrap();
+    assert_eq!(error.code(), ErrorCode::Sandbox);
+    assert!(error.to_string().ends_with("it asked for more memory than its limit"), "{error}");
+}
+
+#[test]
+fn the_real_component_is_stopped_by_the_same_limits() {
+    let store = Store::new();
+    store.put("anna", "horse");
+    let mut limits = Limits::default();
+    limits.memory_bytes = 64 * 1024;
+    let keys = KeyRing::new(MasterKey::new(KEY.as_bytes()));
+    let vault = Vault::builder(store.directory(), keys).limits(limits).build().unwrap();
+    let error = vault.reveal(&UserId::parse("anna").unwrap()).err().unwrap();
+    assert_eq!(error.code(), ErrorCode::Sandbox);
+}
+
+#[test]
+fn threads_share_a_vault() {
+    let store = Store::new();
+    let vault = store.vault(KEY);
+    std::thread::scope(|scope| {
+        for n in 0..4 {
+            let vault = vault.clone();
+            scope.spawn(move || {
+                let user = UserId::parse(&format!("user{n}")).unwrap();
+                let password = format!("password {n}");
+                vault.put(&user, &Credential::new("x", &*password), &PutOptions::default()).unwrap();
+                for _ in 0..20 {
+                    assert_eq!(vault.reveal(&user).unwrap().credential().expose_password(), password);
+                }
+            });
+        }
+    });
+    assert_eq!(vault.users().count(), 4);
+}

@@ -1,0 +1,171 @@
+//! What the tests share: a vault of one's own in a new directory, the program, and Python.
+
+#![allow(
+    dead_code,
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "each test uses a part of it, and a broken test environment has to stop the test"
+)]
+
+use std::fs::{self, File};
+use std::io::Write;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::sync::OnceLock;
+
+use cap_std::ambient_authority;
+use cap_std::fs::Dir;
+use moat::{Directory, KeyRing, MasterKey, Vault};
+use tempfile::TempDir;
+
+/// A master key for tests.
+pub const KEY: &str = "dOeYXjxXfw4nRNKwE-4Pwbdn9R7ctlgGN9weENuP-S0";
+
+/// The program under test.
+pub const MOAT: &str = env!("CARGO_BIN_EXE_moat");
+
+/// A credentials directory that goes away with the test.
+pub struct Store {
+    root: TempDir,
+}
+
+impl Store {
+    pub fn new() -> Self {
+        let root = tempfile::tempdir().unwrap();
+        let store = Self { root };
+        fs::create_dir(store.path()).unwrap();
+        fs::set_permissions(store.path(), PermissionsExt::from_mode(0o700)).unwrap();
+        store
+    }
+
+    /// The credentials directory.
+    pub fn path(&self) -> PathBuf {
+        self.root.path().join("credentials")
+    }
+
+    /// A place beside the credentials directory.
+    pub fn beside(&self, name: &str) -> PathBuf {
+        self.root.path().join(name)
+    }
+
+    /// The file of a user.
+    pub fn file(&self, user: &str) -> PathBuf {
+        self.path().join(format!("{user}.cred"))
+    }
+
+    pub fn directory(&self) -> Directory {
+        Directory::new(Dir::open_ambient_dir(self.path(), ambient_authority()).unwrap()).unwrap()
+    }
+
+    /// A vault over the directory, under this master key.
+    pub fn vault(&self, key: &str) -> Vault {
+        let keys = KeyRing::new(MasterKey::new(key.as_bytes()));
+        Vault::builder(self.directory(), keys).build().unwrap()
+    }
+
+    /// The program over this directory, with nothing of the test's own environment but the path.
+    pub fn moat(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(MOAT);
+        command
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .env("FOSSAWORK_CREDENTIALS_DIR", self.path())
+            .env("FOSSAWORK_MASTER_KEY", KEY)
+            .args(arguments);
+        command
+    }
+
+    /// Stores a credential through the program.
+    pub fn put(&self, user: &str, password: &str) {
+        let mut command = self.moat(&["put", user, "--username", "someone", "--password-stdin"]);
+        expect(0, &run_with_input(&mut command, password));
+    }
+
+    /// The names of all files, sorted.
+    pub fn names(&self) -> Vec<String> {
+        let entries = fs::read_dir(self.path()).unwrap();
+        let mut names: Vec<String> =
+            entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+}
+
+/// Runs a command with this text on its standard input.
+pub fn run_with_input(command: &mut Command, input: &str) -> Output {
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // The program may end without having read it all.
+    let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
+    child.wait_with_output().unwrap()
+}
+
+/// Runs a command without any input.
+pub fn run(command: &mut Command) -> Output {
+    command.stdin(Stdio::null()).output().unwrap()
+}
+
+/// Checks the exit code and returns standard output, standard error.
+pub fn expect(code: i32, output: &Output) -> (String, String) {
+    let stdout = String::from_utf8(output.stdout.clone()).unwrap();
+    let stderr = String::from_utf8(output.stderr.clone()).unwrap();
+    assert_eq!(output.status.code(), Some(code), "stdout: {stdout}\nstderr: {stderr}");
+    (stdout, stderr)
+}
+
+/// Writes a file that only its owner can read.
+pub fn write_private(path: &Path, contents: &[u8]) {
+    let mut options = File::options();
+    let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(path).unwrap();
+    file.write_all(contents).unwrap();
+}
+
+/// The directory of tests.
+pub fn tests() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests").canonicalize().unwrap()
+}
+
+/// A fixture as JSON.
+pub fn fixture(name: &str) -> serde_json::Value {
+    let path = tests().join("fixtures").join(name);
+    serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
+}
+
+/// A Python with the packages of `tests/python/requirements.txt`, set up once in the target directory.
+pub fn python() -> &'static Path {
+    static PYTHON: OnceLock<PathBuf> = OnceLock::new();
+    PYTHON.get_or_init(|| {
+        let environment = Path::new(env!("CARGO_TARGET_TMPDIR")).join("python");
+        let requirements = tests().join("python/requirements.txt");
+        let stamp = environment.join("requirements.txt");
+        let python = environment.join("bin/python");
+        // Test programs may run side by side.
+        let lock = File::create(environment.with_extension("lock")).unwrap();
+        lock.lock().unwrap();
+        if fs::read(&stamp).ok() != Some(fs::read(&requirements).unwrap()) {
+            let done = |command: &mut Command| {
+                let output = command.output().unwrap();
+                assert!(output.status.success(), "{command:?}: {output:?}");
+            };
+            done(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&environment));
+            done(Command::new(&python).args(["-m", "pip", "install", "-q", "-r"]).arg(&requirements));
+            fs::copy(&requirements, &stamp).unwrap();
+        }
+        python
+    })
+}
+
+/// A script of `tests/python`, with the test master key.
+pub fn script(name: &str) -> Command {
+    let mut command = Command::new(python());
+    command.arg(tests().join("python").join(name)).env("FOSSAWORK_MASTER_KEY", KEY);
+    command
+}

@@ -1,0 +1,213 @@
+//! The public vectors of Fernet and PBKDF2 inside the component, with an embedder's own host: its imports are
+//! met by this test, which can hand in any derived key, and sees the one that the component derives.
+//!
+//! The component offers no bare Fernet or PBKDF2, so vectors of other rounds than the format's run natively
+//! only (`guest/tests/vectors.rs`).
+
+#![allow(
+    missing_docs,
+    unsafe_code,
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "tests and generated code"
+)]
+
+mod support;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE;
+use serde_json::{Value, json};
+use support::fixture;
+use wasmtime::component::{Component, HasSelf, Linker};
+use wasmtime::{Config, Engine, Store};
+
+wasmtime::component::bindgen!({ path: "../wit", world: "credential-vault" });
+
+use exports::fossawork::credentials::vault::PutOptions;
+use fossawork::credentials::types::{
+    Credential, DerivedKey, Error, ErrorCode, MasterKey, TokenEncoding,
+};
+use fossawork::credentials::{directory, key_cache, master_keys, types};
+use wasi::{clocks::wall_clock, random::random};
+
+/// A host of one file, which lends a key and looks at the one that comes back.
+#[derive(Default)]
+struct Host {
+    file: Option<Vec<u8>>,
+    master_key: Vec<u8>,
+    cached: Option<Vec<u8>>,
+    remembered: Option<Vec<u8>>,
+    seconds: u64,
+    random: Vec<u8>,
+}
+
+impl types::Host for Host {}
+
+impl directory::Host for Host {
+    fn read(&mut self, _: String) -> Result<directory::Reading, Error> {
+        let file = |contents| directory::File { contents, revision: "r".to_owned() };
+        Ok(directory::Reading { file: self.file.clone().map(file) })
+    }
+
+    fn write(&mut self, _: String, contents: Vec<u8>, _: Option<String>) -> Result<directory::Written, Error> {
+        self.file = Some(contents);
+        Ok(directory::Written { revision: "r".to_owned() })
+    }
+
+    fn remove(&mut self, _: String, _: Option<String>) -> Result<directory::Removal, Error> {
+        Ok(directory::Removal { existed: self.file.take().is_some() })
+    }
+
+    fn names(&mut self, _: Option<String>, _: u32) -> Result<directory::NamePage, Error> {
+        Ok(directory::NamePage { names: Vec::new(), next: None })
+    }
+}
+
+impl master_keys::Host for Host {
+    fn ring(&mut self) -> Result<master_keys::KeyRing, Error> {
+        let material = self.master_key.clone();
+        Ok(master_keys::KeyRing { keys: vec![MasterKey { id: None, primary: true, material }] })
+    }
+}
+
+impl key_cache::Host for Host {
+    fn lookup(&mut self, _: key_cache::Slot) -> Option<DerivedKey> {
+        self.cached.clone().map(|material| DerivedKey { material })
+    }
+
+    fn remember(&mut self, _: key_cache::Slot, key: DerivedKey) {
+        self.remembered = Some(key.material);
+    }
+}
+
+impl wall_clock::Host for Host {
+    fn now(&mut self) -> wall_clock::Datetime {
+        wall_clock::Datetime { seconds: self.seconds, nanoseconds: 0 }
+    }
+
+    fn resolution(&mut self) -> wall_clock::Datetime {
+        wall_clock::Datetime { seconds: 1, nanoseconds: 0 }
+    }
+}
+
+impl random::Host for Host {
+    fn get_random_bytes(&mut self, len: u64) -> Vec<u8> {
+        assert_eq!(len as usize, self.random.len());
+        self.random.clone()
+    }
+
+    fn get_random_u64(&mut self) -> u64 {
+        unreachable!("the component asks for bytes")
+    }
+}
+
+/// An instance of the component under an engine of the embedder's own.
+fn instance(host: Host) -> (CredentialVault, Store<Host>) {
+    let mut config = Config::new();
+    config.epoch_interruption(true);
+    let engine = Engine::new(&config).unwrap();
+    let compiled = include_bytes!(concat!(env!("OUT_DIR"), "/component.cwasm"));
+    // SAFETY: the bytes are what `Engine::precompile_component` returned to the build script.
+    let component = unsafe { Component::deserialize(&engine, compiled) }.unwrap();
+    let mut linker = Linker::new(&engine);
+    CredentialVault::add_to_linker::<_, HasSelf<Host>>(&mut linker, |host| host).unwrap();
+    let mut store = Store::new(&engine, host);
+    store.set_epoch_deadline(1);
+    let vault = CredentialVault::instantiate(&mut store, &component, &linker).unwrap();
+    (vault, store)
+}
+
+/// Opens the record of this user around this token, and returns why it can't and what the host has seen.
+fn open(user: &str, token: &str, host: Host) -> (Error, Host) {
+    let record = json!({ "user_id": user, "encrypted_data": token, "encryption_version": "1.0" });
+    let file = Some(record.to_string().into_bytes());
+    let (vault, mut store) = instance(Host { file, ..host });
+    let answer = vault.fossawork_credentials_vault().call_describe(&mut store, user).unwrap();
+    (answer.unwrap_err(), store.into_data())
+}
+
+/// Opens the token of a Fernet vector under its key.
+fn open_vector(case: &Value) -> Error {
+    let secret = URL_SAFE.decode(case["secret"].as_str().unwrap()).unwrap();
+    let master_key = b"sixteen bytes at least".to_vec();
+    let host = Host { cached: Some(secret), master_key, ..Host::default() };
+    open("u", case["token"].as_str().unwrap(), host).0
+}
+
+fn cases(name: &str) -> Vec<Value> {
+    fixture(name).as_array().unwrap().clone()
+}
+
+/// What the component says of a token that it decrypted, since the vectors' plain text is no credential.
+const OPENED: &str = "the decrypted text is not a JSON object";
+
+#[test]
+fn the_fernet_vectors_that_are_valid_open() {
+    for case in [cases("fernet/verify.json"), cases("fernet/generate.json")].concat() {
+        let error = open_vector(&case);
+        assert_eq!((error.code, error.message.as_str()), (ErrorCode::Malformed, OPENED));
+    }
+}
+
+#[test]
+fn the_fernet_vectors_that_are_invalid_stay_shut() {
+    for case in cases("fernet/invalid.json") {
+        let what = case["desc"].as_str().unwrap();
+        let error = open_vector(&case);
+        // Two are wrong by the clock alone, which has no say here: a record has no time to live.
+        let by_time = ["far-future TS (unacceptable clock skew)", "expired TTL"].contains(&what);
+        assert_eq!(error.message == OPENED, by_time, "{what}: {}", error.message);
+    }
+}
+
+#[test]
+fn the_pbkdf2_vectors_of_the_formats_shape_are_derived() {
+    let mut count = 0;
+    for case in fixture("pbkdf2_hmac_sha256.json")["tests"].as_array().unwrap() {
+        let Some(user) = case["user_id"].as_str() else { continue };
+        let password = case["password_hex"].as_str().unwrap();
+        let master_key: Vec<u8> = (0..password.len())
+            .step_by(2)
+            .map(|at| u8::from_str_radix(&password[at..at + 2], 16).unwrap())
+            .collect();
+        // It doesn't open this token, but derives the key to try.
+        let token = cases("fernet/verify.json")[0]["token"].as_str().unwrap().to_owned();
+        let (error, host) = open(user, &token, Host { master_key, ..Host::default() });
+        assert_eq!(error.code, ErrorCode::WrongKeyOrTampered);
+        let derived = host.remembered.unwrap();
+        let hex: String = derived.iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(hex, case["dk_hex"].as_str().unwrap(), "{}", case["name"]);
+        count += 1;
+    }
+    assert!(count > 0);
+}
+
+#[test]
+fn the_iv_is_from_the_hosts_randomness_and_the_time_from_its_clock() {
+    let iv: Vec<u8> = (100..116).collect();
+    let (vault, mut store) = instance(Host {
+        master_key: b"sixteen bytes at least".to_vec(),
+        random: iv.clone(),
+        seconds: 1_700_000_000,
+        ..Host::default()
+    });
+    let credential = Credential {
+        username: "u".to_owned(),
+        password: "p".to_owned(),
+        fields: Vec::new(),
+        created_at: None,
+        last_used: None,
+        is_valid: false,
+        validation_attempts: 0,
+    };
+    let encoding = Some(TokenEncoding::Documented);
+    let options = PutOptions { create_only: true, expected_revision: None, version: None, encoding };
+    let vault = vault.fossawork_credentials_vault();
+    let stored = vault.call_put(&mut store, "u", &credential, &options).unwrap().unwrap();
+    assert_eq!(stored.summary.created_at.as_deref(), Some("2023-11-14T22:13:20"));
+    let record: Value = serde_json::from_slice(&store.into_data().file.unwrap()).unwrap();
+    let token = URL_SAFE.decode(record["encrypted_data"].as_str().unwrap()).unwrap();
+    assert_eq!(&token[1..9], 1_700_000_000_u64.to_be_bytes());
+    assert_eq!(&token[9..25], iv);
+}
