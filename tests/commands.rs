@@ -29,7 +29,9 @@ fn replay(transcript: &str) -> String {
     }
     let script: String = commands
         .iter()
-        .map(|command| format!("{}\nprintf '{MARK}%s{MARK}' $?\n", command[2..].replace("\n> ", "\n")))
+        .map(|command| {
+            format!("{}\nprintf '{MARK}%s{MARK}' $?\n", command[2..].replace("\n> ", "\n"))
+        })
         .collect();
 
     let home = tempfile::tempdir().unwrap();

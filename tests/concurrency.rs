@@ -48,7 +48,11 @@ fn a_reader_sees_the_old_record_or_the_new_one() {
         let mut reads = 0;
         while !writing.is_finished() || reads == 0 {
             let revealed = reader.reveal(&anna).unwrap();
-            assert!(passwords.iter().any(|password| password == revealed.credential().expose_password()));
+            assert!(
+                passwords
+                    .iter()
+                    .any(|password| password == revealed.credential().expose_password())
+            );
             reads += 1;
         }
     });
@@ -86,7 +90,10 @@ fn a_held_lock_is_waited_for_and_then_told() {
 
     let touch = ["touch", "anna", "--lock-wait", "0.3"];
     let (_, stderr) = expect(8, &run(&mut store.moat(&touch)));
-    assert!(stderr.contains("another process holds the directory's lock (waited 300ms)"), "{stderr}");
+    assert!(
+        stderr.contains("another process holds the directory's lock (waited 300ms)"),
+        "{stderr}"
+    );
     assert!(stderr.contains("--lock-wait SECONDS"), "{stderr}");
     // Readers need no lock.
     expect(0, &run(&mut store.moat(&["get", "anna"])));

@@ -11,7 +11,7 @@ use std::os::unix::net::UnixListener;
 use std::process::Command;
 
 use moat::{ErrorCode, UserId};
-use support::{KEY, Store, expect, run, write_private};
+use support::{KEY, Store, expect, run, tool, write_private};
 
 /// Opens anna's credential, which has to fail like this, for reading and for writing.
 fn refused(store: &Store, code: ErrorCode, message: &str) {
@@ -67,7 +67,11 @@ fn every_file_is_for_its_owner_alone_from_the_start() {
     let store = Store::new();
     // Whatever the umask, and whatever the file before had.
     let mut shell = Command::new("sh");
-    shell.args(["-c", "umask 000; printf x | \"$0\" put anna --username anna --password-stdin", support::MOAT]);
+    shell.args([
+        "-c",
+        "umask 000; printf x | \"$0\" put anna --username anna --password-stdin",
+        support::MOAT,
+    ]);
     shell.env("FOSSAWORK_CREDENTIALS_DIR", store.path()).env("FOSSAWORK_MASTER_KEY", KEY);
     expect(0, &run(&mut shell));
     fs::set_permissions(store.file("anna"), PermissionsExt::from_mode(0o644)).unwrap();
@@ -86,22 +90,28 @@ fn a_write_is_synced_in_the_right_order() {
     let store = Store::new();
     store.put("anna", "horse");
     let trace = store.beside("trace");
-    let mut strace = Command::new("strace");
+    let mut strace = tool("strace");
     strace
-        .args(["-f", "-y", "-e", "trace=openat,openat2,fsync,fdatasync,rename,renameat,renameat2,chmod,fchmod,fchmodat"])
+        .args([
+            "-f",
+            "-y",
+            "-e",
+            "trace=openat,openat2,fsync,fdatasync,rename,renameat,renameat2,chmod,fchmod,fchmodat",
+        ])
         .arg("-o")
         .arg(&trace)
         .args([support::MOAT, "touch", "anna"])
         .env("FOSSAWORK_CREDENTIALS_DIR", store.path())
         .env("FOSSAWORK_MASTER_KEY", KEY);
-    let output = strace.output().expect("strace is needed: apt-get install strace");
-    expect(0, &output);
+    expect(0, &run(&mut strace));
     let trace = fs::read_to_string(trace).unwrap();
     let lines: Vec<&str> = trace.lines().collect();
     let find = |what: &dyn Fn(&str) -> bool| {
         lines.iter().position(|line| what(line)).unwrap_or_else(|| panic!("not found in:\n{trace}"))
     };
-    let created = find(&|line| line.contains(".moat.tmp") && line.contains("O_CREAT|O_EXCL") && line.contains("0600"));
+    let created = find(&|line| {
+        line.contains(".moat.tmp") && line.contains("O_CREAT|O_EXCL") && line.contains("0600")
+    });
     let synced = find(&|line| line.contains("sync(") && line.contains(".moat.tmp"));
     let renamed = find(&|line| line.contains("rename") && line.contains("\"anna.cred\""));
     let directory = find(&|line| line.contains("sync(") && line.contains("/credentials>)"));
@@ -113,11 +123,24 @@ fn a_write_is_synced_in_the_right_order() {
 fn user_ids_are_taken_as_they_are() {
     let store = Store::new();
     let longest = format!("{}é", "x".repeat(UserId::MAX_BYTES - 2));
-    let users = ["anna@example.com", "Anna Smith", "🔑", "con", "e\u{301}", "é", "-rf", "a.cred", "a\\b", &longest];
+    let users = [
+        "anna@example.com",
+        "Anna Smith",
+        "🔑",
+        "con",
+        "e\u{301}",
+        "é",
+        "-rf",
+        "a.cred",
+        "a\\b",
+        &longest,
+    ];
     let vault = store.vault(KEY);
     for user in users {
         let credential = moat::Credential::new("x", user);
-        vault.put(&UserId::parse(user).unwrap(), &credential, &moat::PutOptions::default()).unwrap();
+        vault
+            .put(&UserId::parse(user).unwrap(), &credential, &moat::PutOptions::default())
+            .unwrap();
     }
     for user in users {
         let revealed = vault.reveal(&UserId::parse(user).unwrap()).unwrap();
@@ -127,7 +150,8 @@ fn user_ids_are_taken_as_they_are() {
     sorted.sort();
     let listed: Vec<String> = vault.users().map(|user| user.unwrap().to_string()).collect();
     assert_eq!(listed, sorted);
-    let (stdout, _) = expect(0, &run(&mut store.moat(&["get", "--field", "password", "--", "-rf"])));
+    let (stdout, _) =
+        expect(0, &run(&mut store.moat(&["get", "--field", "password", "--", "-rf"])));
     assert_eq!(stdout, "-rf\n");
 }
 
@@ -137,7 +161,14 @@ fn foreign_files_are_no_users() {
     store.put("anna", "horse");
     let bytes = std::ffi::OsStr::from_bytes(b"\xff\xfe.cred");
     write_private(&store.path().join(bytes), b"x");
-    for name in [".cred", ".hidden.cred", "notes.txt", "anna.cred.tmp", "anna.cred.backup_20250101_000000", "a\nb.cred"] {
+    for name in [
+        ".cred",
+        ".hidden.cred",
+        "notes.txt",
+        "anna.cred.tmp",
+        "anna.cred.backup_20250101_000000",
+        "a\nb.cred",
+    ] {
         write_private(&store.path().join(name), b"x");
     }
     let (stdout, _) = expect(0, &run(&mut store.moat(&["list"])));

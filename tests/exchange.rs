@@ -16,10 +16,17 @@ fn moat_reads_what_python_wrote_in_both_forms() {
     for form in ["documented", "app"] {
         let store = Store::new();
         let mut write = script("exchange.py");
-        write.arg("write").arg(store.path()).args(["anna@example.com", "anna", PASSWORD, "--form", form]);
+        write.arg("write").arg(store.path()).args([
+            "anna@example.com",
+            "anna",
+            PASSWORD,
+            "--form",
+            form,
+        ]);
         expect(0, &run(&mut write));
 
-        let (stdout, _) = expect(0, &run(&mut store.moat(&["get", "anna@example.com", "--json", "--reveal"])));
+        let (stdout, _) =
+            expect(0, &run(&mut store.moat(&["get", "anna@example.com", "--json", "--reveal"])));
         let read: Value = serde_json::from_str(&stdout).unwrap();
         assert_eq!((&read["username"], &read["password"]), (&"anna".into(), &PASSWORD.into()));
         // An update keeps the form, and Python still reads it.
@@ -32,7 +39,8 @@ fn moat_reads_what_python_wrote_in_both_forms() {
 fn python_reads_what_moat_wrote_in_both_forms() {
     for form in ["documented", "app"] {
         let store = Store::new();
-        let put = ["put", "Anna 🔑", "--username", "anna", "--password-stdin", "--token-encoding", form];
+        let put =
+            ["put", "Anna 🔑", "--username", "anna", "--password-stdin", "--token-encoding", form];
         expect(0, &run_with_input(&mut store.moat(&put), PASSWORD));
         let read = python_reads(&store, "Anna 🔑", form);
         assert_eq!((&read["username"], &read["password"]), (&"anna".into(), &PASSWORD.into()));
@@ -45,7 +53,8 @@ fn python_reads_what_moat_wrote_in_both_forms() {
 
 fn python_reads(store: &Store, user: &str, form: &str) -> Value {
     let mut read = script("exchange.py");
-    let (stdout, _) = expect(0, &run(read.arg("read").arg(store.path()).args([user, "--form", form])));
+    let (stdout, _) =
+        expect(0, &run(read.arg("read").arg(store.path()).args([user, "--form", form])));
     serde_json::from_str(&stdout).unwrap()
 }
 

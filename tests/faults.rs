@@ -47,7 +47,13 @@ fn a_missing_master_key() {
 fn a_wrong_master_key() {
     let store = Store::new();
     store.put("anna", "horse");
-    both_fail(&store, Some("another key of enough bytes"), 5, "no master key opens", "nothing was changed");
+    both_fail(
+        &store,
+        Some("another key of enough bytes"),
+        5,
+        "no master key opens",
+        "nothing was changed",
+    );
 }
 
 #[test]
@@ -94,7 +100,9 @@ fn a_legacy_record_that_is_not_encrypted() {
 #[test]
 fn a_refused_user_id() {
     let store = Store::new();
-    for arguments in [&["get", "../anna"][..], &["put", "../anna", "--username", "x", "--password-stdin"]] {
+    for arguments in
+        [&["get", "../anna"][..], &["put", "../anna", "--username", "x", "--password-stdin"]]
+    {
         let (_, stderr) = expect(2, &run_with_input(&mut store.moat(arguments), "x"));
         assert!(stderr.contains("the user id begins with a dot"), "{stderr}");
         assert!(stderr.contains("hint: a user id is one plain file name"), "{stderr}");
@@ -122,7 +130,8 @@ fn an_unwritable_directory() {
     let before = fs::read(store.file("anna")).unwrap();
     let root = rustix::process::geteuid().is_root();
     if root {
-        let all = [store.path(), store.file("anna"), store.path().join(".moat.lock"), store.beside("")];
+        let all =
+            [store.path(), store.file("anna"), store.path().join(".moat.lock"), store.beside("")];
         for path in all {
             std::os::unix::fs::chown(path, Some(NOBODY), Some(NOBODY)).unwrap();
         }
@@ -158,7 +167,9 @@ fn a_directory_that_is_not_safe() {
 fn a_directory_that_is_not_there() {
     let store = Store::new();
     fs::remove_dir(store.path()).unwrap();
-    for verb in [&["get", "anna"][..], &["list"], &["verify"], &["delete", "anna"], &["touch", "anna"]] {
+    for verb in
+        [&["get", "anna"][..], &["list"], &["verify"], &["delete", "anna"], &["touch", "anna"]]
+    {
         let (_, stderr) = expect(9, &run(&mut store.moat(verb)));
         assert!(stderr.contains("opening the directory"), "{stderr}");
         assert!(stderr.contains("`moat put` makes the directory"), "{stderr}");
@@ -173,7 +184,9 @@ fn on_a_small_disk(store: &Store, script: &str) -> std::process::Output {
     let mut command = Command::new("unshare");
     command
         .args(["--user", "--map-root-user", "--mount", "bash", "-euc"])
-        .arg(format!("mount -t tmpfs -o size=64k,mode=700 tmpfs \"$FOSSAWORK_CREDENTIALS_DIR\"\n{script}"))
+        .arg(format!(
+            "mount -t tmpfs -o size=64k,mode=700 tmpfs \"$FOSSAWORK_CREDENTIALS_DIR\"\n{script}"
+        ))
         .envs([("FOSSAWORK_CREDENTIALS_DIR", store.path().as_path()), ("MOAT", Path::new(MOAT))])
         .env("FOSSAWORK_MASTER_KEY", KEY);
     run(&mut command)

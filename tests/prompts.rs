@@ -18,7 +18,12 @@ fn at_a_terminal(store: &Store, code: i32, arguments: &[&str], answers: &str) ->
 #[test]
 fn put_asks_for_the_password_twice_without_showing_it() {
     let store = Store::new();
-    let shown = at_a_terminal(&store, 0, &["put", "anna", "--username", "anna"], "canary pass\ncanary pass");
+    let shown = at_a_terminal(
+        &store,
+        0,
+        &["put", "anna", "--username", "anna"],
+        "canary pass\ncanary pass",
+    );
     assert!(shown.contains("password: ") && shown.contains("password, again: "), "{shown}");
     assert!(shown.contains("stored anna in "), "{shown}");
     assert!(!shown.contains("canary"), "{shown}");
@@ -29,7 +34,9 @@ fn put_asks_for_the_password_twice_without_showing_it() {
 #[test]
 fn put_stores_nothing_when_the_passwords_differ_or_are_empty() {
     let store = Store::new();
-    for (answers, message) in [("one\ntwo", "the passwords differ"), ("\n", "the password is empty")] {
+    for (answers, message) in
+        [("one\ntwo", "the passwords differ"), ("\n", "the password is empty")]
+    {
         let shown = at_a_terminal(&store, 2, &["put", "anna", "--username", "anna"], answers);
         assert!(shown.contains(message), "{shown}");
         assert_eq!(store.names(), [""; 0]);

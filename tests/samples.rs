@@ -26,7 +26,8 @@ fn is_exactly(revealed: &Revealed, plaintext: &Value) -> bool {
         && summary.created_at.as_deref() == plaintext["created_at"].as_str()
         && summary.last_used.as_deref() == plaintext["last_used"].as_str()
         && summary.is_valid == plaintext["is_valid"].as_bool().unwrap_or(false)
-        && u64::from(summary.validation_attempts) == plaintext["validation_attempts"].as_u64().unwrap_or(0)
+        && u64::from(summary.validation_attempts)
+            == plaintext["validation_attempts"].as_u64().unwrap_or(0)
 }
 
 #[test]
@@ -61,7 +62,8 @@ fn check(store: &Store, case: &Value) {
     let outcome = vault.reveal(&UserId::parse(text(case, "user_id")).unwrap());
     assert_eq!(fs::read(&path).unwrap(), before, "{id}: the file was changed");
 
-    let plaintext = case["plaintext_json"].as_str().and_then(|text| serde_json::from_str(text).ok());
+    let plaintext =
+        case["plaintext_json"].as_str().and_then(|text| serde_json::from_str(text).ok());
     let ok = match (&outcome, &plaintext) {
         (Ok(revealed), Some(plaintext)) => is_exactly(revealed, plaintext),
         (Ok(_), None) => panic!("{id}: opened"),
@@ -87,7 +89,9 @@ fn check(store: &Store, case: &Value) {
 
     if let (Some(error), Some(plaintext)) = (outcome.err(), plaintext) {
         let said = format!("{error} {error:?}");
-        for secret in ["username", "password"].map(|name| plaintext[name].as_str().unwrap_or_default()) {
+        for secret in
+            ["username", "password"].map(|name| plaintext[name].as_str().unwrap_or_default())
+        {
             // Shorter ones, such as `u`, are in any sentence.
             assert!(secret.len() < 4 || !said.contains(secret), "{id}: {said}");
         }

@@ -122,9 +122,14 @@ fn threads_share_a_vault() {
             scope.spawn(move || {
                 let user = UserId::parse(&format!("user{n}")).unwrap();
                 let password = format!("password {n}");
-                vault.put(&user, &Credential::new("x", &*password), &PutOptions::default()).unwrap();
+                vault
+                    .put(&user, &Credential::new("x", &*password), &PutOptions::default())
+                    .unwrap();
                 for _ in 0..20 {
-                    assert_eq!(vault.reveal(&user).unwrap().credential().expose_password(), password);
+                    assert_eq!(
+                        vault.reveal(&user).unwrap().credential().expose_password(),
+                        password
+                    );
                 }
             });
         }

@@ -1,6 +1,8 @@
 //! No secret in any output of any command, at the highest verbosity: canaries are planted as master key,
 //! password and field, and everything that is printed is searched for them, whole and in parts.
 
+#![allow(clippy::indexing_slicing, reason = "tests")]
+
 mod support;
 
 use base64::Engine;
@@ -40,12 +42,14 @@ fn search(what: &[String], output: &Output) {
 
 #[test]
 fn the_search_finds_every_disguise() {
-    let as_output = |text: String| Output { status: Default::default(), stdout: text.into(), stderr: vec![] };
+    let as_output =
+        |text: String| Output { status: Default::default(), stdout: text.into(), stderr: vec![] };
     let tell = |text: String| {
         let found = std::panic::catch_unwind(|| search(&[], &as_output(text.clone()))).is_err();
         assert!(found, "{text}");
     };
-    for text in [format!("x{PASSWORD}"), format!("{:?}", PASSWORD.as_bytes()), format!("{FIELD:?}")] {
+    for text in [format!("x{PASSWORD}"), format!("{:?}", PASSWORD.as_bytes()), format!("{FIELD:?}")]
+    {
         tell(text);
     }
     for shift in ["", "a", "ab"] {
@@ -59,7 +63,10 @@ fn no_command_prints_a_secret() {
     let key_file = store.beside("key");
     write_private(&key_file, KEY.as_bytes());
     let env_file = store.beside(".env");
-    write_private(&env_file, format!("FOSSAWORK_MASTER_KEY={KEY}\nFOSSAWORK_X={PASSWORD}$\n").as_bytes());
+    write_private(
+        &env_file,
+        format!("FOSSAWORK_MASTER_KEY={KEY}\nFOSSAWORK_X={PASSWORD}$\n").as_bytes(),
+    );
     let (key_file, env_file) = (key_file.display().to_string(), env_file.display().to_string());
     let echo = format!("echo '{KEY}'");
 
@@ -95,7 +102,7 @@ fn no_command_prints_a_secret() {
             for source in sources {
                 for verb in verbs {
                     for json in [&[][..], &["--json"]] {
-                        let arguments = [verb_head(verb), &["-vvv"], json, source, verb_tail(verb)].concat();
+                        let arguments = [&verb[..1], &["-vvv"], json, source, &verb[1..]].concat();
                         let mut command = store.moat(&arguments);
                         match source {
                             [] => command.env("FOSSAWORK_MASTER_KEY", key),
@@ -118,15 +125,6 @@ fn no_command_prints_a_secret() {
     }
 }
 
-/// The verb, and what follows it: global options may stand between.
-fn verb_head<'a>(verb: &'a [&'a str]) -> &'a [&'a str] {
-    &verb[..1]
-}
-
-fn verb_tail<'a>(verb: &'a [&'a str]) -> &'a [&'a str] {
-    &verb[1..]
-}
-
 #[test]
 fn a_secret_in_the_wrong_place_is_not_repeated() {
     let store = Store::new();
@@ -145,7 +143,8 @@ fn a_secret_in_the_wrong_place_is_not_repeated() {
 
 #[test]
 fn types_that_hold_secrets_show_none_of_them() {
-    let credential = moat::Credential::new("anna", PASSWORD).with_field(moat::Field::new("totp", FIELD));
+    let credential =
+        moat::Credential::new("anna", PASSWORD).with_field(moat::Field::new("totp", FIELD));
     let key = moat::MasterKey::new(KEY.as_bytes()).with_id("2026");
     let ring = moat::KeyRing::new(key.clone());
     let store = Store::new();

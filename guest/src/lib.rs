@@ -26,6 +26,7 @@ mod legacy;
 mod members;
 pub mod plaintext;
 pub mod record;
+mod sha256;
 pub mod timestamp;
 pub mod token;
 pub mod user_id;

@@ -59,7 +59,10 @@ impl Plaintext {
         let fields = fields
             .iter()
             .map(|(name, _)| {
-                let value = fields.require(name)?;
+                // Without the name, which is decrypted text and may hold anything.
+                let value = fields
+                    .require(name)
+                    .map_err(|_| Error::malformed("a field is there twice or is not a string"))?;
                 Ok(Field { name: name.to_owned(), value })
             })
             .collect::<Result<_, Error>>()?;

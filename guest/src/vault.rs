@@ -137,6 +137,8 @@ fn update(
     rewrite(true, || {
         let mut record = existing(environment, &user)?;
         let (mut plaintext, _) = open(&record, &mut keys)?;
+        // What can't be read is not repaired in passing: a mark would overwrite the member that is wrong.
+        plaintext.credential()?;
         change(&mut plaintext, &now(environment)?)?;
         let credential = plaintext.credential()?;
         let key = save(&mut record, &plaintext, None, &mut keys)?;

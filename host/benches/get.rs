@@ -1,2 +1,75 @@
-//! x
-fn main(){}
+//! What one `get` costs as a whole process, beside the way of the Python application: interpreter, imports,
+//! PBKDF2, Fernet. Both read the same record, turn by turn, and are compared within one run.
+
+#![allow(
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a benchmark prints, and stops when anything fails"
+)]
+
+#[path = "../../tests/support/mod.rs"]
+mod support;
+
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use support::{KEY, Store, expect, python, run, script, tests};
+
+const ROUNDS: usize = 31;
+
+/// The wall time of a process and its peak memory in KiB.
+fn measure(command: &mut Command) -> (Duration, i64) {
+    let begun = Instant::now();
+    #[allow(clippy::zombie_processes, reason = "`wait4` waits for it")]
+    let child = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
+    let mut status = 0;
+    // SAFETY: all zeroes is a valid `rusage`.
+    #[allow(unsafe_code, reason = "the standard library tells no child's peak memory")]
+    let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
+    let pid = child.id().cast_signed();
+    // SAFETY: the child is this process's own and is waited for only here; both pointers are valid.
+    #[allow(unsafe_code, reason = "the standard library tells no child's peak memory")]
+    let waited = unsafe { libc::wait4(pid, &raw mut status, 0, &raw mut usage) };
+    assert_eq!((waited, status), (pid, 0), "{command:?}");
+    (begun.elapsed(), usage.ru_maxrss)
+}
+
+fn main() {
+    let store = Store::new();
+    let mut write = script("exchange.py");
+    write.arg("write").arg(store.path()).args(["anna", "anna", "correct horse", "--form", "app"]);
+    expect(0, &run(&mut write));
+
+    let mut application = Command::new(python());
+    application.arg(tests().join("python/fossawork_way.py")).arg(store.path()).arg("anna");
+    application.env("FOSSAWORK_MASTER_KEY", KEY);
+    let mut peers = [
+        ("the Python application's way", application),
+        ("moat get anna --field password", store.moat(&["get", "anna", "--field", "password"])),
+        ("moat inspect anna (no key derived)", store.moat(&["inspect", "anna"])),
+    ];
+    let mut runs = [const { Vec::new() }; 3];
+    for _ in 0..ROUNDS {
+        for ((_, command), runs) in peers.iter_mut().zip(&mut runs) {
+            runs.push(measure(command));
+        }
+    }
+    println!("whole processes, {ROUNDS} turns in one run:");
+    let fastest = peers.iter().zip(runs).map(|((name, _), mut runs)| {
+        runs.sort();
+        let [fastest, median] = [0, ROUNDS / 2].map(|place| runs[place].0.as_secs_f64() * 1e3);
+        let peak = runs.iter().map(|(_, memory)| memory / 1024).max().unwrap_or(0);
+        println!(
+            "  {name:36} fastest {fastest:6.1} ms   median {median:6.1} ms   peak {peak:3} MiB"
+        );
+        fastest
+    });
+    let fastest: Vec<f64> = fastest.collect();
+    // The fastest turns are those that nothing else on the machine disturbed.
+    println!("moat get / Python: {:.2} (at most 0.65)", fastest[1] / fastest[0]);
+    println!(
+        "start to first call into the sandbox: under {:.1} ms, the whole of inspect (at most 5)",
+        fastest[2]
+    );
+}

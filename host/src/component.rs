@@ -7,11 +7,9 @@ use sha2::{Digest, Sha256};
 /// The component, for hosts with an engine of their own.
 pub const BYTES: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/component.wasm"));
 
-/// The same, compiled for [`TARGET`].
-pub(crate) const PRECOMPILED: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/component.cwasm"));
-
-/// What it is compiled ahead of time for; it needs no CPU feature beyond this target's baseline.
-pub const TARGET: &str = env!("MOAT_TARGET");
+/// The same, compiled ahead of time: for which CPU, and the code; the best CPU first.
+pub(crate) const PRECOMPILED: &[(&str, &[u8])] =
+    include!(concat!(env!("OUT_DIR"), "/precompiled.rs"));
 
 /// The interfaces with functions that a component may import, and no others.
 pub const ALLOWED_IMPORTS: [&str; 5] = crate::sandbox::ALLOWED_IMPORTS;

@@ -139,6 +139,17 @@ pub fn fixture(name: &str) -> serde_json::Value {
     serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
 }
 
+/// A tool that is no part of a new machine: installed with the system's packages when it is missing.
+pub fn tool(name: &str) -> Command {
+    let there = || Command::new(name).arg("--version").output().is_ok();
+    if !there() {
+        let script = "apt-get update -qq && apt-get install -y -qq \"$0\"";
+        let installed = Command::new("sh").args(["-c", script, name]).output().unwrap();
+        assert!(there(), "{name} is needed: apt-get install {name}\n{installed:?}");
+    }
+    Command::new(name)
+}
+
 /// A Python with the packages of `tests/python/requirements.txt`, set up once in the target directory.
 pub fn python() -> &'static Path {
     static PYTHON: OnceLock<PathBuf> = OnceLock::new();
@@ -156,7 +167,9 @@ pub fn python() -> &'static Path {
                 assert!(output.status.success(), "{command:?}: {output:?}");
             };
             done(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&environment));
-            done(Command::new(&python).args(["-m", "pip", "install", "-q", "-r"]).arg(&requirements));
+            done(
+                Command::new(&python).args(["-m", "pip", "install", "-q", "-r"]).arg(&requirements),
+            );
             fs::copy(&requirements, &stamp).unwrap();
         }
         python

@@ -289,7 +289,9 @@ mod tests {
         ("write another", |call| call.write("bob.cred".into(), vec![1], None).map(drop)),
         ("remove another", |call| call.remove("bob.cred".into(), None).map(drop)),
         ("another's key", |call| call.lookup(slot("bob")).map(drop)),
-        ("another's key to keep", |call| call.remember(slot("bob"), DerivedKey { material: vec![1] })),
+        ("another's key to keep", |call| {
+            call.remember(slot("bob"), DerivedKey { material: vec![1] })
+        }),
     ];
 
     fn slot(user: &str) -> key_cache::Slot {
@@ -315,7 +317,10 @@ mod tests {
         let mut call = Call::new(Grant::new(operation, &[anna]), Limits::default(), resources);
         for (what, attempt) in FOREIGN {
             let error = attempt(&mut call).err().unwrap();
-            assert!(matches!(error.downcast_ref(), Some(Stop::Denied { .. })), "{operation}: {what}");
+            assert!(
+                matches!(error.downcast_ref(), Some(Stop::Denied { .. })),
+                "{operation}: {what}"
+            );
         }
         assert_eq!(std::fs::read(path.path().join("bob.cred")).unwrap(), b"bob's");
         let own = OWN.iter().filter(|(_, attempt)| attempt(&mut call).is_ok());
@@ -345,7 +350,8 @@ mod tests {
     #[test]
     fn a_refusal_names_the_call_and_what_was_asked() {
         let grant = Grant::new(Operation::Inspect, &[UserId::parse("anna").unwrap()]);
-        let stop = Stop::Denied { grant: grant.to_string(), asked: "list the directory".to_owned() };
+        let stop =
+            Stop::Denied { grant: grant.to_string(), asked: "list the directory".to_owned() };
         assert_eq!(
             stop.to_string(),
             "during `inspect \"anna\"` it asked to list the directory, which it was not granted"

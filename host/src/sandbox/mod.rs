@@ -39,18 +39,22 @@ pub struct Sandbox {
     pre: CredentialVaultPre<Call>,
     imports: Vec<String>,
     ticker: Ticker,
+    cpu: Option<&'static str>,
 }
 
 impl Sandbox {
-    /// The component that this crate carries.
-    ///
-    /// Fails with [`ErrorCode::Sandbox`] on a CPU below the baseline that it was compiled for.
+    /// The component that this crate carries, in the best of its compiled forms that this CPU can run.
     pub fn embedded() -> Result<Self, Error> {
-        // SAFETY: these bytes are what the build script's own `Engine::precompile_component` returned.
-        #[allow(unsafe_code, reason = "loading code compiled by the build script")]
-        unsafe {
-            Self::from_precompiled(crate::component::PRECOMPILED)
+        let mut refusal = Error::new(ErrorCode::Sandbox, "the component was not compiled");
+        for (cpu, precompiled) in crate::component::PRECOMPILED {
+            // SAFETY: these bytes are what the build script's own `Engine::precompile_component` returned.
+            #[allow(unsafe_code, reason = "loading code compiled by the build script")]
+            match unsafe { Self::from_precompiled(precompiled) } {
+                Ok(sandbox) => return Ok(Self { cpu: Some(cpu), ..sandbox }),
+                Err(error) => refusal = error,
+            }
         }
+        Err(refusal)
     }
 
     /// A component compiled by the `Engine::precompile_component` of this very wasmtime, with epochs.
@@ -79,6 +83,7 @@ impl Sandbox {
         Ok(Self {
             pre: CredentialVaultPre::new(pre).map_err(failed("linked"))?,
             imports,
+            cpu: None,
             ticker: Ticker::new(engine).map_err(|error| {
                 Error::caused(ErrorCode::Sandbox, "the clock of deadlines can't be started", error)
             })?,
@@ -88,6 +93,11 @@ impl Sandbox {
     /// The interfaces that the component imports, sorted.
     pub fn imports(&self) -> &[String] {
         &self.imports
+    }
+
+    /// The CPU that the embedded component's code was compiled for; `None` for another component.
+    pub fn cpu(&self) -> Option<&'static str> {
+        self.cpu
     }
 
     /// Runs one function of the component in an instance of its own.

@@ -37,7 +37,7 @@ fn describe(context: &Context) -> Result<(), Failure> {
         return context.output.value(&json!({
             "digest": component::digest(),
             "size": component::BYTES.len(),
-            "compiled_for": component::TARGET,
+            "compiled_for": sandbox.cpu(),
             "imports": sandbox.imports(),
             "limits": {
                 "memory_bytes": limits.memory_bytes,
@@ -50,7 +50,7 @@ fn describe(context: &Context) -> Result<(), Failure> {
     let mut rows = vec![
         ("digest", format!("sha256:{}", component::digest())),
         ("size", format!("{} bytes", component::BYTES.len())),
-        ("compiled for", format!("{}, any CPU", component::TARGET)),
+        ("compiled for", sandbox.cpu().unwrap_or_default().to_owned()),
     ];
     rows.extend(sandbox.imports().iter().map(|import| ("import", import.clone())));
     rows.extend([

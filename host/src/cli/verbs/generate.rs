@@ -24,9 +24,9 @@ pub(crate) fn man(context: &Context, verb: Option<&str>) -> Result<ExitCode, Fai
         })?,
     };
     let mut page = Vec::new();
-    clap_mangen::Man::new(command)
-        .render(&mut page)
-        .map_err(|error| Failure::other(format!("making the page: {error}"), "please report this"))?;
+    clap_mangen::Man::new(command).render(&mut page).map_err(|error| {
+        Failure::other(format!("making the page: {error}"), "please report this")
+    })?;
     context.output.raw(&page)?;
     Ok(ExitCode::SUCCESS)
 }
