@@ -19,6 +19,7 @@ pub mod bindings {
 
 #[cfg(target_family = "wasm")]
 mod component;
+mod derivation;
 mod environment;
 mod error;
 pub mod keys;

@@ -48,3 +48,8 @@ pub use user_id::{UserId, UserIdError};
 pub use vault::{Builder, Vault};
 
 use sandbox::contract;
+
+/// Compiles the README's example.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;

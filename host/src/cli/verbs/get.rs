@@ -1,6 +1,6 @@
 use std::process::ExitCode;
 
-use moat::{Revealed, Summary};
+use moat::{Credential, Revealed, Summary};
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
@@ -18,8 +18,7 @@ pub(crate) fn run(context: &Context, get: &Get) -> Result<ExitCode, Failure> {
         if context.output.json {
             context.output.value(&output::summary(&summary).into())?;
         } else {
-            let hidden = format!("(hidden; moat get {} --field password)", get.user);
-            context.output.table(&rows(&summary, hidden, "(hidden)"))?;
+            context.output.table(&rows(&summary, None))?;
         }
         return Ok(ExitCode::SUCCESS);
     }
@@ -29,35 +28,34 @@ pub(crate) fn run(context: &Context, get: &Get) -> Result<ExitCode, Failure> {
     match &get.field {
         Some(name) => print_field(context, &revealed, name)?,
         None if context.output.json => context.output.value(&output::revealed(&revealed).into())?,
-        None => {
-            let credential = revealed.credential();
-            let password = credential.expose_password().to_owned();
-            let mut table = rows(revealed.summary(), password, "");
-            for ((_, shown), field) in
-                table.iter_mut().filter(|(label, _)| *label == "field").zip(credential.fields())
-            {
-                *shown = format!("{} = {}", field.name(), field.expose_value());
-            }
-            context.output.table(&table)?;
-        }
+        None => context.output.table(&rows(revealed.summary(), Some(revealed.credential())))?,
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn rows(summary: &Summary, password: String, field: &str) -> Vec<(&'static str, String)> {
+fn rows(summary: &Summary, secrets: Option<&Credential>) -> Vec<(&'static str, String)> {
+    let password =
+        secrets.map_or("(hidden; --field password prints it)", Credential::expose_password);
     let mut rows = vec![
         ("user id", summary.user_id.clone()),
         ("username", summary.username.clone()),
-        ("password", password),
+        ("password", password.to_owned()),
         ("created at", summary.created_at.clone().unwrap_or_default()),
         ("last used", summary.last_used.clone().unwrap_or_else(|| "never".to_owned())),
         ("valid", validity(summary)),
     ];
-    rows.extend(summary.field_names.iter().map(|name| ("field", format!("{name} {field}"))));
-    rows.push((
-        "version",
-        summary.envelope.version.clone().unwrap_or_else(|| "before 1.0".to_owned()),
-    ));
+    match secrets {
+        Some(credential) => rows.extend(
+            credential
+                .fields()
+                .iter()
+                .map(|field| ("field", format!("{} = {}", field.name(), field.expose_value()))),
+        ),
+        None => rows
+            .extend(summary.field_names.iter().map(|name| ("field", format!("{name} (hidden)")))),
+    }
+    let version = summary.envelope.version.clone();
+    rows.push(("version", version.unwrap_or_else(|| "before 1.0".to_owned())));
     rows.extend(summary.key.id.clone().map(|id| ("key", id)));
     rows
 }
@@ -97,11 +95,9 @@ fn print_field(context: &Context, revealed: &Revealed, name: &str) -> Result<(),
     context.output.raw(&Zeroizing::new([text.as_bytes(), b"\n"].concat()))
 }
 
-/// A part of the credential, or one of its fields; their names differ.
+/// A part of the credential, or else one of its fields.
 fn find(revealed: &Revealed, name: &str) -> Option<Value> {
-    let mut object = output::revealed(revealed);
-    match object.remove("fields") {
-        Some(Value::Object(mut fields)) if fields.contains_key(name) => fields.remove(name),
-        _ => object.remove(name),
-    }
+    let mut parts = output::revealed(revealed);
+    let mut fields = parts.remove("fields");
+    parts.remove(name).or_else(|| fields.as_mut()?.get_mut(name).map(Value::take))
 }
