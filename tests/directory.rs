@@ -8,10 +8,15 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::net::UnixListener;
+use std::path::Path;
 use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
 
-use moat::{ErrorCode, UserId};
-use support::{KEY, Store, expect, run, tool, write_private};
+use moat::{ErrorCode, MAX_FILE_BYTES, UserId, Vault};
+use rustix::fs::{CWD, FileType, Mode, RenameFlags, mknodat, renameat_with};
+use support::{KEY, Store, expect, long, run, tool, write_private};
 
 /// Opens anna's credential, which has to fail like this, for reading and for writing.
 fn refused(store: &Store, code: ErrorCode, message: &str) {
@@ -27,32 +32,190 @@ fn refused(store: &Store, code: ErrorCode, message: &str) {
 fn links_are_not_followed() {
     let store = Store::new();
     store.put("bob", "horse");
-    symlink("bob.cred", store.file("anna")).unwrap();
-    refused(&store, ErrorCode::Malformed, "\"anna.cred\" is not a regular file");
-    fs::remove_file(store.file("anna")).unwrap();
-
-    symlink("nowhere", store.file("anna")).unwrap();
-    refused(&store, ErrorCode::Malformed, "is not a regular file");
-    fs::remove_file(store.file("anna")).unwrap();
-
+    let outside = Store::new();
+    outside.put("anna", "outside");
+    let target = outside.file("anna");
+    let targets = ["bob.cred", "nowhere", "anna.cred", "/dev/null", target.to_str().unwrap()];
+    for target in targets {
+        symlink(target, store.file("anna")).unwrap();
+        refused(&store, ErrorCode::Malformed, "\"anna.cred\" is not a regular file");
+        // Removing is what helps, and removes the link alone.
+        expect(0, &run(&mut store.moat(&["delete", "anna"])));
+    }
     fs::hard_link(store.file("bob"), store.file("anna")).unwrap();
     refused(&store, ErrorCode::Malformed, "has a second name");
+
+    fs::remove_file(store.file("anna")).unwrap();
+
+    for (store, user, password) in [(&store, "bob", "horse"), (&outside, "anna", "outside")] {
+        let revealed = store.vault(KEY).reveal(&UserId::parse(user).unwrap()).unwrap();
+        assert_eq!(revealed.credential().expose_password(), password);
+    }
+}
+
+/// The files beside the records, of which a writer takes hold.
+#[test]
+fn links_in_place_of_the_lock_and_of_the_temporary_file_are_not_followed() {
+    let store = Store::new();
+    store.put("anna", "horse");
+    let secret = store.beside("secret");
+    write_private(&secret, b"of somebody else");
+
+    symlink(&secret, store.path().join(".moat.tmp")).unwrap();
+    expect(0, &run(&mut store.moat(&["touch", "anna"])));
+    assert_eq!(store.names(), [".moat.lock", "anna.cred"]);
+    fs::hard_link(&secret, store.path().join(".moat.tmp")).unwrap();
+    expect(0, &run(&mut store.moat(&["touch", "anna"])));
+    assert_eq!(store.names(), [".moat.lock", "anna.cred"]);
+
+    let lock = store.path().join(".moat.lock");
+    for target in [secret.as_path(), Path::new("nowhere")] {
+        fs::remove_file(&lock).unwrap();
+        symlink(target, &lock).unwrap();
+        let (_, stderr) = expect(9, &run(&mut store.moat(&["touch", "anna"])));
+        assert!(stderr.contains("locking the directory: Too many levels"), "{stderr}");
+    }
+    assert_eq!(fs::read(&secret).unwrap(), b"of somebody else");
+    assert_eq!(store.names(), [".moat.lock", "anna.cred"]);
 }
 
 #[test]
 fn what_is_no_file_is_refused_without_waiting() {
     let store = Store::new();
-    let made = Command::new("mkfifo").arg(store.file("anna")).status().unwrap();
-    assert!(made.success());
-    refused(&store, ErrorCode::Malformed, "is not a regular file");
-    fs::remove_file(store.file("anna")).unwrap();
+    let file = store.file("anna");
+    let made = |command: &str, arguments: &[&str]| {
+        expect(0, &run(Command::new(command).arg(&file).args(arguments)));
+        refused(&store, ErrorCode::Malformed, "is not a regular file");
+        fs::remove_file(&file).unwrap();
+    };
+    made("mkfifo", &[]);
+    // The one device that everybody may make; as root, /dev/null too, which can be opened.
+    made("mknod", &["c", "0", "0"]);
+    if rustix::process::geteuid().is_root() {
+        made("mknod", &["c", "1", "3"]);
+    }
 
-    fs::create_dir(store.file("anna")).unwrap();
+    fs::create_dir(&file).unwrap();
     refused(&store, ErrorCode::Malformed, "is not a regular file");
-    fs::remove_dir(store.file("anna")).unwrap();
+    fs::remove_dir(&file).unwrap();
 
-    let _socket = UnixListener::bind(store.file("anna")).unwrap();
+    let _socket = UnixListener::bind(&file).unwrap();
     refused(&store, ErrorCode::Malformed, "is not a regular file");
+}
+
+/// JSON that is nested as deep as a file can be must not use up the stack.
+#[test]
+fn nesting_without_end_is_malformed() {
+    let store = Store::new();
+    let deep = MAX_FILE_BYTES - 100;
+    for contents in [
+        "[".repeat(deep),
+        "{\"a\":".repeat(deep / 5),
+        format!("{{\"user_id\":{}", "[".repeat(deep)),
+        format!("{{\"user_id\":\"anna\",\"more\":{}", "[".repeat(deep)),
+        format!(
+            "{{\"user_id\":\"anna\",\"more\":{}{}}}",
+            "[".repeat(deep / 2),
+            "]".repeat(deep / 2)
+        ),
+    ] {
+        write_private(&store.file("anna"), contents.as_bytes());
+        refused(&store, ErrorCode::Malformed, "");
+    }
+    write_private(&store.file("anna"), "[".repeat(100_000).as_bytes());
+    refused(&store, ErrorCode::TooLarge, "has 100000 bytes");
+}
+
+/// While the library reads or writes anna's record, another thread puts other things in its place and takes them
+/// away again: links to a record outside, which the same key opens, and a FIFO.
+fn while_the_record_is_swapped(operation: impl Fn(&Vault, &UserId) -> Result<(), moat::Error>) {
+    let rounds = if long() { 100_000 } else { 2_000 };
+    let (store, outside) = (Store::new(), Store::new());
+    store.put("anna", "horse");
+    outside.put("anna", "outside");
+    let contents = fs::read(outside.file("anna")).unwrap();
+    let (record, other) = (store.file("anna"), store.path().join("other"));
+    let swap = || renameat_with(CWD, &record, CWD, &other, RenameFlags::EXCHANGE).unwrap();
+
+    let done = AtomicBool::new(false);
+    let (mut fine, mut refused) = (0, 0);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            for round in 0.. {
+                match round % 3 {
+                    0 => symlink(outside.file("anna"), &other).unwrap(),
+                    1 => fs::hard_link(outside.file("anna"), &other).unwrap(),
+                    _ => mknodat(CWD, &other, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap(),
+                }
+                swap();
+                thread::sleep(Duration::from_micros(10));
+                swap();
+                thread::sleep(Duration::from_micros(10));
+                fs::remove_file(&other).unwrap();
+                if done.load(Ordering::Relaxed) {
+                    break;
+                }
+            }
+        });
+        let vault = store.vault(KEY);
+        let anna = UserId::parse("anna").unwrap();
+        for _ in 0..rounds {
+            match operation(&vault, &anna) {
+                Ok(()) => fine += 1,
+                Err(error) => {
+                    // The latter where the link was gone again when its kind was looked at, or on a write where
+                    // another record of hers came in between.
+                    let codes = [ErrorCode::Malformed, ErrorCode::Directory, ErrorCode::Conflict];
+                    assert!(codes.contains(&error.code()), "{error}");
+                    refused += 1;
+                }
+            }
+        }
+        done.store(true, Ordering::Relaxed);
+    });
+    println!("{rounds} rounds: {fine} fine, {refused} refused");
+    assert!(fine > 0 && refused > 0, "{fine} fine, {refused} refused");
+    assert_eq!(fs::read(outside.file("anna")).unwrap(), contents);
+    let revealed = store.vault(KEY).reveal(&UserId::parse("anna").unwrap()).unwrap();
+    assert_eq!(revealed.credential().expose_password(), "horse");
+}
+
+#[test]
+fn a_record_that_is_swapped_during_a_read_shows_nothing_else() {
+    while_the_record_is_swapped(|vault, anna| {
+        let revealed = vault.reveal(anna)?;
+        assert_eq!(revealed.credential().expose_password(), "horse");
+        Ok(())
+    });
+}
+
+#[test]
+fn a_record_that_is_swapped_during_a_write_leads_nowhere_else() {
+    while_the_record_is_swapped(|vault, anna| vault.mark_used(anna).map(drop));
+}
+
+/// Whoever holds the directory goes on with it. By its name another one is found, which has to be safe itself.
+#[test]
+fn a_directory_that_becomes_a_link_is_judged_by_what_it_leads_to() {
+    let store = Store::new();
+    store.put("anna", "horse");
+    let vault = store.vault(KEY);
+    let (moved, other) = (store.beside("moved"), Store::new());
+    other.put("anna", "donkey");
+    fs::rename(store.path(), &moved).unwrap();
+    symlink(other.path(), store.path()).unwrap();
+
+    let anna = UserId::parse("anna").unwrap();
+    vault.mark_used(&anna).unwrap();
+    assert_eq!(vault.reveal(&anna).unwrap().credential().expose_password(), "horse");
+    let get = || run(&mut store.moat(&["get", "anna", "--field", "password"]));
+    assert_eq!(expect(0, &get()).0, "donkey\n");
+    fs::set_permissions(other.path(), PermissionsExt::from_mode(0o1777)).unwrap();
+    assert!(expect(9, &get()).1.contains("others can write in the directory (mode 1777)"));
+
+    fs::remove_file(store.path()).unwrap();
+    symlink("credentials", store.path()).unwrap();
+    assert!(expect(9, &get()).1.contains("Too many levels of symbolic links"));
 }
 
 #[test]
@@ -91,19 +254,11 @@ fn a_write_is_synced_in_the_right_order() {
     store.put("anna", "horse");
     let trace = store.beside("trace");
     let mut strace = tool("strace");
-    strace
-        .args([
-            "-f",
-            "-y",
-            "-e",
-            "trace=openat,openat2,fsync,fdatasync,rename,renameat,renameat2,chmod,fchmod,fchmodat",
-        ])
-        .arg("-o")
-        .arg(&trace)
-        .args([support::MOAT, "touch", "anna"])
-        .env("FOSSAWORK_CREDENTIALS_DIR", store.path())
-        .env("FOSSAWORK_MASTER_KEY", KEY);
-    expect(0, &run(&mut strace));
+    strace.arg("-fy").arg("-o").arg(&trace).args([
+        "-e",
+        "trace=openat,openat2,fsync,fdatasync,rename,renameat,renameat2,chmod,fchmod,fchmodat",
+    ]);
+    expect(0, &run(&mut store.moat_under(strace, &["touch", "anna"])));
     let trace = fs::read_to_string(trace).unwrap();
     let lines: Vec<&str> = trace.lines().collect();
     let find = |what: &dyn Fn(&str) -> bool| {

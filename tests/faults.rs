@@ -7,10 +7,11 @@ mod support;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
-use std::path::Path;
 use std::process::Command;
 
 use support::{KEY, MOAT, Store, expect, run, run_with_input, script, write_private};
+
+const NOBODY: u32 = 65534;
 
 /// Runs `get` and `put`, which have to fail like this, and checks that the record is as it was.
 fn both_fail(store: &Store, key: Option<&str>, code: i32, message: &str, hint: &str) {
@@ -124,7 +125,6 @@ fn a_credential_that_is_too_large() {
 /// As root nothing is unwritable: then the program runs as nobody, over a directory of nobody's.
 #[test]
 fn an_unwritable_directory() {
-    const NOBODY: u32 = 65534;
     let store = Store::new();
     store.put("anna", "horse");
     let before = fs::read(store.file("anna")).unwrap();
@@ -158,9 +158,31 @@ fn an_unwritable_directory() {
 fn a_directory_that_is_not_safe() {
     let store = Store::new();
     store.put("anna", "horse");
-    fs::set_permissions(store.path(), PermissionsExt::from_mode(0o770)).unwrap();
-    both_fail(&store, Some(KEY), 9, "others can write in the directory (mode 0770)", "mode 0700");
+    for mode in [0o770, 0o720, 0o702, 0o777, 0o1777] {
+        fs::set_permissions(store.path(), PermissionsExt::from_mode(mode)).unwrap();
+        let message = format!("others can write in the directory (mode {mode:04o})");
+        both_fail(&store, Some(KEY), 9, &message, "mode 0700");
+    }
     fs::set_permissions(store.path(), PermissionsExt::from_mode(0o700)).unwrap();
+}
+
+/// It takes root to give a directory away; everybody else finds one of root's.
+#[test]
+fn a_directory_of_another_user() {
+    let store = Store::new();
+    let user = rustix::process::geteuid().as_raw();
+    let owner = if user == 0 { NOBODY } else { 0 };
+    let directory = if user == 0 { store.path() } else { "/".into() };
+    if user == 0 {
+        std::os::unix::fs::chown(&directory, Some(NOBODY), None).unwrap();
+    }
+    for verb in [&["list"][..], &["get", "anna"], &["touch", "anna"], &["delete", "anna"]] {
+        let mut command = store.moat(verb);
+        command.env("FOSSAWORK_CREDENTIALS_DIR", &directory);
+        let (_, stderr) = expect(9, &run(&mut command));
+        let message = format!("the directory belongs to uid {owner}, not to uid {user}\nhint: ");
+        assert!(stderr.contains(&message) && stderr.contains("has to belong to"), "{stderr}");
+    }
 }
 
 #[test]
@@ -179,17 +201,15 @@ fn a_directory_that_is_not_there() {
     assert_eq!(fs::metadata(store.path()).unwrap().permissions().mode() & 0o7777, 0o700);
 }
 
-/// Runs a shell script in a mount namespace of its own, where it can mount a disk of a few pages.
-fn on_a_small_disk(store: &Store, script: &str) -> std::process::Output {
+/// Runs a shell script in a mount namespace of its own, where it can mount a small disk.
+fn on_a_small_disk(store: &Store, options: &str, script: &str) -> std::process::Output {
+    let mount = format!(
+        "mount -t tmpfs -o mode=700,{options} tmpfs \"$FOSSAWORK_CREDENTIALS_DIR\"\n\
+        cd \"$FOSSAWORK_CREDENTIALS_DIR\"\n"
+    );
     let mut command = Command::new("unshare");
-    command
-        .args(["--user", "--map-root-user", "--mount", "bash", "-euc"])
-        .arg(format!(
-            "mount -t tmpfs -o size=64k,mode=700 tmpfs \"$FOSSAWORK_CREDENTIALS_DIR\"\n{script}"
-        ))
-        .envs([("FOSSAWORK_CREDENTIALS_DIR", store.path().as_path()), ("MOAT", Path::new(MOAT))])
-        .env("FOSSAWORK_MASTER_KEY", KEY);
-    run(&mut command)
+    command.args(["--user", "--map-root-user", "--mount", "bash", "-euc"]).arg(mount + script);
+    run(store.surround(&mut command).env("MOAT", MOAT).env("BESIDE", store.beside("")))
 }
 
 #[test]
@@ -197,16 +217,15 @@ fn a_full_disk() {
     let store = Store::new();
     let output = on_a_small_disk(
         &store,
+        "size=64k",
         r#"
-        cd "$FOSSAWORK_CREDENTIALS_DIR"
         printf horse | "$MOAT" put anna --username anna --password-stdin >/dev/null
-        cp anna.cred /dev/shm/moat-test-$$
+        cp anna.cred "$BESIDE/before"
         cat /dev/zero > filler 2>/dev/null || true
         code=0
         head -c 6000 /dev/zero | tr '\0' x | "$MOAT" put anna --username anna --password-stdin || code=$?
         echo "exit $code"
-        cmp anna.cred /dev/shm/moat-test-$$ && echo whole
-        rm /dev/shm/moat-test-$$
+        cmp anna.cred "$BESIDE/before" && echo whole
         "$MOAT" get anna --field password
         rm filler
         printf 'new horse' | "$MOAT" put anna --username anna --password-stdin >/dev/null
@@ -218,6 +237,57 @@ fn a_full_disk() {
     assert_eq!(stdout, "exit 9\nwhole\nhorse\nnew horse\n.moat.lock\nanna.cred\n", "{stderr}");
     assert!(stderr.contains("error: writing \"anna.cred\": No space left on device"), "{stderr}");
     assert!(stderr.contains("hint: make room on the disk"), "{stderr}");
+}
+
+/// Room for the root, the lock and one record.
+#[test]
+fn a_disk_without_inodes() {
+    let store = Store::new();
+    let output = on_a_small_disk(
+        &store,
+        "nr_inodes=4",
+        r#"
+        printf horse | "$MOAT" put anna --username anna --password-stdin >/dev/null
+        touch filler
+        for user in anna bob; do
+            code=0
+            printf other | "$MOAT" put $user --username x --password-stdin || code=$?
+            echo "exit $code"
+        done
+        "$MOAT" get anna --field password
+        "$MOAT" delete anna
+        ls -A
+        "#,
+    );
+    let (stdout, stderr) = expect(0, &output);
+    assert_eq!(stdout, "exit 9\nexit 9\nhorse\ndeleted anna\n.moat.lock\nfiller\n", "{stderr}");
+    assert_eq!(stderr.matches("\": No space left on device").count(), 2, "{stderr}");
+    assert_eq!(stderr.matches("hint: make room on the disk").count(), 2, "{stderr}");
+}
+
+/// The record goes over it in the middle of a write, whether the signal that says so ends the program or not.
+#[test]
+fn a_limit_on_the_size_of_files() {
+    const XFSZ: i32 = 25;
+    let store = Store::new();
+    store.put("anna", "horse");
+    let before = fs::read(store.file("anna")).unwrap();
+    for (signal, code) in [("trap '' XFSZ", 9), ("", 128 + XFSZ)] {
+        let mut shell = Command::new("bash");
+        let put = "ulimit -c 0 -f 48; \"$MOAT\" put anna --username anna --password-stdin; exit $?";
+        store.surround(shell.args(["-c", &format!("{signal}\n{put}")])).env("MOAT", MOAT);
+        let (_, stderr) = expect(code, &run_with_input(&mut shell, &"x".repeat(40_000)));
+        if code == 9 {
+            assert!(stderr.contains("writing \"anna.cred\": File too large"), "{stderr}");
+            assert!(stderr.contains("hint: make room on the disk"), "{stderr}");
+            assert_eq!(store.names(), [".moat.lock", "anna.cred"]);
+        }
+        assert_eq!(fs::read(store.file("anna")).unwrap(), before);
+    }
+    let partial = fs::metadata(store.path().join(".moat.tmp")).unwrap();
+    assert_eq!((partial.len(), partial.permissions().mode() & 0o7777), (48 * 1024, 0o600));
+    expect(0, &run(&mut store.moat(&["touch", "anna"])));
+    assert_eq!(store.names(), [".moat.lock", "anna.cred"]);
 }
 
 #[test]

@@ -19,7 +19,7 @@ fn another_build_gives_the_same_component() {
         let copied = Command::new("cp").arg("-r").arg(workspace.join(part)).arg(&copy).status();
         assert!(copied.unwrap().success());
     }
-    let again = guest::build(&copy, &elsewhere.path().join("target")).unwrap();
+    let again = guest::build("moat-guest", &copy, &elsewhere.path().join("target")).unwrap();
 
     // `wit-component` and the compiler add nothing of the machine: the module decides.
     let built = concat!(env!("OUT_DIR"), "/guest/wasm32-unknown-unknown/guest/moat_guest.wasm");

@@ -7,6 +7,8 @@ mod support;
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
 use std::process::Output;
 
 use support::{Store, run, run_with_input, write_private};
@@ -139,6 +141,9 @@ fn a_secret_in_the_wrong_place_is_not_repeated() {
         let what: Vec<String> = arguments.iter().map(ToString::to_string).collect();
         search(&what, &run(&mut store.moat(arguments)));
     }
+    let no_text = OsString::from_vec([b"-\xff", PASSWORD.as_bytes()].concat());
+    let output = run(store.moat(&["get", "anna"]).arg(&no_text));
+    search(&[format!("{no_text:?}")], &output);
 }
 
 #[test]

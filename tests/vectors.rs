@@ -4,125 +4,28 @@
 //! The component offers no bare Fernet or PBKDF2, so vectors of other rounds than the format's run natively
 //! only (`guest/tests/vectors.rs`).
 
-#![allow(
-    missing_docs,
-    unsafe_code,
-    unreachable_pub,
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    reason = "tests and generated code"
-)]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
+#[path = "support/plain_host.rs"]
+mod plain_host;
 mod support;
+
+use std::sync::LazyLock;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE;
 use serde_json::{Value, json};
 use support::fixture;
-use wasmtime::component::{Component, HasSelf, Linker};
-use wasmtime::{Config, Engine, Store};
+use wasmtime::Store;
 
-wasmtime::component::bindgen!({ path: "../wit", world: "credential-vault" });
+use plain_host::exports::fossawork::credentials::vault::PutOptions;
+use plain_host::fossawork::credentials::types::{Credential, Error, ErrorCode, TokenEncoding};
+use plain_host::{CredentialVault, CredentialVaultPre, Host};
 
-use exports::fossawork::credentials::vault::PutOptions;
-use fossawork::credentials::types::{
-    Credential, DerivedKey, Error, ErrorCode, MasterKey, TokenEncoding,
-};
-use fossawork::credentials::{directory, key_cache, master_keys, types};
-use wasi::{clocks::wall_clock, random::random};
-
-/// A host of one file, which lends a key and looks at the one that comes back.
-#[derive(Default)]
-struct Host {
-    file: Option<Vec<u8>>,
-    master_key: Vec<u8>,
-    cached: Option<Vec<u8>>,
-    remembered: Option<Vec<u8>>,
-    seconds: u64,
-    random: Vec<u8>,
-}
-
-impl types::Host for Host {}
-
-impl directory::Host for Host {
-    fn read(&mut self, _: String) -> Result<directory::Reading, Error> {
-        let file = |contents| directory::File { contents, revision: "r".to_owned() };
-        Ok(directory::Reading { file: self.file.clone().map(file) })
-    }
-
-    fn write(
-        &mut self,
-        _: String,
-        contents: Vec<u8>,
-        _: Option<String>,
-    ) -> Result<directory::Written, Error> {
-        self.file = Some(contents);
-        Ok(directory::Written { revision: "r".to_owned() })
-    }
-
-    fn remove(&mut self, _: String, _: Option<String>) -> Result<directory::Removal, Error> {
-        Ok(directory::Removal { existed: self.file.take().is_some() })
-    }
-
-    fn names(&mut self, _: Option<String>, _: u32) -> Result<directory::NamePage, Error> {
-        Ok(directory::NamePage { names: Vec::new(), next: None })
-    }
-}
-
-impl master_keys::Host for Host {
-    fn ring(&mut self) -> Result<master_keys::KeyRing, Error> {
-        let material = self.master_key.clone();
-        Ok(master_keys::KeyRing { keys: vec![MasterKey { id: None, primary: true, material }] })
-    }
-}
-
-impl key_cache::Host for Host {
-    fn lookup(&mut self, _: key_cache::Slot) -> Option<DerivedKey> {
-        self.cached.clone().map(|material| DerivedKey { material })
-    }
-
-    fn remember(&mut self, _: key_cache::Slot, key: DerivedKey) {
-        self.remembered = Some(key.material);
-    }
-}
-
-impl wall_clock::Host for Host {
-    fn now(&mut self) -> wall_clock::Datetime {
-        wall_clock::Datetime { seconds: self.seconds, nanoseconds: 0 }
-    }
-
-    fn resolution(&mut self) -> wall_clock::Datetime {
-        wall_clock::Datetime { seconds: 1, nanoseconds: 0 }
-    }
-}
-
-impl random::Host for Host {
-    fn get_random_bytes(&mut self, len: u64) -> Vec<u8> {
-        assert_eq!(len as usize, self.random.len());
-        self.random.clone()
-    }
-
-    fn get_random_u64(&mut self) -> u64 {
-        unreachable!("the component asks for bytes")
-    }
-}
-
-/// An instance of the component under an engine of the embedder's own.
+/// An instance in the code for the baseline CPU; every other test runs that for the best one.
 fn instance(host: Host) -> (CredentialVault, Store<Host>) {
-    let mut config = Config::new();
-    config.epoch_interruption(true);
-    let engine = Engine::new(&config).unwrap();
-    // The code for the baseline CPU; every other test runs that for the best one.
-    let compiled: &[(&str, &[u8])] = include!(concat!(env!("OUT_DIR"), "/precompiled.rs"));
-    let (_, compiled) = compiled.last().unwrap();
-    // SAFETY: the bytes are what `Engine::precompile_component` returned to the build script.
-    let component = unsafe { Component::deserialize(&engine, compiled) }.unwrap();
-    let mut linker = Linker::new(&engine);
-    CredentialVault::add_to_linker::<_, HasSelf<Host>>(&mut linker, |host| host).unwrap();
-    let mut store = Store::new(&engine, host);
-    store.set_epoch_deadline(1);
-    let vault = CredentialVault::instantiate(&mut store, &component, &linker).unwrap();
-    (vault, store)
+    static BASELINE: LazyLock<CredentialVaultPre<Host>> = LazyLock::new(plain_host::baseline);
+    plain_host::instance(&BASELINE, host)
 }
 
 /// Opens the record of this user around this token, and returns why it can't and what the host has seen.

@@ -1,4 +1,4 @@
-//! Builds the guest as a core module, the same bytes on every machine.
+//! Builds a guest as a core module, the same bytes on every machine. The tests' hostile guest is built by it too.
 
 use std::env;
 use std::ffi::{OsStr, OsString};
@@ -10,8 +10,12 @@ use anyhow::{Context, Result, bail};
 
 const TARGET: &str = "wasm32-unknown-unknown";
 
-/// Builds the guest with a cargo of its own, and returns the core module.
-pub(crate) fn build(workspace: &Path, target_dir: &Path) -> Result<Vec<u8>> {
+/// The guest's stack in its linear memory, all of which is wiped after every call. The default is 1 MiB, of
+/// which it uses a few KiB.
+const STACK_BYTES: usize = 128 * 1024;
+
+/// Builds this package of the workspace with a cargo of its own, and returns the core module.
+pub(crate) fn build(package: &str, workspace: &Path, target_dir: &Path) -> Result<Vec<u8>> {
     check_target(&tool("RUSTC", "rustc"))?;
     let cargo_home = env::var_os("CARGO_HOME").map_or_else(
         || PathBuf::from(env::var_os("HOME").unwrap_or_default()).join(".cargo"),
@@ -19,11 +23,12 @@ pub(crate) fn build(workspace: &Path, target_dir: &Path) -> Result<Vec<u8>> {
     );
     // Panics name source files: without this, two machines would build different bytes.
     let remap = |from: &Path, to: &str| format!("--remap-path-prefix={}={to}", from.display());
-    let flags = [remap(workspace, "moat"), remap(&cargo_home, "cargo")].join("\x1f");
+    let stack = format!("-Clink-arg=-zstack-size={STACK_BYTES}");
+    let flags = [remap(workspace, "moat"), remap(&cargo_home, "cargo"), stack].join("\x1f");
 
     let status = Command::new(tool("CARGO", "cargo"))
         .current_dir(workspace)
-        .args(["rustc", "--package", "moat-guest", "--lib", "--crate-type", "cdylib"])
+        .args(["rustc", "--package", package, "--lib", "--crate-type", "cdylib"])
         .args(["--profile", "guest", "--target", TARGET, "--target-dir"])
         .arg(target_dir)
         .env("CARGO_ENCODED_RUSTFLAGS", flags)
@@ -31,11 +36,12 @@ pub(crate) fn build(workspace: &Path, target_dir: &Path) -> Result<Vec<u8>> {
         // Set by `cargo clippy` for the outer build, not for this one.
         .env_remove("RUSTC_WORKSPACE_WRAPPER")
         .status()
-        .context("running cargo for the guest")?;
+        .with_context(|| format!("running cargo for {package}"))?;
     if !status.success() {
-        bail!("the guest did not build (see above)");
+        bail!("{package} did not build (see above)");
     }
-    let module = target_dir.join(TARGET).join("guest/moat_guest.wasm");
+    let library = package.replace('-', "_");
+    let module = target_dir.join(TARGET).join("guest").join(library).with_extension("wasm");
     fs::read(&module).with_context(|| format!("reading {}", module.display()))
 }
 

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::{env, fs};
 
 use anyhow::{Context, Result};
+use sha2::{Digest, Sha256};
 use wasmtime::{Config, Engine};
 
 #[path = "../src/sandbox/engine.rs"]
@@ -21,7 +22,7 @@ fn main() -> Result<()> {
     }
     let out = PathBuf::from(env::var("OUT_DIR")?);
 
-    let module = guest::build(&workspace.canonicalize()?, &out.join("guest"))?;
+    let module = guest::build("moat-guest", &workspace.canonicalize()?, &out.join("guest"))?;
     let component = wit_component::ComponentEncoder::default()
         .module(&module)?
         .validate(true)
@@ -33,12 +34,22 @@ fn main() -> Result<()> {
         let precompiled =
             Engine::new(&compiler_config(&target, features)?)?.precompile_component(&component)?;
         let file = out.join(format!("component-{level}.cwasm"));
+        writeln!(
+            table,
+            "Precompiled {{ cpu: {level:?}, code: include_bytes!({file:?}), sha256: {:?} }},",
+            sha256(&precompiled)
+        )?;
         fs::write(&file, precompiled)?;
-        writeln!(table, "({level:?}, include_bytes!({file:?}).as_slice()),")?;
     }
     fs::write(out.join("precompiled.rs"), format!("&[{table}]"))?;
+    fs::write(out.join("component.sha256"), sha256(&component))?;
     fs::write(out.join("component.wasm"), component)?;
     Ok(())
+}
+
+/// In hexadecimal.
+fn sha256(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The CPUs to compile for, the best first; the last is the target's baseline, which every machine has.

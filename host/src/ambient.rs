@@ -4,6 +4,7 @@
 use std::ffi::{OsStr, OsString};
 use std::fs::{DirBuilder, File};
 use std::io::{self, IsTerminal, Read, Write};
+use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::os::unix::process::CommandExt;
@@ -94,6 +95,12 @@ pub(crate) fn read_secret_file(path: &Path) -> Result<Zeroizing<Vec<u8>>, Secret
     read_limited(file)
 }
 
+/// Reads a file that holds no secret.
+#[cfg(feature = "compiler")]
+pub(crate) fn read_file(path: &Path) -> io::Result<Vec<u8>> {
+    std::fs::read(path)
+}
+
 /// Reads a credential that systemd passed to this service. It stands in a directory that nobody else can
 /// enter, so its own mode, which shows an access control list, says nothing.
 pub(crate) fn read_systemd_credential(
@@ -121,7 +128,13 @@ fn read_limited(file: impl Read) -> Result<Zeroizing<Vec<u8>>, SecretFileError> 
 
 /// All of standard input, as far as a secret may go.
 pub(crate) fn read_standard_input() -> Result<Zeroizing<Vec<u8>>, SecretFileError> {
-    read_limited(io::stdin().lock())
+    // Past the buffer of `io::stdin`, which is never wiped.
+    read_limited(File::from(io::stdin().as_fd().try_clone_to_owned()?))
+}
+
+/// Standard output without a buffer, since what is printed may be a secret.
+pub(crate) fn standard_output() -> io::Result<File> {
+    Ok(File::from(io::stdout().as_fd().try_clone_to_owned()?))
 }
 
 /// Whether a person sits at standard input.

@@ -4,11 +4,25 @@ use std::sync::LazyLock;
 
 use sha2::{Digest, Sha256};
 
+use crate::contract::ErrorCode;
+use crate::error::Error;
+
 /// The component, for hosts with an engine of their own.
 pub const BYTES: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/component.wasm"));
 
-/// The same, compiled ahead of time: for which CPU, and the code; the best CPU first.
-pub(crate) const PRECOMPILED: &[(&str, &[u8])] =
+/// SHA-256 of the component when it was built, in hexadecimal.
+const BUILT: &str = include_str!(concat!(env!("OUT_DIR"), "/component.sha256"));
+
+/// The component compiled ahead of time, for a CPU.
+pub(crate) struct Precompiled {
+    pub(crate) cpu: &'static str,
+    pub(crate) code: &'static [u8],
+    /// In hexadecimal, when it was built.
+    pub(crate) sha256: &'static str,
+}
+
+/// The best CPU first.
+pub(crate) const PRECOMPILED: &[Precompiled] =
     include!(concat!(env!("OUT_DIR"), "/precompiled.rs"));
 
 /// The interfaces with functions that a component may import, and no others.
@@ -25,10 +39,34 @@ pub const WIT: [&str; 7] = [
     include_str!("../../wit/types.wit"),
 ];
 
-/// SHA-256 of [`BYTES`], in hexadecimal.
+/// SHA-256 of [`BYTES`], in hexadecimal, as they are now.
 pub fn digest() -> &'static str {
     static DIGEST: LazyLock<String> = LazyLock::new(|| hex(&Sha256::digest(BYTES)));
     &DIGEST
+}
+
+/// Checks that the component is what was built. Fails with [`ErrorCode::Sandbox`].
+pub fn check() -> Result<(), Error> {
+    if digest() != BUILT {
+        return Err(altered());
+    }
+    Ok(())
+}
+
+impl Precompiled {
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        if hex(&Sha256::digest(self.code)) != self.sha256 {
+            return Err(altered());
+        }
+        Ok(())
+    }
+}
+
+fn altered() -> Error {
+    Error::new(
+        ErrorCode::Sandbox,
+        "the embedded component is not what was built: its digest differs",
+    )
 }
 
 /// Lower-case hexadecimal.

@@ -31,6 +31,11 @@ impl Error {
         Self { source: Some(source.into()), ..Self::new(code, message) }
     }
 
+    /// The component's answer is not one to what it was asked.
+    pub(crate) fn answer(wrong: &str) -> Self {
+        Self::new(ErrorCode::Sandbox, format!("the component {wrong}"))
+    }
+
     /// A failure of the directory.
     pub(crate) fn io(doing: impl fmt::Display, source: io::Error) -> Self {
         Self::caused(ErrorCode::Directory, format!("{doing}: {source}"), source)

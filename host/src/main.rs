@@ -2,6 +2,7 @@
 
 mod ambient;
 mod cli;
+mod confinement;
 
 fn main() -> std::process::ExitCode {
     cli::main()

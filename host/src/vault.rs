@@ -2,12 +2,11 @@
 
 use std::sync::Arc;
 
-use crate::contract::{self, TokenEncoding};
+use crate::contract::TokenEncoding;
 use crate::directory::Directory;
 use crate::error::Error;
 use crate::keys::{KeyCache, KeySource};
-use crate::sandbox::bindings::CredentialVault;
-use crate::sandbox::{Call, Grant, Limits, Operation, Sandbox};
+use crate::sandbox::{Call, Function, Grant, Limits, Operation, Resources, Sandbox};
 use crate::user_id::UserId;
 
 /// Credentials in a directory, under the master keys of a ring.
@@ -19,13 +18,6 @@ pub struct Vault {
     limits: Limits,
     token_encoding: Option<TokenEncoding>,
     resources: Arc<Resources>,
-}
-
-/// What the vault lends to its calls, each as far as its grant goes.
-pub(crate) struct Resources {
-    pub(crate) directory: Directory,
-    pub(crate) keys: Box<dyn KeySource>,
-    pub(crate) cache: KeyCache,
 }
 
 impl Vault {
@@ -49,14 +41,11 @@ impl Vault {
         &self,
         operation: Operation,
         users: &[UserId],
-        function: impl FnOnce(
-            &CredentialVault,
-            &mut wasmtime::Store<Call>,
-        ) -> wasmtime::Result<Result<T, contract::Error>>,
+        function: impl Function<T>,
     ) -> Result<T, Error> {
         let grant = Grant::new(operation, users);
-        let call = Call::new(grant, self.limits, Arc::clone(&self.resources));
-        self.sandbox.run(call, function)
+        let lent = Arc::clone(&self.resources);
+        self.sandbox.run(Call::new(grant, self.limits, lent), function)
     }
 }
 

@@ -1,17 +1,22 @@
-//! Makes the components: dummies of the contract, in which every function has the same body.
+//! Makes the components: dummies of the contract, in which every function has the same body, and the hostile
+//! guest, which is built like the real one.
 
 #![allow(clippy::print_stdout, reason = "how cargo is told")]
 
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use wasmtime::Engine;
 use wit_component::{ComponentEncoder, StringEncoding, dummy_module, embed_component_metadata};
 use wit_parser::{ManglingAndAbi, Resolve};
 
 #[path = "../../host/src/sandbox/engine.rs"]
 mod engine;
+#[path = "../../host/build/guest.rs"]
+mod guest;
+
+const CONTRACT: &str = "fossawork:credentials/credential-vault@1.0.0";
 
 /// The contract, and one import more.
 const GREEDY: &str = "
@@ -25,38 +30,70 @@ const GREEDY: &str = "
     }
 ";
 
+/// The dummies: name, world, the body of every function, and further parts of the module.
+const DUMMIES: [(&str, &str, &str, &str); 8] = [
+    ("greedy", "test:greedy/greedy", "unreachable", ""),
+    ("trapping", CONTRACT, "unreachable", ""),
+    ("endless", CONTRACT, "loop br 0 end unreachable", ""),
+    ("hungry", CONTRACT, "i32.const 1024 memory.grow drop unreachable", ""),
+    (
+        "spreading",
+        CONTRACT,
+        "loop ref.null func i32.const 1000 table.grow $spread drop br 0 end unreachable",
+        "(table $spread 1 funcref)",
+    ),
+    ("born-endless", CONTRACT, "unreachable", "(func $begin loop br 0 end) (start $begin)"),
+    ("born-trapping", CONTRACT, "unreachable", "(func $begin unreachable) (start $begin)"),
+    ("born-spread", CONTRACT, "unreachable", "(table 1000000 funcref)"),
+];
+
 fn main() -> Result<()> {
-    let root = PathBuf::from(env::var("CARGO_MANIFEST_DIR")?).join("../..");
-    for input in ["wit", "host/src/sandbox/engine.rs"] {
+    let root = PathBuf::from(env::var("CARGO_MANIFEST_DIR")?).join("../..").canonicalize()?;
+    for input in [
+        "Cargo.toml",
+        "Cargo.lock",
+        "wit",
+        "host/build/guest.rs",
+        "host/src/sandbox/engine.rs",
+        "tests/guests/hostile",
+    ] {
         println!("cargo::rerun-if-changed={}", root.join(input).display());
     }
-    let trap = "unreachable";
-    let contract = "fossawork:credentials/credential-vault@1.0.0";
-    for (name, world, body) in [
-        ("greedy", "test:greedy/greedy", trap),
-        ("trapping", contract, trap),
-        ("endless", contract, "loop br 0 end unreachable"),
-        ("hungry", contract, "i32.const 1024 memory.grow drop unreachable"),
-    ] {
-        let component = component(&root, world, body)?;
-        let mut config = engine::config();
-        config.target(&env::var("TARGET")?)?;
-        let precompiled = Engine::new(&config)?.precompile_component(&component)?;
-        let out = PathBuf::from(env::var("OUT_DIR")?);
-        fs::write(out.join(name).with_extension("cwasm"), precompiled)?;
+    let out = PathBuf::from(env::var("OUT_DIR")?);
+    let mut config = engine::config();
+    config.target(&env::var("TARGET")?)?;
+    let engine = Engine::new(&config)?;
+    let save = |name: &str, component: Vec<u8>| -> Result<()> {
+        let precompiled = engine.precompile_component(&component)?;
+        Ok(fs::write(out.join(name).with_extension("cwasm"), precompiled)?)
+    };
+    for (name, world, body, parts) in DUMMIES {
+        let component = component(&root, world, |dummy| {
+            let text = wasmprinter::print_bytes(dummy)?.replace("unreachable", body);
+            let (text, _) = text.rsplit_once(')').context("the end of the module")?;
+            Ok(wat::parse_str(format!("{text} {parts})"))?)
+        });
+        save(name, component?)?;
     }
-    Ok(())
+    save(
+        "hostile",
+        component(&root, CONTRACT, |_| {
+            guest::build("moat-hostile-guest", &root, &out.join("hostile"))
+        })?,
+    )
 }
 
-/// A component of this world, every function of which has this body.
-fn component(root: &Path, world: &str, body: &str) -> Result<Vec<u8>> {
+/// A component of this world, with a module made from a dummy of it.
+fn component(
+    root: &Path,
+    world: &str,
+    module: impl FnOnce(&[u8]) -> Result<Vec<u8>>,
+) -> Result<Vec<u8>> {
     let mut resolve = Resolve::default();
     let (contract, _) = resolve.push_dir(root.join("wit"))?;
     let greedy = resolve.push_str("greedy.wit", GREEDY)?;
     let world = resolve.select_world(&[contract, greedy], Some(world))?;
-    let module = dummy_module(&resolve, world, ManglingAndAbi::Standard32);
-    let text = wasmprinter::print_bytes(&module)?.replace("unreachable", body);
-    let mut module = wat::parse_str(text)?;
+    let mut module = module(&dummy_module(&resolve, world, ManglingAndAbi::Standard32))?;
     embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8)?;
     ComponentEncoder::default().module(&module)?.validate(true).encode()
 }

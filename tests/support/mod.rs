@@ -70,13 +70,23 @@ impl Store {
     /// The program over this directory, with nothing of the test's own environment but the path.
     pub fn moat(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(MOAT);
+        self.surround(&mut command).args(arguments);
+        command
+    }
+
+    /// The same, started by another program, such as `strace` with its options.
+    pub fn moat_under(&self, mut starter: Command, arguments: &[&str]) -> Command {
+        self.surround(&mut starter).arg(MOAT).args(arguments);
+        starter
+    }
+
+    /// Gives a command this directory and the master key, and of the test's own environment just the path.
+    pub fn surround<'a>(&self, command: &'a mut Command) -> &'a mut Command {
         command
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
             .env("FOSSAWORK_CREDENTIALS_DIR", self.path())
             .env("FOSSAWORK_MASTER_KEY", KEY)
-            .args(arguments);
-        command
     }
 
     /// Stores a credential through the program.
@@ -126,6 +136,16 @@ pub fn write_private(path: &Path, contents: &[u8]) {
     let mut options = File::options();
     let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(path).unwrap();
     file.write_all(contents).unwrap();
+}
+
+/// Whether to take the time to try everything: `MOAT_LONG=1`.
+pub fn long() -> bool {
+    std::env::var_os("MOAT_LONG").is_some_and(|value| value == "1")
+}
+
+/// Says that a test did not take place, where it is seen even if all tests pass.
+pub fn skipped(why: &str) {
+    std::io::stderr().write_all(format!("SKIPPED: {why}\n").as_bytes()).unwrap();
 }
 
 /// The directory of tests.

@@ -53,6 +53,22 @@ pub(super) struct Options {
     #[arg(long, global = true, value_name = "PATH", value_hint = ValueHint::FilePath)]
     pub(super) env_file: Option<PathBuf>,
 
+    /// A component to use in place of the embedded one; it needs --component-sha256 too
+    #[cfg(feature = "compiler")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        requires = "component_sha256",
+        value_hint = ValueHint::FilePath
+    )]
+    pub(super) component: Option<PathBuf>,
+
+    /// The SHA-256 of that component, in hexadecimal
+    #[cfg(feature = "compiler")]
+    #[arg(long, global = true, value_name = "DIGEST", requires = "component")]
+    pub(super) component_sha256: Option<String>,
+
     /// How long to wait for other writers
     #[arg(long, global = true, value_name = "SECONDS", default_value = "10", value_parser = seconds)]
     pub(super) lock_wait: Duration,

@@ -1,11 +1,15 @@
 //! What the verbs work with: validated options, and the vault that they lead to.
 
 use std::ffi::OsString;
+use std::io;
+use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
-use moat::{Directory, Error, ErrorCode, KeySource, Vault};
+use cap_std::fs::Dir;
+use moat::{Access, Directory, Error, ErrorCode, KeySource, Sandbox, Vault};
 
 use super::args::Options;
 use super::env_file::Environment;
@@ -13,6 +17,7 @@ use super::failure::Failure;
 use super::keys::MasterKeySource;
 use super::output::Output;
 use crate::ambient;
+use crate::confinement;
 
 /// The options of one run.
 pub(super) struct Context {
@@ -22,6 +27,8 @@ pub(super) struct Context {
     lock_wait: Duration,
     master_key_file: Option<PathBuf>,
     master_key_command: Option<String>,
+    #[cfg(feature = "compiler")]
+    component: Option<(PathBuf, String)>,
 }
 
 impl Context {
@@ -33,6 +40,8 @@ impl Context {
             lock_wait: options.lock_wait,
             master_key_file: options.master_key_file,
             master_key_command: options.master_key_command,
+            #[cfg(feature = "compiler")]
+            component: options.component.zip(options.component_sha256),
         })
     }
 
@@ -60,40 +69,67 @@ impl Context {
         )
     }
 
-    /// The vault over the directory, which has to be there.
-    pub(super) fn vault(&self) -> Result<Vault, Failure> {
-        self.vault_in(&self.path()?, self.master_key()?, false)
+    /// The vault over the directory, which has to be there, for calls of this access. From here on the thread,
+    /// and all that it starts, can do little else.
+    pub(super) fn vault(&self, access: Access) -> Result<Vault, Failure> {
+        self.vault_over(ambient::open_directory, self.master_key()?, access)
     }
 
-    /// The vault over the directory, which is made if it isn't there.
+    /// As [`Self::vault`], over a directory which is made if it isn't there.
     pub(super) fn vault_in_new_directory(
         &self,
-        keys: impl KeySource + 'static,
+        keys: MasterKeySource,
+        access: Access,
     ) -> Result<Vault, Failure> {
-        self.vault_in(&self.path()?, keys, true)
+        self.vault_over(ambient::open_or_create_directory, keys, access)
     }
 
-    fn vault_in(
+    fn vault_over(
         &self,
-        path: &Path,
-        keys: impl KeySource + 'static,
-        create: bool,
+        open: impl FnOnce(&Path) -> io::Result<Dir>,
+        keys: MasterKeySource,
+        access: Access,
     ) -> Result<Vault, Failure> {
-        let opened = if create {
-            ambient::open_or_create_directory(path)
-        } else {
-            ambient::open_directory(path)
-        };
-        let directory = opened
+        let path = self.path()?;
+        let directory = open(&path)
             .map_err(|error| {
                 let message = format!("opening the directory {}: {error}", path.display());
                 Error::caused(ErrorCode::Directory, message, error)
             })
             .and_then(Directory::new)
-            .map_err(|error| Failure::in_directory(&error, path))?
+            .map_err(|error| Failure::in_directory(&error, &path))?
             .with_lock_wait(self.lock_wait);
         tracing::info!("the credentials directory is {}", path.display());
-        Vault::builder(directory, keys).build().map_err(|error| self.explain(&error))
+        let failed = |error| self.explain(&error);
+        if access.keys {
+            keys.ring().map_err(failed)?;
+        }
+        let sandbox = self.sandbox()?;
+        let confined = confinement::confine(Some((directory.as_fd(), access)));
+        for part in confined.map_err(|error| Failure::confinement(&*error))? {
+            if part.is_in_force() {
+                tracing::info!("{part}");
+            } else {
+                tracing::warn!("{part}");
+            }
+        }
+        Vault::builder(directory, keys).sandbox(Arc::new(sandbox)).build().map_err(failed)
+    }
+
+    #[cfg(feature = "compiler")]
+    fn sandbox(&self) -> Result<Sandbox, Failure> {
+        let Some((path, sha256)) = &self.component else {
+            return Sandbox::embedded().map_err(|error| self.explain(&error));
+        };
+        let bytes = ambient::read_file(path).map_err(|error| {
+            Failure::usage(format!("{}: {error}", path.display()), "check --component")
+        })?;
+        Sandbox::compile(&bytes, sha256).map_err(|error| self.explain(&error))
+    }
+
+    #[cfg(not(feature = "compiler"))]
+    fn sandbox(&self) -> Result<Sandbox, Failure> {
+        Sandbox::embedded().map_err(|error| self.explain(&error))
     }
 
     /// A failure of the vault, with the way out of it.

@@ -65,13 +65,15 @@ fn parse(text: &str) -> Result<Vec<(String, Zeroizing<String>)>, String> {
     for (number, line) in (1..).zip(text.lines()) {
         let line = line.trim();
         let line = line.strip_prefix("export ").unwrap_or(line).trim_start();
-        let Some((name, value)) = line.split_once('=') else {
-            continue;
-        };
-        let name = name.trim_end();
-        if !name.starts_with(PREFIX) {
+        if !line.starts_with(PREFIX) {
             continue;
         }
+        let is_name = |name: &str| name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+        let (name, value) = line
+            .split_once('=')
+            .map(|(name, value)| (name.trim_end(), value))
+            .filter(|(name, _)| is_name(name))
+            .ok_or_else(|| format!("line {number}: it is not NAME=VALUE"))?;
         let value = literal(value.trim_start())
             .ok_or_else(|| format!("line {number}: the value of {name} is ambiguous"))?;
         if variables.iter().any(|(other, _)| other == name) {
@@ -118,5 +120,8 @@ mod tests {
             assert_eq!(error, "line 2: the value of FOSSAWORK_MASTER_KEY is ambiguous", "{value}");
         }
         assert!(parse("FOSSAWORK_A=1\nFOSSAWORK_A=1").unwrap_err().contains("twice"));
+        for line in ["FOSSAWORK_MASTER_KEY: secret", "FOSSAWORK_MASTER_KEY: secret=$x"] {
+            assert_eq!(parse(line).unwrap_err(), "line 1: it is not NAME=VALUE");
+        }
     }
 }

@@ -31,7 +31,9 @@ struct Printer {
 
 impl<S: Subscriber> Layer<S> for Printer {
     fn enabled(&self, metadata: &tracing::Metadata<'_>, _: Context<'_, S>) -> bool {
-        *metadata.level() <= self.level && metadata.target().starts_with("moat")
+        // An error is what the program fails with, and reports at its end.
+        let level = *metadata.level();
+        level != Level::ERROR && level <= self.level && metadata.target().starts_with("moat")
     }
 
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
@@ -39,7 +41,7 @@ impl<S: Subscriber> Layer<S> for Printer {
         event.record(&mut text);
         let text = output::printable(&(text.message + &text.fields));
         let level = match *event.metadata().level() {
-            Level::ERROR | Level::WARN => "warning",
+            Level::WARN => "warning",
             Level::INFO => "info",
             _ => "debug",
         };

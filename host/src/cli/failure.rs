@@ -68,6 +68,14 @@ impl Failure {
         }
     }
 
+    /// The process could not be confined, on a kernel that has what it takes.
+    pub(super) fn confinement(error: &dyn std::error::Error) -> Self {
+        Self::other(
+            format!("the process can't confine itself: {error}"),
+            "run this again; `moat component` shows what is in force",
+        )
+    }
+
     /// Says it, and gives the exit code.
     pub(super) fn report(self, json: bool) -> ExitCode {
         let message = output::printable(&self.message);
@@ -173,8 +181,11 @@ pub(super) fn from_clap(error: &clap::Error) -> Result<ExitCode, Failure> {
     };
     let argument = context(ContextKind::InvalidArg);
     let message = match (error.kind(), &argument) {
-        // What stands in a wrong place may be a secret; only what looks like an option is repeated.
-        (ErrorKind::UnknownArgument, Some(word)) if word.starts_with('-') => {
+        // What stands in a wrong place may be a secret; only what looks like an option is repeated, of `-xyz` just `-x`.
+        // But clap gives the whole of a word that is not UTF-8.
+        (ErrorKind::UnknownArgument, Some(word))
+            if word.starts_with('-') && !word.contains(char::REPLACEMENT_CHARACTER) =>
+        {
             format!("there is no option {}", word.split('=').next().unwrap_or_default())
         }
         (ErrorKind::UnknownArgument, _) => "there is one argument too many".to_owned(),

@@ -17,10 +17,12 @@ use args::{Arguments, Verb};
 use context::Context;
 use failure::Failure;
 
-use crate::ambient;
+use crate::{ambient, confinement};
 
 /// Runs the program.
 pub(crate) fn main() -> ExitCode {
+    // Before any secret is read. `moat component` tells when the system doesn't have it.
+    let _ = confinement::forbid_dumps();
     let raw = ambient::arguments();
     let json = raw.iter().skip(1).take_while(|word| *word != "--").any(|word| word == "--json");
     let outcome = match Arguments::try_parse_from(&raw) {

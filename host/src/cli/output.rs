@@ -2,11 +2,15 @@
 
 use std::io::{self, Write};
 
+use anstream::AutoStream;
 use anstyle::{AnsiColor, Style};
 use moat::{Envelope, KeyWeakness, Revealed, Summary};
+use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::{Map, Value, json};
+use zeroize::Zeroizing;
 
 use super::failure::Failure;
+use crate::ambient;
 
 /// Of the word "error".
 pub(super) const RED: Style = AnsiColor::Red.on_default().bold();
@@ -28,22 +32,20 @@ impl Output {
 
     /// What was asked for: a line of text.
     pub(super) fn line(&self, text: &str) -> Result<(), Failure> {
-        Self::print(|stdout| writeln!(stdout, "{text}"))
+        print(|stdout| writeln!(stdout, "{text}"))
     }
 
     /// What was asked for, byte for byte.
     pub(super) fn raw(&self, bytes: &[u8]) -> Result<(), Failure> {
-        Self::print(|_| {
-            // Past anstream, which would take escape sequences out.
-            let mut stdout = io::stdout().lock();
-            stdout.write_all(bytes)?;
-            stdout.flush()
-        })
+        printed(ambient::standard_output().and_then(|mut stdout| stdout.write_all(bytes)))
     }
 
     /// What was asked for, as one JSON object a line.
-    pub(super) fn value(&self, value: &Value) -> Result<(), Failure> {
-        Self::print(|stdout| writeln!(stdout, "{value}"))
+    pub(super) fn value(&self, value: &impl Serialize) -> Result<(), Failure> {
+        print(|stdout| {
+            serde_json::to_writer(&mut *stdout, value)?;
+            writeln!(stdout)
+        })
     }
 
     /// A confirmation, in words or as JSON.
@@ -56,24 +58,51 @@ impl Output {
     }
 
     /// Rows of a label and a value.
-    pub(super) fn table(&self, rows: &[(&str, String)]) -> Result<(), Failure> {
+    pub(super) fn table(&self, rows: &[(&str, impl AsRef<str>)]) -> Result<(), Failure> {
         let width = rows.iter().map(|(label, _)| label.len()).max().unwrap_or(0);
-        Self::print(|stdout| {
+        print(|stdout| {
             rows.iter().try_for_each(|(label, value)| {
-                writeln!(stdout, "{BOLD}{label:width$}{BOLD:#}  {}", printable(value))
+                let value = Zeroizing::new(printable(value.as_ref()));
+                writeln!(stdout, "{BOLD}{label:width$}{BOLD:#}  {}", *value)
             })
         })
     }
+}
 
-    /// A reader that has seen enough, as `head`, is no failure.
-    fn print(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), Failure> {
-        let mut stdout = anstream::stdout().lock();
-        match write(&mut stdout).and_then(|()| stdout.flush()) {
-            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-                Err(Failure::other(format!("printing: {error}"), "check standard output"))
-            }
-            _ => Ok(()),
+/// Prints what may be a secret: through one buffer that is wiped, and that never grows, which would leave
+/// copies behind. So it is written twice, the first time to see how long it is.
+fn print(write: impl Fn(&mut dyn Write) -> io::Result<()>) -> Result<(), Failure> {
+    let outcome = (|| {
+        let mut length = Length(0);
+        write(&mut length)?;
+        let mut text = Zeroizing::new(Vec::with_capacity(length.0));
+        write(&mut *text)?;
+        AutoStream::auto(ambient::standard_output()?).write_all(&text)
+    })();
+    printed(outcome)
+}
+
+/// A reader that has seen enough, as `head`, is no failure.
+fn printed(outcome: io::Result<()>) -> Result<(), Failure> {
+    match outcome {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Failure::other(format!("printing: {error}"), "check standard output"))
         }
+        _ => Ok(()),
+    }
+}
+
+/// Counts the bytes that are written to it.
+struct Length(usize);
+
+impl Write for Length {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0 += bytes.len();
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 
@@ -113,16 +142,32 @@ pub(super) fn summary(summary: &Summary) -> Map<String, Value> {
     object(value)
 }
 
-/// All of a credential.
-pub(super) fn revealed(revealed: &Revealed) -> Map<String, Value> {
-    let credential = revealed.credential();
-    let fields = credential.fields().iter();
-    let fields: Map<_, _> =
-        fields.map(|field| (field.name().to_owned(), field.expose_value().into())).collect();
-    let mut object = summary(revealed.summary());
-    object.insert("password".to_owned(), credential.expose_password().into());
-    object.insert("fields".to_owned(), fields.into());
-    object
+/// All of a credential; as JSON, without a copy of its secrets.
+pub(super) struct Exposed<'r>(pub(super) &'r Revealed);
+
+impl Serialize for Exposed<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let credential = self.0.credential();
+        let fields = credential.fields().iter().map(|field| (field.name(), field.expose_value()));
+        let parts = summary(self.0.summary());
+        let mut map = serializer.serialize_map(Some(parts.len()))?;
+        for (name, value) in &parts {
+            match name.as_str() {
+                "password" => map.serialize_entry(name, credential.expose_password())?,
+                "fields" => map.serialize_entry(name, &Pairs(fields.clone()))?,
+                _ => map.serialize_entry(name, value)?,
+            }
+        }
+        map.end()
+    }
+}
+
+struct Pairs<I>(I);
+
+impl<'p, I: Iterator<Item = (&'p str, &'p str)> + Clone> Serialize for Pairs<I> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.clone())
+    }
 }
 
 /// The outside of a record.

@@ -1,14 +1,16 @@
 //! The credentials directory, over a handle that was opened once.
 //!
 //! A file is replaced whole: written under a temporary name, synced, renamed, and the directory synced. All
-//! writers take turns by a lock file, so there is never more than one temporary file, and whoever writes next
-//! removes what a crash left of it. Readers take no lock: a rename shows them the old file or the new one.
+//! writers take turns by a lock file, so there is never more than one temporary file, and whoever writes or
+//! removes next clears away what a crash left of it. Readers take no lock: a rename shows them the old file or
+//! the new one.
 
 mod file;
 mod lock;
 mod names;
 
 use std::io::{self, Write};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
 use cap_std::fs::{Dir, File, MetadataExt, OpenOptions, OpenOptionsExt};
@@ -18,6 +20,7 @@ use sha2::{Digest, Sha256};
 use crate::component::hex;
 use crate::contract::ErrorCode;
 use crate::error::Error;
+use lock::Lock;
 
 /// The largest file that is read or written, in bytes.
 pub const MAX_FILE_BYTES: usize = 64 * 1024;
@@ -82,7 +85,7 @@ impl Directory {
         if contents.len() > MAX_FILE_BYTES {
             return Err(file::too_large(name, contents.len() as u64));
         }
-        let _lock = lock::acquire(&self.dir, self.lock_wait)?;
+        let _lock = self.lock()?;
         if self.revision_of(name)?.as_deref() != replaces {
             return Err(conflict(name));
         }
@@ -92,10 +95,6 @@ impl Directory {
     }
 
     fn replace(&self, name: &str, contents: &[u8]) -> io::Result<()> {
-        match self.dir.remove_file(TEMPORARY) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
         let written = self
             .write_temporary(contents)
             .and_then(|()| self.dir.rename(TEMPORARY, &self.dir, name));
@@ -119,7 +118,7 @@ impl Directory {
     /// need not be readable, but it has to be a file.
     pub(crate) fn remove(&self, name: &str, expected: Option<&str>) -> Result<bool, Error> {
         let name = plain(name)?;
-        let _lock = lock::acquire(&self.dir, self.lock_wait)?;
+        let _lock = self.lock()?;
         if expected.is_some() && self.revision_of(name)?.as_deref() != expected {
             return Err(conflict(name));
         }
@@ -142,6 +141,18 @@ impl Directory {
             .map_err(|error| Error::io("listing the directory", error))
     }
 
+    /// Waits for the turn, and removes what a writer that crashed left behind: it may be a copy of the very
+    /// record that is to go.
+    fn lock(&self) -> Result<Lock, Error> {
+        let lock = lock::acquire(&self.dir, self.lock_wait)?;
+        match self.dir.remove_file(TEMPORARY) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(Error::io(format_args!("removing {TEMPORARY:?}"), error))
+            }
+            _ => Ok(lock),
+        }
+    }
+
     fn revision_of(&self, name: &str) -> Result<Option<String>, Error> {
         Ok(file::read(&self.dir, name, self.owner)?.map(|contents| revision(&contents)))
     }
@@ -151,6 +162,12 @@ impl Directory {
         let mut options = OpenOptions::new();
         options.read(true).custom_flags(flags(OFlags::DIRECTORY));
         self.dir.open_with(".", &options)?.sync_all()
+    }
+}
+
+impl AsFd for Directory {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.dir.as_fd()
     }
 }
 

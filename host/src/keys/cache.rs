@@ -1,8 +1,13 @@
 //! Derived keys, kept between calls for speed: bounded, with a lifetime, wiped when they go.
+//!
+//! Each is kept in two shares, of which one is random and the other its exclusive or with the key: a leak of
+//! one place in memory, by reading past a buffer or from a page in the swap, tells nothing about the key.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+
+use zeroize::Zeroizing;
 
 use crate::contract::DerivedKey;
 use crate::sandbox::bindings::fossawork::credentials::key_cache::Slot;
@@ -19,8 +24,27 @@ pub struct KeyCache {
 type Name = (u32, String, Option<String>, String);
 
 struct Entry {
-    key: DerivedKey,
+    shares: [Zeroizing<Vec<u8>>; 2],
     since: Instant,
+}
+
+impl Entry {
+    /// `None` when the system gives no random bytes.
+    fn new(key: &DerivedKey) -> Option<Self> {
+        let mut random = Zeroizing::new(vec![0; key.material.len()]);
+        getrandom::getrandom(&mut random).ok()?;
+        let masked = xor(&random, &key.material);
+        Some(Self { shares: [random, masked], since: Instant::now() })
+    }
+
+    fn key(&self) -> DerivedKey {
+        let [random, masked] = &self.shares;
+        DerivedKey { material: std::mem::take(&mut *xor(random, masked)) }
+    }
+}
+
+fn xor(one: &[u8], other: &[u8]) -> Zeroizing<Vec<u8>> {
+    Zeroizing::new(one.iter().zip(other).map(|(a, b)| a ^ b).collect())
 }
 
 impl std::fmt::Debug for Entry {
@@ -30,6 +54,11 @@ impl std::fmt::Debug for Entry {
 }
 
 impl KeyCache {
+    /// The size of a derived key.
+    pub(crate) const KEY_BYTES: usize = 32;
+    /// The most bytes of a slot's version and parameters together.
+    pub(crate) const NAME_BYTES: usize = 256;
+
     /// A cache of at most `capacity` keys, each for at most `lifetime`. With a capacity of 0 nothing is kept.
     pub fn new(capacity: usize, lifetime: Duration) -> Self {
         Self { capacity, lifetime, keys: Mutex::default() }
@@ -37,13 +66,13 @@ impl KeyCache {
 
     pub(crate) fn lookup(&self, slot: &Slot) -> Option<DerivedKey> {
         let keys = self.live_keys();
-        keys.get(&name(slot)).map(|entry| entry.key.clone())
+        keys.get(&name(slot)).map(Entry::key)
     }
 
-    pub(crate) fn remember(&self, slot: Slot, key: DerivedKey) {
-        if self.capacity == 0 {
+    pub(crate) fn remember(&self, slot: &Slot, key: &DerivedKey) {
+        let Some(entry) = Entry::new(key).filter(|_| self.capacity > 0) else {
             return;
-        }
+        };
         let mut keys = self.live_keys();
         if keys.len() >= self.capacity {
             let oldest = keys.iter().min_by_key(|(_, entry)| entry.since);
@@ -51,8 +80,7 @@ impl KeyCache {
                 keys.remove(&oldest);
             }
         }
-        let since = Instant::now();
-        keys.insert(name(&slot), Entry { key, since });
+        keys.insert(name(slot), entry);
     }
 
     fn live_keys(&self) -> MutexGuard<'_, HashMap<Name, Entry>> {
@@ -94,7 +122,7 @@ mod tests {
     #[test]
     fn keeps_a_key_under_its_whole_name() {
         let cache = KeyCache::default();
-        cache.remember(slot("anna"), key(1));
+        cache.remember(&slot("anna"), &key(1));
         assert_eq!(cache.lookup(&slot("anna")).unwrap().material, [1; 32]);
         assert!(cache.lookup(&slot("bob")).is_none());
         assert!(cache.lookup(&Slot { ring_index: 1, ..slot("anna") }).is_none());
@@ -106,7 +134,7 @@ mod tests {
     fn drops_the_oldest_when_it_is_full() {
         let cache = KeyCache::new(2, Duration::from_secs(60));
         for (user, byte) in [("a", 1), ("b", 2), ("c", 3)] {
-            cache.remember(slot(user), key(byte));
+            cache.remember(&slot(user), &key(byte));
         }
         assert!(cache.lookup(&slot("a")).is_none());
         assert!(cache.lookup(&slot("b")).is_some());
@@ -116,10 +144,10 @@ mod tests {
     #[test]
     fn forgets_a_key_whose_lifetime_is_over() {
         let cache = KeyCache::new(2, Duration::ZERO);
-        cache.remember(slot("a"), key(1));
+        cache.remember(&slot("a"), &key(1));
         assert!(cache.lookup(&slot("a")).is_none());
         let nothing = KeyCache::new(0, Duration::from_secs(60));
-        nothing.remember(slot("a"), key(1));
+        nothing.remember(&slot("a"), &key(1));
         assert!(nothing.lookup(&slot("a")).is_none());
     }
 }

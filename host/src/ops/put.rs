@@ -1,3 +1,4 @@
+use super::check_user;
 use crate::contract::{Credential, Summary, TokenEncoding};
 use crate::error::Error;
 use crate::sandbox::Operation;
@@ -74,6 +75,7 @@ impl Vault {
                 let vault = component.fossawork_credentials_vault();
                 vault.call_put(store, user.as_str(), credential, &options)
             })?;
+        check_user(&stored.summary, user)?;
         Ok(Stored {
             summary: stored.summary,
             replaced: stored.replaced,

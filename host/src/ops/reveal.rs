@@ -1,5 +1,6 @@
 use std::slice;
 
+use super::check_user;
 use crate::contract::{Credential, Summary};
 use crate::error::Error;
 use crate::sandbox::Operation;
@@ -33,14 +34,18 @@ impl Vault {
                 let reveal = component.fossawork_credentials_reveal();
                 reveal.call_reveal(store, user.as_str())
             })?;
+        check_user(&revealed.summary, user)?;
         Ok(Revealed { credential: revealed.credential, summary: revealed.summary })
     }
 
     /// Opens a record and tells all but its secrets.
     pub fn describe(&self, user: &UserId) -> Result<Summary, Error> {
-        self.call(Operation::Describe, slice::from_ref(user), |component, store| {
-            let vault = component.fossawork_credentials_vault();
-            vault.call_describe(store, user.as_str())
-        })
+        let summary =
+            self.call(Operation::Describe, slice::from_ref(user), |component, store| {
+                let vault = component.fossawork_credentials_vault();
+                vault.call_describe(store, user.as_str())
+            })?;
+        check_user(&summary, user)?;
+        Ok(summary)
     }
 }

@@ -2,7 +2,7 @@ use std::vec;
 
 use crate::contract::ErrorCode;
 use crate::error::Error;
-use crate::sandbox::Operation;
+use crate::sandbox::{Operation, Stop};
 use crate::user_id::UserId;
 use crate::vault::Vault;
 
@@ -39,7 +39,12 @@ impl Users<'_> {
         };
         let page = self.vault.call(Operation::Users, &[], |component, store| {
             let vault = component.fossawork_credentials_vault();
-            vault.call_users(store, cursor.as_deref(), PAGE)
+            let page = vault.call_users(&mut *store, cursor.as_deref(), PAGE)?;
+            // With pages of its own invention it could go on for ever.
+            if page.as_ref().is_ok_and(|page| page.next.as_deref() != store.data().next_page()) {
+                return Err(Stop::Page.into());
+            }
+            Ok(page)
         })?;
         self.page = page.user_ids.into_iter();
         self.next = page.next.map_or(Next::None, Next::After);

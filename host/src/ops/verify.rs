@@ -1,3 +1,4 @@
+use super::check_user;
 use crate::contract::Summary;
 use crate::error::Error;
 use crate::sandbox::Operation;
@@ -13,6 +14,14 @@ impl Vault {
             let vault = component.fossawork_credentials_vault();
             vault.call_verify(store, &user_ids).map(Ok)
         })?;
-        Ok(answers.into_iter().map(|answer| answer.map_err(Error::from)).collect())
+        if answers.len() != users.len() {
+            return Err(Error::answer("answered for fewer or more users than it was asked for"));
+        }
+        let answers = users.iter().zip(answers).map(|(user, answer)| {
+            let summary = answer?;
+            check_user(&summary, user)?;
+            Ok(summary)
+        });
+        Ok(answers.collect())
     }
 }

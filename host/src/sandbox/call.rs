@@ -4,7 +4,7 @@
 //! or a number beyond all reason, stops it.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use wasmtime::ResourceLimiter;
 
@@ -12,36 +12,46 @@ use super::bindings::fossawork::credentials::{directory, key_cache, master_keys}
 use super::bindings::wasi::clocks::wall_clock;
 use super::bindings::wasi::random::random;
 use super::grant::Grant;
-use super::limits::{
-    Limits, MAX_INSTANCES, MAX_MEMORIES, MAX_RANDOM_BYTES, MAX_TABLE_ELEMENTS, MAX_TABLES,
-};
+use super::limits::Limits;
+use super::outgoing;
 use super::stop::Stop;
-use crate::contract::{self, DerivedKey};
+use super::surroundings::Surroundings;
+use crate::contract::{self, DerivedKey, ErrorCode};
 use crate::error::Error;
-use crate::vault::Resources;
+use crate::keys::KeyCache;
 
 /// The state of one call, which lives and dies with its instance.
 pub(crate) struct Call {
     grant: Grant,
     limits: Limits,
-    resources: Arc<Resources>,
+    surroundings: Arc<dyn Surroundings>,
     memory_bytes: usize,
+    host_calls: u32,
+    host_bytes: u64,
     started: Instant,
     /// Time spent in the host's own work, which doesn't count against the deadline.
     in_host: Duration,
+    /// The file that was last read or written, and its revision: what a write may replace.
+    seen: Option<directory::File>,
+    /// Where the next page of names begins, as the host last answered.
+    next_page: Option<String>,
     /// The last failure that was answered to the component, with its cause, for the caller to see.
     failure: Option<Error>,
 }
 
 impl Call {
-    pub(crate) fn new(grant: Grant, limits: Limits, resources: Arc<Resources>) -> Self {
+    pub(crate) fn new(grant: Grant, limits: Limits, surroundings: Arc<dyn Surroundings>) -> Self {
         Self {
             grant,
             limits,
-            resources,
+            surroundings,
             memory_bytes: 0,
+            host_calls: 0,
+            host_bytes: 0,
             started: Instant::now(),
             in_host: Duration::ZERO,
+            seen: None,
+            next_page: None,
             failure: None,
         }
     }
@@ -60,6 +70,11 @@ impl Call {
         self.started.elapsed().saturating_sub(self.in_host)
     }
 
+    /// Where the next page of names begins, as the host last answered.
+    pub(crate) fn next_page(&self) -> Option<&str> {
+        self.next_page.as_deref()
+    }
+
     pub(crate) fn check_deadline(&self) -> Result<(), Stop> {
         if self.guest_time() > self.limits.deadline {
             return Err(Stop::Deadline);
@@ -74,27 +89,70 @@ impl Call {
         self.failure.filter(own).unwrap_or_else(|| error.into())
     }
 
-    fn require(&self, granted: bool, asked: impl FnOnce() -> String) -> wasmtime::Result<()> {
+    /// Counts the call of an import that brings this many bytes.
+    fn enter(&mut self, bytes: usize) -> Result<(), Stop> {
+        self.host_calls = self.host_calls.saturating_add(1);
+        if self.host_calls > self.limits.host_calls {
+            return Err(Stop::HostCalls);
+        }
+        self.exchange(bytes)
+    }
+
+    /// Counts bytes that go through an import.
+    fn exchange(&mut self, bytes: usize) -> Result<(), Stop> {
+        self.host_bytes = self.host_bytes.saturating_add(bytes as u64);
+        if self.host_bytes > self.limits.host_bytes {
+            return Err(Stop::HostBytes);
+        }
+        Ok(())
+    }
+
+    fn require(&self, granted: bool, asked: &'static str) -> Result<(), Stop> {
         if granted {
             return Ok(());
         }
-        Err(Stop::Denied { grant: self.grant.to_string(), asked: asked() }.into())
+        Err(Stop::Denied { call: self.grant.to_string(), asked })
+    }
+
+    /// The lock is waited for once in a call: the deadline stands still meanwhile.
+    fn require_patience(&self) -> Result<(), Stop> {
+        let refused = |failure: &Error| failure.code() == ErrorCode::Locked;
+        if self.failure.as_ref().is_some_and(refused) {
+            return Err(Stop::Locked);
+        }
+        Ok(())
     }
 
     /// Does the host's part of an import: the deadline stands still meanwhile, and a failure is answered.
     fn answer<T>(
         &mut self,
-        work: impl FnOnce(&Resources) -> Result<T, Error>,
-    ) -> wasmtime::Result<Result<T, contract::Error>> {
+        work: impl FnOnce(&dyn Surroundings) -> Result<T, Error>,
+    ) -> Result<T, contract::Error> {
         let begun = Instant::now();
-        let outcome = work(&self.resources);
+        let outcome = work(&*self.surroundings);
         self.in_host += begun.elapsed();
-        Ok(outcome.map_err(|failure| {
+        outcome.map_err(|failure| {
             let code = failure.code();
             let message = failure.to_string();
             self.failure = Some(failure);
             contract::Error { code, message }
-        }))
+        })
+    }
+
+    /// Checks what is to be written in place of the revision `replaces`, which this call has to have seen.
+    fn check_outgoing(
+        &self,
+        name: &str,
+        contents: &[u8],
+        replaces: Option<&str>,
+    ) -> Result<(), outgoing::Reason> {
+        let old = self.seen.as_ref().filter(|seen| Some(seen.revision.as_str()) == replaces);
+        if replaces.is_some() && old.is_none() {
+            return Err(outgoing::Reason::Unread);
+        }
+        let user = self.grant.user_of(name).ok_or(outgoing::Reason::AnotherUser)?;
+        let old = old.map(|seen| seen.contents.as_slice());
+        outgoing::check(contents, old, user, self.surroundings.now())
     }
 }
 
@@ -103,13 +161,16 @@ impl directory::Host for Call {
         &mut self,
         name: String,
     ) -> wasmtime::Result<Result<directory::Reading, contract::Error>> {
-        let granted = self.grant.access().read && self.grant.names_file(&name);
-        self.require(granted, || format!("read {name:?}"))?;
-        self.answer(|lent| {
-            let file = lent.directory.read(&name)?;
-            let file = file.map(|(contents, revision)| directory::File { contents, revision });
-            Ok(directory::Reading { file })
-        })
+        self.enter(name.len())?;
+        let granted = self.grant.access().read && self.grant.user_of(&name).is_some();
+        self.require(granted, "read this file")?;
+        let file = match self.answer(|lent| lent.read(&name)) {
+            Ok(file) => file.map(|(contents, revision)| directory::File { contents, revision }),
+            Err(error) => return Ok(Err(error)),
+        };
+        self.exchange(file.as_ref().map_or(0, |file| file.contents.len()))?;
+        self.seen.clone_from(&file);
+        Ok(Ok(directory::Reading { file }))
     }
 
     fn write(
@@ -118,12 +179,17 @@ impl directory::Host for Call {
         contents: Vec<u8>,
         replaces: Option<String>,
     ) -> wasmtime::Result<Result<directory::Written, contract::Error>> {
-        let granted = self.grant.access().write && self.grant.names_file(&name);
-        self.require(granted, || format!("write {name:?}"))?;
-        self.answer(|lent| {
-            let revision = lent.directory.write(&name, &contents, replaces.as_deref())?;
-            Ok(directory::Written { revision })
-        })
+        self.enter(name.len() + contents.len())?;
+        let granted = self.grant.access().write && self.grant.user_of(&name).is_some();
+        self.require(granted, "write this file")?;
+        self.require_patience()?;
+        self.check_outgoing(&name, &contents, replaces.as_deref()).map_err(Stop::Outgoing)?;
+        let revision = match self.answer(|lent| lent.write(&name, &contents, replaces.as_deref())) {
+            Ok(revision) => revision,
+            Err(error) => return Ok(Err(error)),
+        };
+        self.seen = Some(directory::File { contents, revision: revision.clone() });
+        Ok(Ok(directory::Written { revision }))
     }
 
     fn remove(
@@ -131,12 +197,12 @@ impl directory::Host for Call {
         name: String,
         expected: Option<String>,
     ) -> wasmtime::Result<Result<directory::Removal, contract::Error>> {
-        let granted = self.grant.access().remove && self.grant.names_file(&name);
-        self.require(granted, || format!("remove {name:?}"))?;
-        self.answer(|lent| {
-            let existed = lent.directory.remove(&name, expected.as_deref())?;
-            Ok(directory::Removal { existed })
-        })
+        self.enter(name.len())?;
+        let granted = self.grant.access().remove && self.grant.user_of(&name).is_some();
+        self.require(granted, "remove this file")?;
+        self.require_patience()?;
+        let removed = self.answer(|lent| lent.remove(&name, expected.as_deref()));
+        Ok(removed.map(|existed| directory::Removal { existed }))
     }
 
     fn names(
@@ -144,73 +210,88 @@ impl directory::Host for Call {
         cursor: Option<String>,
         limit: u32,
     ) -> wasmtime::Result<Result<directory::NamePage, contract::Error>> {
-        self.require(self.grant.access().list, || "list the directory".to_owned())?;
-        self.answer(|lent| {
-            let (names, next) = lent.directory.names(cursor.as_deref(), limit)?;
-            Ok(directory::NamePage { names, next })
-        })
+        self.enter(cursor.as_ref().map_or(0, String::len))?;
+        self.require(self.grant.access().list, "list the directory")?;
+        let (names, next) = match self.answer(|lent| lent.names(cursor.as_deref(), limit)) {
+            Ok(page) => page,
+            Err(error) => return Ok(Err(error)),
+        };
+        self.exchange(names.iter().map(String::len).sum())?;
+        self.next_page.clone_from(&next);
+        Ok(Ok(directory::NamePage { names, next }))
     }
 }
 
 impl master_keys::Host for Call {
     fn ring(&mut self) -> wasmtime::Result<Result<master_keys::KeyRing, contract::Error>> {
-        self.require(self.grant.access().keys, || "be lent the master keys".to_owned())?;
-        self.answer(|lent| {
-            let keys = lent.keys.ring()?.lend();
-            Ok(master_keys::KeyRing { keys })
-        })
+        self.enter(0)?;
+        self.require(self.grant.access().keys, "be lent the master keys")?;
+        let keys = match self.answer(|lent| lent.ring()) {
+            Ok(keys) => keys,
+            Err(error) => return Ok(Err(error)),
+        };
+        self.exchange(keys.iter().map(|key| key.material.len()).sum())?;
+        Ok(Ok(master_keys::KeyRing { keys }))
     }
 }
 
 impl Call {
-    fn require_slot(&self, slot: &key_cache::Slot) -> wasmtime::Result<()> {
+    fn require_slot(&self, slot: &key_cache::Slot) -> Result<(), Stop> {
         let user = slot.user_id.as_deref();
         let named = user.is_none_or(|user| self.grant.names_user(user));
-        self.require(self.grant.access().keys && named, || {
-            format!("use the derived key of {user:?}")
-        })
+        self.require(self.grant.access().keys && named, "use this derived key")
     }
 }
 
 impl key_cache::Host for Call {
     fn lookup(&mut self, slot: key_cache::Slot) -> wasmtime::Result<Option<DerivedKey>> {
+        self.enter(slot.parameters.len())?;
         self.require_slot(&slot)?;
-        Ok(self.resources.cache.lookup(&slot))
+        Ok(self.surroundings.lookup(&slot))
     }
 
     fn remember(&mut self, slot: key_cache::Slot, key: DerivedKey) -> wasmtime::Result<()> {
+        self.enter(slot.parameters.len() + key.material.len())?;
         self.require_slot(&slot)?;
-        self.resources.cache.remember(slot, key);
+        // Otherwise a component could fill the host's memory, a little with each call.
+        let is_key = key.material.len() == KeyCache::KEY_BYTES
+            && slot.version.len() + slot.parameters.len() <= KeyCache::NAME_BYTES;
+        if !is_key {
+            return Err(Stop::NoKey.into());
+        }
+        self.surroundings.remember(&slot, &key);
         Ok(())
     }
 }
 
 impl wall_clock::Host for Call {
     fn now(&mut self) -> wasmtime::Result<wall_clock::Datetime> {
-        // A clock before 1970 reads as 1970.
-        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        self.enter(0)?;
+        let now = self.surroundings.now();
         Ok(wall_clock::Datetime { seconds: now.as_secs(), nanoseconds: now.subsec_nanos() })
     }
 
     fn resolution(&mut self) -> wasmtime::Result<wall_clock::Datetime> {
+        self.enter(0)?;
         Ok(wall_clock::Datetime { seconds: 0, nanoseconds: 1 })
     }
 }
 
 impl random::Host for Call {
     fn get_random_bytes(&mut self, len: u64) -> wasmtime::Result<Vec<u8>> {
-        let len = usize::try_from(len.min(MAX_RANDOM_BYTES + 1))?;
-        if len as u64 > MAX_RANDOM_BYTES {
+        if len > Limits::RANDOM_BYTES {
             return Err(Stop::Random.into());
         }
-        let mut bytes = vec![0; len];
-        getrandom::getrandom(&mut bytes).map_err(|_| Stop::NoRandom)?;
+        let mut bytes = vec![0; usize::try_from(len)?];
+        self.enter(bytes.len())?;
+        self.surroundings.random(&mut bytes)?;
         Ok(bytes)
     }
 
     fn get_random_u64(&mut self) -> wasmtime::Result<u64> {
         let mut bytes = [0; 8];
-        getrandom::getrandom(&mut bytes).map_err(|_| Stop::NoRandom)?;
+        self.enter(bytes.len())?;
+        self.surroundings.random(&mut bytes)?;
         Ok(u64::from_ne_bytes(bytes))
     }
 }
@@ -235,22 +316,22 @@ impl ResourceLimiter for Call {
         desired: usize,
         _maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        if desired > MAX_TABLE_ELEMENTS {
-            return Err(Stop::Memory.into());
+        if desired > Limits::TABLE_ELEMENTS {
+            return Err(Stop::Table.into());
         }
         Ok(true)
     }
 
     fn instances(&self) -> usize {
-        MAX_INSTANCES
+        Limits::INSTANCES
     }
 
     fn tables(&self) -> usize {
-        MAX_TABLES
+        Limits::TABLES
     }
 
     fn memories(&self) -> usize {
-        MAX_MEMORIES
+        Limits::MEMORIES
     }
 }
 
@@ -259,25 +340,28 @@ mod tests {
     use super::*;
     use crate::directory::Directory;
     use crate::keys::{KeyCache, KeyRing, MasterKey};
-    use crate::sandbox::Operation;
+    use crate::sandbox::{Operation, Resources};
     use crate::user_id::UserId;
+    use base64::Engine;
+    use base64::engine::general_purpose::URL_SAFE;
     use cap_std::ambient_authority;
     use cap_std::fs::Dir;
     use directory::Host as _;
     use key_cache::Host as _;
     use master_keys::Host as _;
+    use std::time::SystemTime;
 
     /// Every access that there is, as a component may try it during a call for anna.
     type Attempt = (&'static str, fn(&mut Call) -> wasmtime::Result<()>);
 
     const OWN: [Attempt; 7] = [
         ("read", |call| call.read("anna.cred".into()).map(drop)),
-        ("write", |call| call.write("anna.cred".into(), vec![1], None).map(drop)),
+        ("write", |call| call.write("anna.cred".into(), record("anna"), None).map(drop)),
         ("remove", |call| call.remove("anna.cred".into(), None).map(drop)),
         ("list", |call| call.names(None, 10).map(drop)),
         ("keys", |call| call.ring().map(drop)),
         ("lookup", |call| call.lookup(slot("anna")).map(drop)),
-        ("remember", |call| call.remember(slot("anna"), DerivedKey { material: vec![1] })),
+        ("remember", |call| call.remember(slot("anna"), DerivedKey { material: vec![1; 32] })),
     ];
 
     const FOREIGN: [Attempt; 9] = [
@@ -290,9 +374,18 @@ mod tests {
         ("remove another", |call| call.remove("bob.cred".into(), None).map(drop)),
         ("another's key", |call| call.lookup(slot("bob")).map(drop)),
         ("another's key to keep", |call| {
-            call.remember(slot("bob"), DerivedKey { material: vec![1] })
+            call.remember(slot("bob"), DerivedKey { material: vec![1; 32] })
         }),
     ];
+
+    /// A record as the sandbox lets one pass, with a token of now.
+    fn record(user: &str) -> Vec<u8> {
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
+        let token = [&[0x80][..], &now.to_be_bytes(), &[1; 16 + 16 + 32]].concat();
+        let token = URL_SAFE.encode(token);
+        format!(r#"{{"user_id":"{user}","encrypted_data":"{token}","encryption_version":"1.0"}}"#)
+            .into_bytes()
+    }
 
     fn slot(user: &str) -> key_cache::Slot {
         key_cache::Slot {
@@ -350,8 +443,7 @@ mod tests {
     #[test]
     fn a_refusal_names_the_call_and_what_was_asked() {
         let grant = Grant::new(Operation::Inspect, &[UserId::parse("anna").unwrap()]);
-        let stop =
-            Stop::Denied { grant: grant.to_string(), asked: "list the directory".to_owned() };
+        let stop = Stop::Denied { call: grant.to_string(), asked: "list the directory" };
         assert_eq!(
             stop.to_string(),
             "during `inspect \"anna\"` it asked to list the directory, which it was not granted"

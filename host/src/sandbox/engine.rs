@@ -8,5 +8,7 @@ pub(crate) fn config() -> Config {
     let mut config = Config::new();
     // The deadline of a call is kept with epochs.
     config.epoch_interruption(true);
+    // The memory comes from the host, which wasmtime can't combine with images mapped copy-on-write.
+    config.memory_init_cow(false);
     config
 }

@@ -110,9 +110,9 @@ impl Grant {
         self.operation.access()
     }
 
-    /// Whether the file belongs to one of the users that this call is for.
-    pub(crate) fn names_file(&self, name: &str) -> bool {
-        self.users.iter().any(|user| user.file_name() == name)
+    /// Whose file this is, of the users that this call is for.
+    pub(crate) fn user_of(&self, file_name: &str) -> Option<&UserId> {
+        self.users.iter().find(|user| user.file_name() == file_name)
     }
 
     /// Whether the user is one of those that this call is for.

@@ -2,19 +2,6 @@
 
 use std::time::Duration;
 
-/// The largest number of bytes that the component may ask of `wasi:random` at once.
-pub(crate) const MAX_RANDOM_BYTES: u64 = 1024;
-
-/// The most core instances, tables and memories in one instance of the component. `wit-component` makes a few
-/// small helper instances beside the guest itself.
-pub(crate) const MAX_INSTANCES: usize = 8;
-/// See [`MAX_INSTANCES`].
-pub(crate) const MAX_TABLES: usize = 4;
-/// See [`MAX_INSTANCES`].
-pub(crate) const MAX_MEMORIES: usize = 1;
-/// The most elements of one table.
-pub(crate) const MAX_TABLE_ELEMENTS: usize = 4096;
-
 /// What one call may use up before the sandbox stops it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -24,10 +11,38 @@ pub struct Limits {
     /// Time spent inside the component, not counting the host's own work for it; 10 s by default. A key costs
     /// about 50 ms to derive, so this is room for a slow machine and a long ring.
     pub deadline: Duration,
+    /// Calls of imports; 1,000 by default. An update that keeps losing to other writers makes the most, a few
+    /// dozen.
+    pub host_calls: u32,
+    /// Bytes that go through imports, both ways together; 16 MiB by default. A record is at most
+    /// [`crate::MAX_FILE_BYTES`], a page of names about 1 MiB.
+    pub host_bytes: u64,
+}
+
+impl Limits {
+    /// The component's stack in bytes, above that of the thread that calls it.
+    pub const STACK_BYTES: usize = 512 * 1024;
+    /// The size of all values in one call of an import or an export, in bytes.
+    pub const VALUE_BYTES: usize = 4 * 1024 * 1024;
+    /// The bytes that the component may ask of `wasi:random` at once.
+    pub const RANDOM_BYTES: u64 = 1024;
+    /// Elements of one table.
+    pub const TABLE_ELEMENTS: usize = 4096;
+    /// Core instances; `wit-component` makes a few small helpers beside the guest itself.
+    pub const INSTANCES: usize = 8;
+    /// Tables in all core instances together.
+    pub const TABLES: usize = 4;
+    /// Linear memories in all core instances together.
+    pub const MEMORIES: usize = 1;
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { memory_bytes: 16 * 1024 * 1024, deadline: Duration::from_secs(10) }
+        Self {
+            memory_bytes: 16 * 1024 * 1024,
+            deadline: Duration::from_secs(10),
+            host_calls: 1_000,
+            host_bytes: 16 * 1024 * 1024,
+        }
     }
 }

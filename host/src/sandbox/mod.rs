@@ -7,8 +7,15 @@ mod engine;
 mod grant;
 mod imports;
 mod limits;
+mod memory;
+mod outgoing;
+mod self_test;
 mod stop;
+mod surroundings;
 mod ticker;
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use wasmtime::component::{Component, HasSelf, Linker};
 use wasmtime::{Engine, Store, UpdateDeadline};
@@ -18,10 +25,14 @@ pub(crate) use grant::Grant;
 pub use grant::{Access, Operation};
 pub(crate) use imports::ALLOWED_IMPORTS;
 pub use limits::Limits;
+pub(crate) use stop::Stop;
+pub(crate) use surroundings::Resources;
 
+use crate::component::PRECOMPILED;
 use crate::error::Error;
 use bindings::{CredentialVault, CredentialVaultPre};
 use contract::ErrorCode;
+use memory::Protected;
 use ticker::Ticker;
 
 #[allow(missing_docs, unsafe_code, unreachable_pub, clippy::all, reason = "generated from wit/")]
@@ -40,17 +51,20 @@ pub struct Sandbox {
     imports: Vec<String>,
     ticker: Ticker,
     cpu: Option<&'static str>,
+    unlocked: Arc<AtomicBool>,
+    self_test: OnceLock<()>,
 }
 
 impl Sandbox {
     /// The component that this crate carries, in the best of its compiled forms that this CPU can run.
     pub fn embedded() -> Result<Self, Error> {
         let mut refusal = Error::new(ErrorCode::Sandbox, "the component was not compiled");
-        for (cpu, precompiled) in crate::component::PRECOMPILED {
+        for precompiled in PRECOMPILED {
+            precompiled.check()?;
             // SAFETY: these bytes are what the build script's own `Engine::precompile_component` returned.
             #[allow(unsafe_code, reason = "loading code compiled by the build script")]
-            match unsafe { Self::from_precompiled(precompiled) } {
-                Ok(sandbox) => return Ok(Self { cpu: Some(cpu), ..sandbox }),
+            match unsafe { Self::from_precompiled(precompiled.code) } {
+                Ok(sandbox) => return Ok(Self { cpu: Some(precompiled.cpu), ..sandbox }),
                 Err(error) => refusal = error,
             }
         }
@@ -66,27 +80,49 @@ impl Sandbox {
     /// The bytes become native code: they must come from that function, unaltered.
     #[allow(unsafe_code, reason = "loading compiled code")]
     pub unsafe fn from_precompiled(bytes: &[u8]) -> Result<Self, Error> {
-        let failed = |what: &str| {
-            let message = format!("the component can't be {what}");
-            move |error: wasmtime::Error| Error::caused(ErrorCode::Sandbox, message, error)
-        };
-        let engine = Engine::new(&engine::config()).map_err(failed("given an engine"))?;
+        let (engine, unlocked) = engine()?;
         // SAFETY: the caller's promise.
         let component = unsafe { Component::deserialize(&engine, bytes) }
-            .map_err(failed("loaded on this CPU"))?;
-        let imports = imports::checked(&engine, &component)?;
+            .map_err(unusable("loaded on this CPU"))?;
+        Self::prepare(engine, &component, unlocked)
+    }
 
+    /// A component of another make, if it has this SHA-256 (hexadecimal), compiled for the CPU at hand.
+    ///
+    /// Fails with [`ErrorCode::Sandbox`] when it has another digest, is no component, imports more than the
+    /// contract allows, or doesn't fit it.
+    #[cfg(feature = "compiler")]
+    pub fn compile(bytes: &[u8], sha256: &str) -> Result<Self, Error> {
+        use crate::component::hex;
+        use sha2::{Digest, Sha256};
+
+        let digest = hex(&Sha256::digest(bytes));
+        if !digest.eq_ignore_ascii_case(sha256) {
+            let message = format!("the component is another one: its SHA-256 is {digest}");
+            return Err(Error::new(ErrorCode::Sandbox, message));
+        }
+        let (engine, unlocked) = engine()?;
+        let component = Component::from_binary(&engine, bytes).map_err(unusable("compiled"))?;
+        Self::prepare(engine, &component, unlocked)
+    }
+
+    fn prepare(
+        engine: Engine,
+        component: &Component,
+        unlocked: Arc<AtomicBool>,
+    ) -> Result<Self, Error> {
+        let imports = imports::checked(&engine, component)?;
         let mut linker = Linker::new(&engine);
         CredentialVault::add_to_linker::<_, HasSelf<Call>>(&mut linker, |call| call)
-            .map_err(failed("linked"))?;
-        let pre = linker.instantiate_pre(&component).map_err(failed("linked"))?;
+            .map_err(unusable("linked"))?;
+        let pre = linker.instantiate_pre(component).map_err(unusable("linked"))?;
         Ok(Self {
-            pre: CredentialVaultPre::new(pre).map_err(failed("linked"))?,
+            pre: CredentialVaultPre::new(pre).map_err(unusable("linked"))?,
             imports,
             cpu: None,
-            ticker: Ticker::new(engine).map_err(|error| {
-                Error::caused(ErrorCode::Sandbox, "the clock of deadlines can't be started", error)
-            })?,
+            ticker: Ticker::new(engine),
+            unlocked,
+            self_test: OnceLock::new(),
         })
     }
 
@@ -100,24 +136,42 @@ impl Sandbox {
         self.cpu
     }
 
+    /// Whether the memory of every call so far could be locked against swapping.
+    pub fn locks_memory(&self) -> bool {
+        !self.unlocked.load(Ordering::Relaxed)
+    }
+
+    /// Runs the known-answer test of the component, once for this sandbox: it encrypts a known credential to a
+    /// known record and opens it. The first call that may write does this by itself.
+    ///
+    /// Fails with [`ErrorCode::Sandbox`] when another answer comes out.
+    pub fn self_test(&self) -> Result<(), Error> {
+        if self.self_test.get().is_none() {
+            self_test::run(self)?;
+            self.self_test.get_or_init(|| ());
+        }
+        Ok(())
+    }
+
     /// Runs one function of the component in an instance of its own.
-    pub(crate) fn run<T>(
-        &self,
-        call: Call,
-        function: impl FnOnce(
-            &CredentialVault,
-            &mut Store<Call>,
-        ) -> wasmtime::Result<Result<T, contract::Error>>,
-    ) -> Result<T, Error> {
+    pub(crate) fn run<T>(&self, call: Call, function: impl Function<T>) -> Result<T, Error> {
+        if call.grant().access().write {
+            self.self_test()?;
+        }
+        self.enter(call, function)
+    }
+
+    fn enter<T>(&self, call: Call, function: impl Function<T>) -> Result<T, Error> {
         tracing::debug!(call = %call.grant(), "entering the sandbox");
         let mut store = Store::new(self.pre.engine(), call);
         store.limiter(|call| call);
+        store.set_hostcall_fuel(Limits::VALUE_BYTES);
         store.set_epoch_deadline(1);
         store.epoch_deadline_callback(|store| {
             store.data().check_deadline()?;
             Ok(UpdateDeadline::Continue(1))
         });
-        let ticking = self.ticker.start();
+        let ticking = self.ticker.start()?;
         let outcome =
             self.pre.instantiate(&mut store).and_then(|vault| function(&vault, &mut store));
         drop(ticking);
@@ -125,7 +179,37 @@ impl Sandbox {
         tracing::debug!(guest_time = ?call.guest_time(), memory_bytes = call.memory_bytes(), "left the sandbox");
         match outcome {
             Ok(outcome) => outcome.map_err(|error| call.explain(error)),
-            Err(error) => Err(stop::into_error(error)),
+            Err(error) => {
+                let error = stop::into_error(error);
+                tracing::error!(call = %call.grant(), %error, "the component was stopped");
+                Err(error)
+            }
         }
     }
+}
+
+/// A function of the component, to be called with what it needs.
+pub(crate) trait Function<T>:
+    FnOnce(&CredentialVault, &mut Store<Call>) -> wasmtime::Result<Result<T, contract::Error>>
+{
+}
+
+impl<T, F> Function<T> for F where
+    F: FnOnce(&CredentialVault, &mut Store<Call>) -> wasmtime::Result<Result<T, contract::Error>>
+{
+}
+
+/// An engine for this host, and whether the memories of its instances can be locked.
+fn engine() -> Result<(Engine, Arc<AtomicBool>), Error> {
+    let memory = Protected::default();
+    let unlocked = memory.unlocked();
+    let mut config = engine::config();
+    config.max_wasm_stack(Limits::STACK_BYTES).with_host_memory(Arc::new(memory));
+    let engine = Engine::new(&config).map_err(unusable("given an engine"))?;
+    Ok((engine, unlocked))
+}
+
+fn unusable(what: &str) -> impl FnOnce(wasmtime::Error) -> Error {
+    let message = format!("the component can't be {what}");
+    move |error| Error::caused(ErrorCode::Sandbox, message, error)
 }

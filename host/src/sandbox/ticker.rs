@@ -6,10 +6,14 @@ use std::time::Duration;
 
 use wasmtime::Engine;
 
+use crate::contract::ErrorCode;
+use crate::error::Error;
+
 /// How exactly a deadline is kept.
 const TICK: Duration = Duration::from_millis(10);
 
 pub(crate) struct Ticker {
+    engine: Engine,
     shared: Arc<Shared>,
 }
 
@@ -22,21 +26,40 @@ struct Shared {
 struct State {
     running: usize,
     closed: bool,
+    /// Whether the thread was started.
+    started: bool,
 }
 
 impl Shared {
     fn state(&self) -> MutexGuard<'_, State> {
-        // No code panics while it holds the lock, and two plain values can't be left half-changed.
+        // No code panics while it holds the lock, and plain values can't be left half-changed.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Ticker {
-    /// Starts the clock's thread. Fails when the system gives no thread.
-    pub(crate) fn new(engine: Engine) -> std::io::Result<Self> {
-        let shared = Arc::new(Shared { state: Mutex::default(), wake: Condvar::new() });
-        let clock = Arc::clone(&shared);
-        thread::Builder::new().name("moat-deadlines".to_owned()).spawn(move || {
+    pub(crate) fn new(engine: Engine) -> Self {
+        Self { engine, shared: Arc::new(Shared { state: Mutex::default(), wake: Condvar::new() }) }
+    }
+
+    /// Keeps the clock going until the guard is dropped. Its thread is started by the first call, so that a
+    /// program can confine itself while it has but one. Fails when the system gives no thread.
+    pub(crate) fn start(&self) -> Result<Ticking<'_>, Error> {
+        let mut state = self.shared.state();
+        if !state.started {
+            self.start_thread().map_err(|error| {
+                Error::caused(ErrorCode::Sandbox, "the clock of deadlines can't be started", error)
+            })?;
+            state.started = true;
+        }
+        state.running += 1;
+        self.shared.wake.notify_one();
+        Ok(Ticking(&self.shared))
+    }
+
+    fn start_thread(&self) -> std::io::Result<()> {
+        let (clock, engine) = (Arc::clone(&self.shared), self.engine.clone());
+        let thread = thread::Builder::new().name("moat-deadlines".to_owned()).spawn(move || {
             loop {
                 let mut state = clock.state();
                 while state.running == 0 && !state.closed {
@@ -49,15 +72,8 @@ impl Ticker {
                 thread::sleep(TICK);
                 engine.increment_epoch();
             }
-        })?;
-        Ok(Self { shared })
-    }
-
-    /// Keeps the clock going until the guard is dropped.
-    pub(crate) fn start(&self) -> Ticking<'_> {
-        self.shared.state().running += 1;
-        self.shared.wake.notify_one();
-        Ticking(&self.shared)
+        });
+        thread.map(drop)
     }
 }
 

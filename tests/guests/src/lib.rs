@@ -11,3 +11,18 @@ pub const ENDLESS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/endless.cwa
 
 /// Fits the contract, and asks for 64 MiB of memory in whatever is called.
 pub const HUNGRY: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/hungry.cwasm"));
+
+/// Fits the contract, and grows a table in whatever is called.
+pub const SPREADING: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/spreading.cwasm"));
+
+/// Fits the contract, and never comes to be called.
+pub const BORN_ENDLESS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/born-endless.cwasm"));
+
+/// Fits the contract, and traps before it is called.
+pub const BORN_TRAPPING: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/born-trapping.cwasm"));
+
+/// Fits the contract, and begins with a table of a million elements.
+pub const BORN_SPREAD: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/born-spread.cwasm"));
+
+/// Fits the contract, and does for a user what the user id says: see its tables of misdeeds.
+pub const HOSTILE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/hostile.cwasm"));

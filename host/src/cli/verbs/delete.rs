@@ -1,6 +1,6 @@
 use std::process::ExitCode;
 
-use moat::{Error, ErrorCode};
+use moat::{Error, ErrorCode, Operation};
 use serde_json::json;
 
 use crate::ambient;
@@ -10,7 +10,7 @@ use crate::cli::failure::Failure;
 use crate::cli::output;
 
 pub(crate) fn run(context: &Context, delete: &Delete) -> Result<ExitCode, Failure> {
-    let vault = context.vault()?;
+    let vault = context.vault(Operation::Remove.access())?;
     let user = &delete.user;
     let shown = output::printable(user.as_str());
     if !delete.yes && ambient::standard_input_is_terminal() {

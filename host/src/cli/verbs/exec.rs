@@ -1,6 +1,7 @@
 use std::process::ExitCode;
+use std::thread;
 
-use moat::Revealed;
+use moat::{Operation, Revealed};
 use zeroize::Zeroizing;
 
 use crate::ambient;
@@ -10,14 +11,20 @@ use crate::cli::failure::Failure;
 use crate::cli::output;
 
 pub(crate) fn run(context: &Context, exec: &Exec) -> Result<ExitCode, Failure> {
-    let vault = context.vault()?;
-    let revealed = vault.reveal(&exec.user).map_err(|error| context.explain(&error))?;
+    // In a thread of its own, which is confined; the program that this one becomes must not be.
+    let revealed = thread::scope(|scope| {
+        let reveal = scope.spawn(|| {
+            let vault = context.vault(Operation::Reveal.access())?;
+            vault.reveal(&exec.user).map_err(|error| context.explain(&error))
+        });
+        reveal.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })?;
     output::warn_of_weak_key(revealed.summary());
     let variables = variables(&revealed, &exec.prefix)?;
     let Some((program, arguments)) = exec.command.split_first() else {
         return Err(Failure::usage("no program is named", "name it after `--`"));
     };
-    drop((revealed, vault));
+    drop(revealed);
     let error = ambient::become_program(program, arguments, variables);
     Err(Failure::program(&program.display().to_string(), &error))
 }

@@ -1,7 +1,10 @@
+use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::process::ExitCode;
 
-use moat::{Credential, Revealed, Summary};
-use serde_json::{Value, json};
+use moat::{Credential, Operation, Revealed, Summary};
+use serde::Serialize;
+use serde_json::Value;
 use zeroize::Zeroizing;
 
 use crate::ambient;
@@ -11,12 +14,12 @@ use crate::cli::failure::Failure;
 use crate::cli::output;
 
 pub(crate) fn run(context: &Context, get: &Get) -> Result<ExitCode, Failure> {
-    let vault = context.vault()?;
+    let vault = context.vault(Operation::Reveal.access())?;
     if get.field.is_none() && !get.reveal {
         let summary = vault.describe(&get.user).map_err(|error| context.explain(&error))?;
         output::warn_of_weak_key(&summary);
         if context.output.json {
-            context.output.value(&output::summary(&summary).into())?;
+            context.output.value(&output::summary(&summary))?;
         } else {
             context.output.table(&rows(&summary, None))?;
         }
@@ -27,36 +30,34 @@ pub(crate) fn run(context: &Context, get: &Get) -> Result<ExitCode, Failure> {
     output::warn_of_weak_key(revealed.summary());
     match &get.field {
         Some(name) => print_field(context, &revealed, name)?,
-        None if context.output.json => context.output.value(&output::revealed(&revealed).into())?,
+        None if context.output.json => context.output.value(&output::Exposed(&revealed))?,
         None => context.output.table(&rows(revealed.summary(), Some(revealed.credential())))?,
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn rows(summary: &Summary, secrets: Option<&Credential>) -> Vec<(&'static str, String)> {
-    let password =
-        secrets.map_or("(hidden; --field password prints it)", Credential::expose_password);
+fn rows(summary: &Summary, secrets: Option<&Credential>) -> Vec<(&'static str, Zeroizing<String>)> {
+    let row = |label, text: &str| (label, Zeroizing::new(text.to_owned()));
+    let hidden = "(hidden; --field password prints it)";
     let mut rows = vec![
-        ("user id", summary.user_id.clone()),
-        ("username", summary.username.clone()),
-        ("password", password.to_owned()),
-        ("created at", summary.created_at.clone().unwrap_or_default()),
-        ("last used", summary.last_used.clone().unwrap_or_else(|| "never".to_owned())),
-        ("valid", validity(summary)),
+        row("user id", &summary.user_id),
+        row("username", &summary.username),
+        row("password", secrets.map_or(hidden, Credential::expose_password)),
+        row("created at", summary.created_at.as_deref().unwrap_or_default()),
+        row("last used", summary.last_used.as_deref().unwrap_or("never")),
+        row("valid", &validity(summary)),
     ];
     match secrets {
-        Some(credential) => rows.extend(
-            credential
-                .fields()
-                .iter()
-                .map(|field| ("field", format!("{} = {}", field.name(), field.expose_value()))),
+        Some(credential) => rows.extend(credential.fields().iter().map(|field| {
+            let text = [field.name(), " = ", field.expose_value()].concat();
+            ("field", Zeroizing::new(text))
+        })),
+        None => rows.extend(
+            summary.field_names.iter().map(|name| row("field", &format!("{name} (hidden)"))),
         ),
-        None => rows
-            .extend(summary.field_names.iter().map(|name| ("field", format!("{name} (hidden)")))),
     }
-    let version = summary.envelope.version.clone();
-    rows.push(("version", version.unwrap_or_else(|| "before 1.0".to_owned())));
-    rows.extend(summary.key.id.clone().map(|id| ("key", id)));
+    rows.push(row("version", summary.envelope.version.as_deref().unwrap_or("before 1.0")));
+    rows.extend(summary.key.id.as_deref().map(|id| row("key", id)));
     rows
 }
 
@@ -78,16 +79,17 @@ fn print_field(context: &Context, revealed: &Revealed, name: &str) -> Result<(),
         )
     })?;
     if context.output.json {
-        return context.output.value(&json!({ name: value }));
+        return context.output.value(&BTreeMap::from([(name, value)]));
     }
-    let text = Zeroizing::new(match value {
-        Value::String(text) => text,
-        Value::Null => String::new(),
-        other => other.to_string(),
-    });
+    let text = match &value {
+        Found::Secret(text) => Cow::Borrowed(*text),
+        Found::Open(Value::String(text)) => Cow::Borrowed(text.as_str()),
+        Found::Open(Value::Null) => Cow::Borrowed(""),
+        Found::Open(other) => Cow::Owned(other.to_string()),
+    };
     if ambient::standard_output_is_terminal() {
-        let shown = output::printable(&text);
-        if *shown != **text {
+        let shown = Zeroizing::new(output::printable(&text));
+        if *shown != text {
             tracing::warn!("control characters are shown escaped; in a pipe the value is exact");
         }
         return context.output.line(&shown);
@@ -95,9 +97,23 @@ fn print_field(context: &Context, revealed: &Revealed, name: &str) -> Result<(),
     context.output.raw(&Zeroizing::new([text.as_bytes(), b"\n"].concat()))
 }
 
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Found<'r> {
+    Secret(&'r str),
+    Open(Value),
+}
+
 /// A part of the credential, or else one of its fields.
-fn find(revealed: &Revealed, name: &str) -> Option<Value> {
-    let mut parts = output::revealed(revealed);
-    let mut fields = parts.remove("fields");
-    parts.remove(name).or_else(|| fields.as_mut()?.get_mut(name).map(Value::take))
+fn find<'r>(revealed: &'r Revealed, name: &str) -> Option<Found<'r>> {
+    let credential = revealed.credential();
+    let field = || credential.fields().iter().find(|field| field.name() == name);
+    match name {
+        "password" => Some(Found::Secret(credential.expose_password())),
+        "fields" => None,
+        _ => output::summary(revealed.summary())
+            .remove(name)
+            .map(Found::Open)
+            .or_else(|| Some(Found::Secret(field()?.expose_value()))),
+    }
 }

@@ -1,6 +1,6 @@
 use std::process::ExitCode;
 
-use moat::TokenEncoding;
+use moat::{Operation, TokenEncoding};
 
 use crate::cli::args::User;
 use crate::cli::context::Context;
@@ -8,9 +8,10 @@ use crate::cli::failure::Failure;
 use crate::cli::output;
 
 pub(crate) fn run(context: &Context, User { user }: &User) -> Result<ExitCode, Failure> {
-    let envelope = context.vault()?.inspect(user).map_err(|error| context.explain(&error))?;
+    let vault = context.vault(Operation::Inspect.access())?;
+    let envelope = vault.inspect(user).map_err(|error| context.explain(&error))?;
     if context.output.json {
-        context.output.value(&output::envelope(user.as_str(), &envelope).into())?;
+        context.output.value(&output::envelope(user.as_str(), &envelope))?;
         return Ok(ExitCode::SUCCESS);
     }
     let or_none = |text: Option<String>| text.unwrap_or_else(|| "none".to_owned());

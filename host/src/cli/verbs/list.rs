@@ -1,5 +1,6 @@
 use std::process::ExitCode;
 
+use moat::Operation;
 use serde_json::json;
 
 use crate::cli::context::Context;
@@ -7,7 +8,7 @@ use crate::cli::failure::Failure;
 use crate::cli::output;
 
 pub(crate) fn run(context: &Context) -> Result<ExitCode, Failure> {
-    let vault = context.vault()?;
+    let vault = context.vault(Operation::Users.access())?;
     let mut users = Vec::new();
     for user in vault.users() {
         let user = user.map_err(|error| context.explain(&error))?;

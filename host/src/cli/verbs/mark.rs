@@ -1,12 +1,14 @@
 use std::process::ExitCode;
 
+use moat::Operation;
+
 use crate::cli::args::Mark;
 use crate::cli::context::Context;
 use crate::cli::failure::Failure;
 use crate::cli::output;
 
 pub(crate) fn run(context: &Context, mark: &Mark) -> Result<ExitCode, Failure> {
-    let vault = context.vault()?;
+    let vault = context.vault(Operation::MarkValidated.access())?;
     let summary =
         vault.mark_validated(&mark.user, mark.valid).map_err(|error| context.explain(&error))?;
     let outcome = if summary.is_valid { "valid" } else { "invalid" };

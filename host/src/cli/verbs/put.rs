@@ -1,6 +1,6 @@
 use std::process::ExitCode;
 
-use moat::{Credential, Field, KeySource, PutOptions};
+use moat::{Credential, Field, KeySource, Operation, PutOptions};
 use zeroize::Zeroizing;
 
 use crate::ambient;
@@ -26,7 +26,7 @@ pub(crate) fn run(context: &Context, put: &Put) -> Result<ExitCode, Failure> {
     options.create_only = put.create_only;
     options.token_encoding = put.token_encoding.map(Into::into);
 
-    let vault = context.vault_in_new_directory(keys)?;
+    let vault = context.vault_in_new_directory(keys, Operation::Put.access())?;
     let stored =
         vault.put(&put.user, &credential, &options).map_err(|error| context.explain(&error))?;
 

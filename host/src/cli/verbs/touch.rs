@@ -1,12 +1,15 @@
 use std::process::ExitCode;
 
+use moat::Operation;
+
 use crate::cli::args::User;
 use crate::cli::context::Context;
 use crate::cli::failure::Failure;
 use crate::cli::output;
 
 pub(crate) fn run(context: &Context, User { user }: &User) -> Result<ExitCode, Failure> {
-    let summary = context.vault()?.mark_used(user).map_err(|error| context.explain(&error))?;
+    let vault = context.vault(Operation::MarkUsed.access())?;
+    let summary = vault.mark_used(user).map_err(|error| context.explain(&error))?;
     let last_used = summary.last_used.as_deref().unwrap_or_default();
     let text = format!("{user}: last used at {last_used}");
     context.output.done(&output::printable(&text), &output::summary(&summary).into())?;

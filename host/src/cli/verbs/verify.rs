@@ -2,7 +2,7 @@ use std::process::ExitCode;
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
-use moat::{Error, Summary, UserId, Vault};
+use moat::{Error, Operation, Summary, UserId, Vault};
 use serde_json::{Value, json};
 
 use crate::cli::args::Verify;
@@ -18,7 +18,7 @@ const PER_CALL: usize = 4;
 type Answer = (UserId, Result<Summary, Error>);
 
 pub(crate) fn run(context: &Context, verify: Verify) -> Result<ExitCode, Failure> {
-    let vault = context.vault()?;
+    let vault = context.vault(Operation::Verify.access())?;
     let mut report = Report::default();
     if verify.users.is_empty() {
         let mut users = vault.users();

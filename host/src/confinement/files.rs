@@ -1,0 +1,64 @@
+//! Landlock: no file but those below the directory, no TCP, no signal to other processes.
+
+use std::os::fd::BorrowedFd;
+
+use landlock::{
+    ABI, Access as _, AccessFs, AccessNet, BitFlags, LandlockStatus, PathBeneath,
+    RestrictionStatus, Ruleset, RulesetAttr, RulesetCreatedAttr, RulesetError, RulesetStatus,
+    Scope,
+};
+use moat::Access;
+
+use super::Part;
+
+/// What is asked for; of this, an older kernel gives what it has.
+const NEWEST: ABI = ABI::V6;
+
+pub(super) fn confine(directory: Option<(BorrowedFd<'_>, Access)>) -> Result<Part, RulesetError> {
+    restrict(directory).map(|status| describe(&status, directory.is_some()))
+}
+
+fn restrict(
+    directory: Option<(BorrowedFd<'_>, Access)>,
+) -> Result<RestrictionStatus, RulesetError> {
+    let mut ruleset = Ruleset::default()
+        .handle_access(AccessFs::from_all(NEWEST))?
+        .handle_access(AccessNet::from_all(NEWEST))?
+        .scope(Scope::from_all(NEWEST))?
+        .create()?;
+    if let Some((directory, access)) = directory {
+        ruleset = ruleset.add_rule(PathBeneath::new(directory, rights(access)))?;
+    }
+    ruleset.restrict_self()
+}
+
+fn rights(access: Access) -> BitFlags<AccessFs> {
+    let mut rights = AccessFs::ReadFile | AccessFs::ReadDir;
+    if access.write || access.remove {
+        // The lock file and the temporary one are made and written by whoever removes a record, too.
+        rights |= AccessFs::WriteFile | AccessFs::MakeReg | AccessFs::RemoveFile;
+    }
+    rights
+}
+
+fn describe(status: &RestrictionStatus, below_directory: bool) -> Part {
+    let abi = match status.landlock {
+        LandlockStatus::Available { effective_abi, .. } => effective_abi,
+        LandlockStatus::NotEnabled => {
+            return Part::Missing("Landlock: this kernel was started without it".to_owned());
+        }
+        LandlockStatus::NotImplemented => {
+            return Part::Missing("Landlock: this kernel doesn't have it".to_owned());
+        }
+    };
+    let files = if below_directory { "no file outside of the directory" } else { "no file" };
+    match status.ruleset {
+        RulesetStatus::FullyEnforced => {
+            Part::InForce(format!("Landlock: {files}, no TCP, no signal to others ({abi:?})"))
+        }
+        RulesetStatus::PartiallyEnforced => {
+            Part::InForce(format!("Landlock: {files}, as far as this kernel goes ({abi:?})"))
+        }
+        RulesetStatus::NotEnforced => Part::Missing("Landlock: nothing was enforced".to_owned()),
+    }
+}

@@ -1,0 +1,160 @@
+//! The program confines itself, for the day when the sandbox has a hole: no core dumps and no debugger from
+//! the start; and once the directory is open, the keys are read and the component's code is mapped, no file
+//! outside of the directory (Landlock), and no system call but the few that are left to make (seccomp).
+//!
+//! None of it can be taken back, and child processes and new threads inherit it.
+
+mod files;
+mod system_calls;
+
+use std::error::Error;
+use std::fmt;
+use std::os::fd::BorrowedFd;
+
+use moat::Access;
+use rustix::process::{DumpableBehavior, set_dumpable_behavior};
+
+/// Keeps other processes of the same user from reading this one's memory, its variables included, and the
+/// system from dumping it. A program that this one becomes is not bound by it.
+pub(crate) fn forbid_dumps() -> Part {
+    match set_dumpable_behavior(DumpableBehavior::NotDumpable) {
+        Ok(()) => Part::InForce("the process can't be dumped or traced".to_owned()),
+        Err(error) => Part::Missing(format!("the process can be dumped: {error}")),
+    }
+}
+
+/// Confines the calling thread, and all that it starts, to what this access needs in the directory; to no file
+/// at all without one. What this kernel doesn't have is left out; fails when something else goes wrong.
+pub(crate) fn confine(
+    directory: Option<(BorrowedFd<'_>, Access)>,
+) -> Result<[Part; 2], Box<dyn Error>> {
+    // Landlock first: seccomp leaves no system call to do it with.
+    Ok([files::confine(directory)?, system_calls::confine()?])
+}
+
+/// One part of the confinement, in words.
+pub(crate) enum Part {
+    /// It is in force.
+    InForce(String),
+    /// The system doesn't have it, or not all of it.
+    Missing(String),
+}
+
+impl Part {
+    pub(crate) fn is_in_force(&self) -> bool {
+        matches!(self, Self::InForce(_))
+    }
+}
+
+impl fmt::Display for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::InForce(what) => f.write_str(what),
+            Self::Missing(what) => write!(f, "not in force: {what}"),
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, unsafe_code, reason = "tests")]
+mod tests {
+    use super::*;
+    use cap_std::ambient_authority;
+    use cap_std::fs::Dir;
+    use moat::Operation;
+    use std::fs::{self, File};
+    use std::io::{self, ErrorKind};
+    use std::net::{TcpListener, UdpSocket};
+    use std::os::fd::AsFd;
+    use std::os::unix::net::UnixListener;
+    use std::process::Command;
+    use std::{ptr, thread};
+
+    /// Runs the test in a thread that is confined to a directory with one file, `inside`.
+    fn confined(operation: Operation, test: impl FnOnce(&Dir) + Send + 'static) {
+        let path = tempfile::tempdir().unwrap();
+        fs::write(path.path().join("inside"), "").unwrap();
+        let dir = Dir::open_ambient_dir(path.path(), ambient_authority()).unwrap();
+        let confined = thread::spawn(move || {
+            for part in confine(Some((dir.as_fd(), operation.access()))).unwrap() {
+                assert!(part.is_in_force(), "{part}");
+            }
+            test(&dir);
+        });
+        confined.join().unwrap();
+    }
+
+    #[track_caller]
+    fn refused<T>(outcome: io::Result<T>, kind: ErrorKind) {
+        assert_eq!(outcome.err().unwrap().kind(), kind);
+    }
+
+    #[test]
+    fn who_only_reads_can_read_in_the_directory_and_nowhere_else() {
+        confined(Operation::Reveal, |dir| {
+            dir.open("inside").unwrap();
+            dir.entries().unwrap().for_each(|entry| drop(entry.unwrap()));
+            refused(dir.create("new"), ErrorKind::PermissionDenied);
+            refused(dir.remove_file("inside"), ErrorKind::PermissionDenied);
+            refused(dir.rename("inside", dir, "other"), ErrorKind::PermissionDenied);
+            refused(File::open("/etc/passwd"), ErrorKind::PermissionDenied);
+            refused(fs::read_dir("/"), ErrorKind::PermissionDenied);
+        });
+    }
+
+    #[test]
+    fn who_writes_can_write_in_the_directory_and_nowhere_else() {
+        let outside = tempfile::tempdir().unwrap();
+        let new = outside.path().join("new");
+        confined(Operation::Put, move |dir| {
+            dir.create("new").unwrap();
+            dir.rename("new", dir, "inside").unwrap();
+            dir.remove_file("inside").unwrap();
+            refused(File::create(&new), ErrorKind::PermissionDenied);
+            refused(dir.create_dir("directory"), ErrorKind::Unsupported);
+        });
+    }
+
+    #[test]
+    fn nobody_starts_programs_or_opens_sockets() {
+        confined(Operation::Put, |dir| {
+            refused(Command::new("/bin/true").status(), ErrorKind::Unsupported);
+            refused(TcpListener::bind("127.0.0.1:0"), ErrorKind::Unsupported);
+            refused(UdpSocket::bind("127.0.0.1:0"), ErrorKind::Unsupported);
+            refused(UnixListener::bind("socket"), ErrorKind::Unsupported);
+            drop(dir.open("inside").unwrap());
+        });
+    }
+
+    #[test]
+    fn nobody_makes_native_code() {
+        confined(Operation::Put, |_| {
+            let map = |protection| {
+                // SAFETY: a new mapping, of which nothing is read or run.
+                unsafe {
+                    libc::mmap(
+                        ptr::null_mut(),
+                        4096,
+                        protection,
+                        libc::MAP_PRIVATE | libc::MAP_ANONYMOUS,
+                        -1,
+                        0,
+                    )
+                }
+            };
+            assert_eq!(map(libc::PROT_READ | libc::PROT_EXEC), libc::MAP_FAILED);
+            let data = map(libc::PROT_READ);
+            assert_ne!(data, libc::MAP_FAILED);
+            // SAFETY: the mapping just made; its protection stays as it is.
+            assert_eq!(unsafe { libc::mprotect(data, 4096, libc::PROT_EXEC) }, -1);
+        });
+    }
+
+    #[test]
+    fn threads_inherit_the_confinement() {
+        confined(Operation::Reveal, |_| {
+            let thread = thread::spawn(|| File::open("/etc/passwd"));
+            refused(thread.join().unwrap(), ErrorKind::PermissionDenied);
+        });
+    }
+}

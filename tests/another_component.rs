@@ -1,0 +1,49 @@
+//! With the compiler built in, another component than the embedded one can be named: by file and digest.
+
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+mod support;
+
+use moat::{ErrorCode, Sandbox, component};
+use sha2::{Digest, Sha256};
+use support::{Store, expect, run};
+
+#[test]
+fn a_component_named_by_file_and_digest_is_used() {
+    let store = Store::new();
+    store.put("anna", "horse");
+    let file = store.beside("component.wasm");
+    // The embedded one under another digest: a custom section more, which means nothing.
+    let bytes = [component::BYTES, b"\x00\x02\x01x"].concat();
+    std::fs::write(&file, &bytes).unwrap();
+    let digest: String = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+
+    let get = |digest: &str| {
+        let arguments = ["get", "anna", "--field", "password", "--component"];
+        let mut moat = store.moat(&arguments);
+        run(moat.arg(&file).args(["--component-sha256", digest]))
+    };
+    assert_eq!(expect(0, &get(&digest)).0, "horse\n");
+    let (stdout, stderr) = expect(11, &get(component::digest()));
+    assert_eq!(stdout, "");
+    let message = format!("error: the component is another one: its SHA-256 is {digest}\nhint: ");
+    assert!(stderr.starts_with(&message), "{stderr}");
+}
+
+#[test]
+fn a_component_is_never_named_by_half() {
+    let store = Store::new();
+    let digest = component::digest();
+    for arguments in [["--component", "component.wasm"], ["--component-sha256", digest]] {
+        let (_, stderr) = expect(2, &run(store.moat(&["list"]).args(arguments)));
+        assert!(stderr.contains("is missing"), "{stderr}");
+    }
+}
+
+#[test]
+fn what_is_no_component_is_refused() {
+    let digest: String = Sha256::digest("text").iter().map(|byte| format!("{byte:02x}")).collect();
+    let error = Sandbox::compile(b"text", &digest).err().unwrap();
+    assert_eq!(error.code(), ErrorCode::Sandbox);
+    assert_eq!(error.to_string(), "the component can't be compiled");
+}

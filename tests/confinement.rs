@@ -1,0 +1,112 @@
+//! How the program confines itself, seen from outside. What the confinement then refuses is tested where it
+//! is made.
+
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+mod support;
+
+use std::fs::{self, File};
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use support::{KEY, MOAT, Store, expect, run};
+
+/// The program, held in the middle of its work because this test has the directory's lock.
+fn waiting(store: &Store, lock: &File) -> Child {
+    lock.lock().unwrap();
+    let child = store.moat(&["touch", "anna"]).stdout(Stdio::null()).spawn().unwrap();
+    let begun = Instant::now();
+    while !status(child.id()).iter().any(|line| line == "Seccomp:\t2") {
+        assert!(begun.elapsed() < Duration::from_secs(10), "it is never confined");
+        thread::sleep(Duration::from_millis(5));
+    }
+    child
+}
+
+/// What the kernel tells of all threads of a process.
+fn status(process: u32) -> Vec<String> {
+    let mut lines = Vec::new();
+    for thread in fs::read_dir(format!("/proc/{process}/task")).unwrap() {
+        let status = fs::read_to_string(thread.unwrap().path().join("status")).unwrap_or_default();
+        lines.extend(status.lines().map(str::to_owned));
+    }
+    lines
+}
+
+fn lock(store: &Store) -> File {
+    store.put("anna", "horse");
+    File::open(store.path().join(".moat.lock")).unwrap()
+}
+
+#[test]
+fn all_threads_are_confined() {
+    let store = Store::new();
+    let lock = lock(&store);
+    let mut child = waiting(&store, &lock);
+    // Until the call runs, whose deadline is kept by a thread of its own.
+    let begun = Instant::now();
+    while status(child.id()).iter().filter(|line| line.starts_with("Seccomp:")).count() < 2 {
+        assert!(begun.elapsed() < Duration::from_secs(10), "there is no second thread");
+    }
+    let status = status(child.id());
+    for line in status.iter().filter(|line| line.starts_with("Seccomp:")) {
+        assert_eq!(line, "Seccomp:\t2");
+    }
+    for line in status.iter().filter(|line| line.starts_with("NoNewPrivs:")) {
+        assert_eq!(line, "NoNewPrivs:\t1");
+    }
+    lock.unlock().unwrap();
+    assert!(child.wait().unwrap().success());
+}
+
+#[test]
+fn no_core_is_dumped() {
+    let store = Store::new();
+    let lock = lock(&store);
+    let crash = |program: &str| {
+        // A core is written by the kernel only where the limit lets it be, into the working directory.
+        let script = format!("ulimit -c unlimited; exec {program}");
+        let directory = tempfile::tempdir().unwrap();
+        let mut child = Command::new("sh")
+            .args(["-c", &script])
+            .current_dir(directory.path())
+            .env("FOSSAWORK_CREDENTIALS_DIR", store.path())
+            .env("FOSSAWORK_MASTER_KEY", KEY)
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        thread::sleep(Duration::from_millis(300));
+        let killed = Command::new("kill").args(["-QUIT", &child.id().to_string()]).status();
+        assert!(killed.unwrap().success());
+        let status = child.wait().unwrap();
+        assert_eq!(status.signal(), Some(3));
+        status.core_dumped()
+    };
+    lock.lock().unwrap();
+    assert!(!crash(&format!("{MOAT} touch anna")));
+    assert!(crash("sleep 10"), "this machine writes no cores, so this test shows nothing");
+}
+
+#[test]
+fn a_program_that_it_becomes_is_not_confined() {
+    let store = Store::new();
+    store.put("anna", "horse");
+    let script = "grep -E '^(Seccomp|NoNewPrivs):' /proc/self/status; head -c 4 /etc/passwd";
+    let (stdout, _) = expect(0, &run(&mut store.moat(&["exec", "anna", "--", "sh", "-c", script])));
+    assert_eq!(stdout, "NoNewPrivs:\t0\nSeccomp:\t0\nroot");
+}
+
+#[test]
+fn the_component_verb_tells_what_is_in_force() {
+    let store = Store::new();
+    let (stdout, _) = expect(0, &run(&mut store.moat(&["component", "--json"])));
+    let told: serde_json::Value = serde_json::from_str(&stdout).unwrap();
+    assert_eq!(told["self_test"], "passed");
+    let parts = told["confinement"].as_array().unwrap();
+    assert_eq!(parts.len(), 4);
+    for part in parts {
+        assert_eq!(part["in_force"], true, "{part}");
+    }
+}

@@ -1,0 +1,46 @@
+//! The contract's functions, each of which does what its user id stands for.
+
+use crate::answer::text;
+use crate::{imports, is_known, misbehave};
+
+/// The functions whose first parameter is the user id.
+macro_rules! export {
+    ($($name:ident($($more:ident),*) as $export:literal;)*) => {$(
+        #[unsafe(export_name = concat!("fossawork:credentials/", $export))]
+        unsafe extern "C" fn $name(user: usize, length: usize $(, $more: usize)*) -> usize {
+            // SAFETY: the host calls it, by the contract.
+            misbehave(unsafe { text(&[user, length]) })
+        }
+    )*};
+}
+
+export! {
+    describe() as "vault@1.0.0#describe";
+    inspect() as "vault@1.0.0#inspect";
+    mark_used() as "vault@1.0.0#mark-used";
+    mark_validated(_valid) as "vault@1.0.0#mark-validated";
+    remove(_expected, _revision, _revision_length) as "vault@1.0.0#remove";
+    reveal() as "reveal@1.0.0#reveal";
+}
+
+/// Its parameters are so many that the host writes them to memory, the user id first.
+#[unsafe(export_name = "fossawork:credentials/vault@1.0.0#put")]
+unsafe extern "C" fn put(parameters: &[usize; 2]) -> usize {
+    // SAFETY: the host calls it, by the contract.
+    misbehave(unsafe { text(parameters) })
+}
+
+/// It is called for no user: what it does is named by a file of the directory.
+#[unsafe(export_name = "fossawork:credentials/vault@1.0.0#users")]
+extern "C" fn users(_cursor: usize, _name: usize, _length: usize, _limit: usize) -> usize {
+    let names = imports::names().names();
+    let mut users = names.filter_map(|name| name.strip_suffix(".cred"));
+    misbehave(users.find(|user| is_known(user)).expect("a file whose name says what to do"))
+}
+
+/// It is called for a list of users; the first one counts.
+#[unsafe(export_name = "fossawork:credentials/vault@1.0.0#verify")]
+unsafe extern "C" fn verify(users: &[usize; 2], _length: usize) -> usize {
+    // SAFETY: the host calls it, by the contract, and with one user at least.
+    misbehave(unsafe { text(users) })
+}
