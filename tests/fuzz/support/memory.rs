@@ -1,0 +1,104 @@
+//! A host in memory.
+
+use std::cell::RefCell;
+use std::sync::LazyLock;
+
+use moat_guest::Environment;
+use moat_guest::contract::{Error, File, MasterKey, NamePage, Slot};
+use moat_guest::keys;
+use moat_guest::user_id::UserId;
+use sha2::{Digest, Sha256};
+
+use crate::fernet::Key;
+
+/// Whose record it is.
+pub const USER: &str = "anna";
+
+/// The time in memory: 2025-01-14T10:00:00.
+pub const NOW: u64 = 1_736_848_800;
+
+/// The ring: label and material of each key, the primary one first.
+pub const KEYS: [(&str, &[u8]); 2] = [("new", b"the primary master key"), ("old", b"another")];
+
+/// The user's keys under the ring, derived once.
+pub(crate) static DERIVED: LazyLock<[Key; 2]> = LazyLock::new(|| {
+    let user = UserId::parse(USER).expect("it is a user id");
+    KEYS.map(|(_, material)| *keys::derive(material, &user))
+});
+
+/// The user's record, the ring, and a clock that stands still.
+pub struct Memory {
+    record: RefCell<Option<Vec<u8>>>,
+    lends_keys: bool,
+}
+
+impl Memory {
+    /// With this record, or none.
+    pub fn new(record: Option<Vec<u8>>) -> Self {
+        Self { record: RefCell::new(record), lends_keys: true }
+    }
+
+    /// The same, but it is a bug to ask for a key.
+    pub fn without_keys(record: Option<Vec<u8>>) -> Self {
+        Self { lends_keys: false, ..Self::new(record) }
+    }
+
+    /// The record as it stands now.
+    pub fn record(&self) -> Option<Vec<u8>> {
+        self.record.borrow().clone()
+    }
+
+    fn revision(&self) -> Option<String> {
+        self.record().map(|record| revision(&record))
+    }
+}
+
+impl Environment for Memory {
+    fn read(&self, name: &str) -> Result<Option<File>, Error> {
+        assert_eq!(name, "anna.cred");
+        let revision = self.revision().unwrap_or_default();
+        Ok(self.record().map(|contents| File { contents, revision }))
+    }
+
+    fn write(&self, name: &str, contents: &[u8], replaces: Option<&str>) -> Result<String, Error> {
+        assert_eq!((name, replaces), ("anna.cred", self.revision().as_deref()));
+        self.record.replace(Some(contents.to_vec()));
+        Ok(revision(contents))
+    }
+
+    fn remove(&self, name: &str, _expected: Option<&str>) -> Result<bool, Error> {
+        assert_eq!(name, "anna.cred");
+        Ok(self.record.take().is_some())
+    }
+
+    fn names(&self, _cursor: Option<&str>, _limit: u32) -> Result<NamePage, Error> {
+        let names = self.record().map(|_| "anna.cred".to_owned());
+        Ok(NamePage { names: names.into_iter().collect(), next: None })
+    }
+
+    fn ring(&self) -> Result<Vec<MasterKey>, Error> {
+        assert!(self.lends_keys);
+        let keys = KEYS.iter().enumerate().map(|(index, (id, material))| MasterKey {
+            id: Some((*id).to_owned()),
+            primary: index == 0,
+            material: material.to_vec(),
+        });
+        Ok(keys.collect())
+    }
+
+    fn lookup(&self, slot: &Slot) -> Option<Vec<u8>> {
+        assert!(self.lends_keys);
+        Some(DERIVED[slot.ring_index as usize].to_vec())
+    }
+
+    fn remember(&self, _slot: &Slot, _key: &[u8]) {}
+
+    fn now(&self) -> u64 {
+        NOW
+    }
+}
+
+/// As the host makes it.
+fn revision(contents: &[u8]) -> String {
+    Sha256::digest(contents)[..16].iter().map(|byte| format!("{byte:02x}")).collect()
+}
