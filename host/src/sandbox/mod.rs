@@ -1,4 +1,4 @@
-//! The sandbox: one fresh instance of the component per call, with a grant, a memory cap and a deadline.
+//! The sandbox: one fresh instance of the component per call, with a grant and limits, wiped when it ends.
 
 mod call;
 #[allow(unreachable_pub, reason = "the generated bindings re-export it")]
@@ -80,7 +80,7 @@ impl Sandbox {
     /// The bytes become native code: they must come from that function, unaltered.
     #[allow(unsafe_code, reason = "loading compiled code")]
     pub unsafe fn from_precompiled(bytes: &[u8]) -> Result<Self, Error> {
-        let (engine, unlocked) = engine()?;
+        let (engine, unlocked) = new_engine()?;
         // SAFETY: the caller's promise.
         let component = unsafe { Component::deserialize(&engine, bytes) }
             .map_err(unusable("loaded on this CPU"))?;
@@ -101,7 +101,7 @@ impl Sandbox {
             let message = format!("the component is another one: its SHA-256 is {digest}");
             return Err(Error::new(ErrorCode::Sandbox, message));
         }
-        let (engine, unlocked) = engine()?;
+        let (engine, unlocked) = new_engine()?;
         let component = Component::from_binary(&engine, bytes).map_err(unusable("compiled"))?;
         Self::prepare(engine, &component, unlocked)
     }
@@ -200,7 +200,7 @@ impl<T, F> Function<T> for F where
 }
 
 /// An engine for this host, and whether the memories of its instances can be locked.
-fn engine() -> Result<(Engine, Arc<AtomicBool>), Error> {
+fn new_engine() -> Result<(Engine, Arc<AtomicBool>), Error> {
     let memory = Protected::default();
     let unlocked = memory.unlocked();
     let mut config = engine::config();
