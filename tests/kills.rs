@@ -1,7 +1,7 @@
 //! Four writers at once, killed at random moments: each user's password is the last one that was reported as
 //! stored, or one that was on its way.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::print_stdout, clippy::indexing_slicing, reason = "tests")]
 
 mod support;
 
@@ -99,8 +99,8 @@ fn nothing_is_lost_or_torn_however_writers_are_killed() {
         store.put(user, "first");
         candidates.stored("first");
     }
-    // Four at once take some times as long as one: about half of them get to their end.
-    let longest = begun.elapsed().as_micros() as u64 / 3 * 4;
+    // Four at once take longer than one: with the time of three, about half of them get to their end.
+    let longest = begun.elapsed().as_micros() as u64;
     thread::scope(|scope| {
         for writer in 0..4 {
             let (store, vault, state) = (&store, &vault, &state);

@@ -1,7 +1,7 @@
 //! The power fails: an ext4 of the test's own is shut down without writing out what it holds in memory. What was
 //! reported as done is still done afterwards, and what was on its way is done or not.
 
-#![allow(clippy::unwrap_used, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "tests")]
 
 mod support;
 

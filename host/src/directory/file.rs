@@ -2,9 +2,9 @@
 
 use std::io::{self, Read};
 
-use cap_std::fs::{Dir, MetadataExt, OpenOptions};
+use cap_std::fs::{Dir, File, Metadata, MetadataExt, OpenOptions};
 
-use super::{MAX_FILE_BYTES, open_in_place};
+use super::{MAX_FILE_BYTES, conflict, open_in_place};
 use crate::contract::ErrorCode;
 use crate::error::Error;
 
@@ -27,9 +27,11 @@ pub(super) fn read(dir: &Dir, name: &str, owner: u32) -> Result<Option<Vec<u8>>,
     if !metadata.is_file() {
         return Err(not_a_record(name, "is not a regular file"));
     }
-    // None at all is the file of a writer who was faster: whole, if no longer the latest.
     if metadata.nlink() > 1 {
         return Err(not_a_record(name, "has a second name (hard link)"));
+    }
+    if !is_nowhere_else(dir, name, &file, &metadata).map_err(failed)? {
+        return Err(conflict(name));
     }
     if metadata.uid() != owner {
         return Err(not_a_record(name, "belongs to another user"));
@@ -49,6 +51,19 @@ pub(super) fn read(dir: &Dir, name: &str, owner: u32) -> Result<Option<Vec<u8>>,
         return Err(too_large(name, contents.len() as u64));
     }
     Ok(Some(contents))
+}
+
+/// Whether the file that was opened is this directory's alone. Its number of links doesn't tell: the name may have
+/// been a hard link to a file elsewhere, and be gone since.
+fn is_nowhere_else(dir: &Dir, name: &str, file: &File, opened: &Metadata) -> io::Result<bool> {
+    match dir.symlink_metadata(name) {
+        Ok(named) if (named.dev(), named.ino()) == (opened.dev(), opened.ino()) => {
+            Ok(named.nlink() <= 1)
+        }
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        // A writer was faster: what was opened is whole, if no longer the latest, and has no name left.
+        _ => Ok(file.metadata()?.nlink() == 0),
+    }
 }
 
 pub(super) fn too_large(name: &str, bytes: u64) -> Error {
