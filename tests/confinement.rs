@@ -99,6 +99,21 @@ fn a_program_that_it_becomes_is_not_confined() {
 }
 
 #[test]
+fn no_child_inherits_the_key() {
+    let store = Store::new();
+    store.put("anna", "horse");
+    let (stdout, _) = expect(0, &run(&mut store.moat(&["exec", "anna", "--", "env"])));
+    assert!(stdout.contains("MOAT_PASSWORD=horse") && !stdout.contains(KEY), "{stdout}");
+
+    let command = format!("env >&2; printf %s {KEY}");
+    let arguments = ["get", "anna", "--field", "password", "--master-key-command", &command];
+    let mut get = store.moat(&arguments);
+    let (stdout, stderr) = expect(0, &run(get.env("FOSSAWORK_MASTER_KEY", "of the environment")));
+    assert_eq!(stdout, "horse\n");
+    assert!(stderr.contains("PATH=") && !stderr.contains("of the environment"), "{stderr}");
+}
+
+#[test]
 fn the_component_verb_tells_what_is_in_force() {
     let store = Store::new();
     let (stdout, _) = expect(0, &run(&mut store.moat(&["component", "--json"])));

@@ -167,6 +167,9 @@ const WRITTEN: &[(&str, ErrorCode, &str)] = &[
 const DUMMIES: &[(&[u8], &str)] = &[
     (moat_test_guests::SPREADING, TABLE),
     (moat_test_guests::BORN_SPREAD, TABLE),
+    (moat_test_guests::MANY_INSTANCES, "instance count too high"),
+    (moat_test_guests::MANY_MEMORIES, "memory count too high"),
+    (moat_test_guests::MANY_TABLES, "table count too high"),
     (moat_test_guests::BORN_ENDLESS, DEADLINE),
     (moat_test_guests::BORN_TRAPPING, TRAP),
 ];

@@ -47,6 +47,13 @@ const DUMMIES: [(&str, &str, &str, &str); 8] = [
     ("born-spread", CONTRACT, "unreachable", "(table 1000000 funcref)"),
 ];
 
+/// Dummies that make more instances, memories or tables than one: name, what each has, how many.
+const CROWDS: [(&str, &str, usize); 3] = [
+    ("many-instances", "", 9),
+    ("many-memories", "(memory 1)", 2),
+    ("many-tables", "(table 1 funcref)", 5),
+];
+
 fn main() -> Result<()> {
     let root = PathBuf::from(env::var("CARGO_MANIFEST_DIR")?).join("../..").canonicalize()?;
     for input in [
@@ -70,10 +77,14 @@ fn main() -> Result<()> {
     for (name, world, body, parts) in DUMMIES {
         let component = component(&root, world, |dummy| {
             let text = wasmprinter::print_bytes(dummy)?.replace("unreachable", body);
-            let (text, _) = text.rsplit_once(')').context("the end of the module")?;
-            Ok(wat::parse_str(format!("{text} {parts})"))?)
+            with_parts(&text, parts)
         });
         save(name, component?)?;
+    }
+    let dummy = wasmprinter::print_bytes(component(&root, CONTRACT, |dummy| Ok(dummy.to_vec()))?)?;
+    for (name, part, count) in CROWDS {
+        let instances = "(core instance (instantiate $more))".repeat(count);
+        save(name, with_parts(&dummy, &format!("(core module $more {part}) {instances}"))?)?;
     }
     save(
         "hostile",
@@ -81,6 +92,12 @@ fn main() -> Result<()> {
             guest::build("moat-hostile-guest", &root, &out.join("hostile"))
         })?,
     )
+}
+
+/// The module or component of this text, with further parts.
+fn with_parts(text: &str, parts: &str) -> Result<Vec<u8>> {
+    let (text, _) = text.trim_end().rsplit_once(')').context("the end of the text")?;
+    Ok(wat::parse_str(format!("{text} {parts})"))?)
 }
 
 /// A component of this world, with a module made from a dummy of it.

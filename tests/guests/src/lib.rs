@@ -26,3 +26,12 @@ pub const BORN_SPREAD: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/born-sp
 
 /// Fits the contract, and does for a user what the user id says: see its tables of misdeeds.
 pub const HOSTILE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/hostile.cwasm"));
+
+/// Fits the contract, and has nine core instances more than it needs.
+pub const MANY_INSTANCES: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/many-instances.cwasm"));
+
+/// Fits the contract, and has two memories more than it needs.
+pub const MANY_MEMORIES: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/many-memories.cwasm"));
+
+/// Fits the contract, and has five tables more than it needs.
+pub const MANY_TABLES: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/many-tables.cwasm"));
