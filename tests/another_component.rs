@@ -1,12 +1,20 @@
 //! With the compiler built in, another component than the embedded one can be named: by file and digest.
 
-#![allow(clippy::unwrap_used, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
 mod support;
 
-use moat::{ErrorCode, Sandbox, component};
+use std::sync::Arc;
+
+use moat::{
+    Credential, ErrorCode, KeyRing, MasterKey, PutOptions, Sandbox, UserId, Vault, component,
+};
 use sha2::{Digest, Sha256};
-use support::{Store, expect, run};
+use support::{KEY, Store, expect, run};
+
+fn sha256(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
 
 #[test]
 fn a_component_named_by_file_and_digest_is_used() {
@@ -16,7 +24,7 @@ fn a_component_named_by_file_and_digest_is_used() {
     // The embedded one under another digest: a custom section more, which means nothing.
     let bytes = [component::BYTES, b"\x00\x02\x01x"].concat();
     std::fs::write(&file, &bytes).unwrap();
-    let digest: String = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+    let digest = sha256(&bytes);
 
     let get = |digest: &str| {
         let arguments = ["get", "anna", "--field", "password", "--component"];
@@ -42,8 +50,30 @@ fn a_component_is_never_named_by_half() {
 
 #[test]
 fn what_is_no_component_is_refused() {
-    let digest: String = Sha256::digest("text").iter().map(|byte| format!("{byte:02x}")).collect();
-    let error = Sandbox::compile(b"text", &digest).err().unwrap();
+    let error = Sandbox::compile(b"text", &sha256(b"text")).err().unwrap();
     assert_eq!(error.code(), ErrorCode::Sandbox);
     assert_eq!(error.to_string(), "the component can't be compiled");
+}
+
+/// As one would that was miscompiled: what it encrypts has a member of another name.
+#[test]
+fn a_component_that_gives_another_answer_may_not_write() {
+    let mut bytes = component::BYTES.to_vec();
+    let name = b"last_used";
+    let is_name = |place: &usize| bytes[*place..].starts_with(name);
+    let places: Vec<usize> = (0..bytes.len()).filter(is_name).collect();
+    for place in places {
+        bytes[place] = b'L';
+    }
+    let sandbox = Sandbox::compile(&bytes, &sha256(&bytes)).unwrap();
+    let store = Store::new();
+    let keys = KeyRing::new(MasterKey::new(KEY.as_bytes()));
+    let vault = Vault::builder(store.directory(), keys).sandbox(Arc::new(sandbox)).build().unwrap();
+
+    let anna = UserId::parse("anna").unwrap();
+    let credential = Credential::new("anna", "horse");
+    let error = vault.put(&anna, &credential, &PutOptions::default()).err().unwrap();
+    assert_eq!(error.code(), ErrorCode::Sandbox);
+    assert_eq!(error.to_string(), "the component failed its self-test");
+    assert!(store.names().is_empty());
 }
