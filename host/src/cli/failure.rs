@@ -155,7 +155,9 @@ fn directory_hint(error: &Error, path: &str) -> String {
         Some(io::ErrorKind::PermissionDenied) => format!(
             "{path} has to belong to the user who runs this, with mode 0700 (ls -ld, chown, chmod)"
         ),
-        _ => format!("check the disk of {path}; the old record is whole"),
+        _ => format!(
+            "check the disk of {path}; the record there is whole, the old one or the new one"
+        ),
     }
 }
 
