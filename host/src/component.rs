@@ -41,7 +41,7 @@ pub const WIT: [&str; 7] = [
 
 /// SHA-256 of [`BYTES`], in hexadecimal, as they are now.
 pub fn digest() -> &'static str {
-    static DIGEST: LazyLock<String> = LazyLock::new(|| hex(&Sha256::digest(BYTES)));
+    static DIGEST: LazyLock<String> = LazyLock::new(|| sha256(BYTES));
     &DIGEST
 }
 
@@ -55,7 +55,7 @@ pub fn check() -> Result<(), Error> {
 
 impl Precompiled {
     pub(crate) fn check(&self) -> Result<(), Error> {
-        if hex(&Sha256::digest(self.code)) != self.sha256 {
+        if sha256(self.code) != self.sha256 {
             return Err(altered());
         }
         Ok(())
@@ -67,6 +67,11 @@ fn altered() -> Error {
         ErrorCode::Sandbox,
         "the embedded component is not what was built: its digest differs",
     )
+}
+
+/// In lower-case hexadecimal.
+pub(crate) fn sha256(bytes: &[u8]) -> String {
+    hex(&Sha256::digest(bytes))
 }
 
 /// Lower-case hexadecimal.

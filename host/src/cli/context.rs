@@ -116,19 +116,14 @@ impl Context {
         Vault::builder(directory, keys).sandbox(Arc::new(sandbox)).build().map_err(failed)
     }
 
-    #[cfg(feature = "compiler")]
     fn sandbox(&self) -> Result<Sandbox, Failure> {
-        let Some((path, sha256)) = &self.component else {
-            return Sandbox::embedded().map_err(|error| self.explain(&error));
-        };
-        let bytes = ambient::read_file(path).map_err(|error| {
-            Failure::usage(format!("{}: {error}", path.display()), "check --component")
-        })?;
-        Sandbox::compile(&bytes, sha256).map_err(|error| self.explain(&error))
-    }
-
-    #[cfg(not(feature = "compiler"))]
-    fn sandbox(&self) -> Result<Sandbox, Failure> {
+        #[cfg(feature = "compiler")]
+        if let Some((path, sha256)) = &self.component {
+            let bytes = ambient::read_file(path).map_err(|error| {
+                Failure::usage(format!("{}: {error}", path.display()), "check --component")
+            })?;
+            return Sandbox::compile(&bytes, sha256).map_err(|error| self.explain(&error));
+        }
         Sandbox::embedded().map_err(|error| self.explain(&error))
     }
 

@@ -40,12 +40,9 @@ impl Vault {
 
     /// Opens a record and tells all but its secrets.
     pub fn describe(&self, user: &UserId) -> Result<Summary, Error> {
-        let summary =
-            self.call(Operation::Describe, slice::from_ref(user), |component, store| {
-                let vault = component.fossawork_credentials_vault();
-                vault.call_describe(store, user.as_str())
-            })?;
-        check_user(&summary, user)?;
-        Ok(summary)
+        self.summarize(Operation::Describe, user, |component, store| {
+            let vault = component.fossawork_credentials_vault();
+            vault.call_describe(store, user.as_str())
+        })
     }
 }

@@ -19,6 +19,7 @@ use super::surroundings::Surroundings;
 use crate::contract::{self, DerivedKey, ErrorCode};
 use crate::error::Error;
 use crate::keys::KeyCache;
+use crate::user_id::UserId;
 
 /// The state of one call, which lives and dies with its instance.
 pub(crate) struct Call {
@@ -35,6 +36,8 @@ pub(crate) struct Call {
     seen: Option<directory::File>,
     /// Where the next page of names begins, as the host last answered.
     next_page: Option<String>,
+    /// Whether another process held the lock for longer than is waited.
+    locked: bool,
     /// The last failure that was answered to the component, with its cause, for the caller to see.
     failure: Option<Error>,
 }
@@ -52,6 +55,7 @@ impl Call {
             in_host: Duration::ZERO,
             seen: None,
             next_page: None,
+            locked: false,
             failure: None,
         }
     }
@@ -114,10 +118,20 @@ impl Call {
         Err(Stop::Denied { call: self.grant.to_string(), asked })
     }
 
+    /// Whose file this is, where the access is granted.
+    fn require_file(
+        &self,
+        granted: bool,
+        name: &str,
+        asked: &'static str,
+    ) -> Result<&UserId, Stop> {
+        let user = self.grant.user_of(name).filter(|_| granted);
+        user.ok_or_else(|| Stop::Denied { call: self.grant.to_string(), asked })
+    }
+
     /// The lock is waited for once in a call: the deadline stands still meanwhile.
     fn require_patience(&self) -> Result<(), Stop> {
-        let refused = |failure: &Error| failure.code() == ErrorCode::Locked;
-        if self.failure.as_ref().is_some_and(refused) {
+        if self.locked {
             return Err(Stop::Locked);
         }
         Ok(())
@@ -133,6 +147,7 @@ impl Call {
         self.in_host += begun.elapsed();
         outcome.map_err(|failure| {
             let code = failure.code();
+            self.locked |= code == ErrorCode::Locked;
             let message = failure.to_string();
             self.failure = Some(failure);
             contract::Error { code, message }
@@ -142,7 +157,7 @@ impl Call {
     /// Checks what is to be written in place of the revision `replaces`, which this call has to have seen.
     fn check_outgoing(
         &self,
-        name: &str,
+        user: &UserId,
         contents: &[u8],
         replaces: Option<&str>,
     ) -> Result<(), outgoing::Reason> {
@@ -150,7 +165,6 @@ impl Call {
         if replaces.is_some() && old.is_none() {
             return Err(outgoing::Reason::Unread);
         }
-        let user = self.grant.user_of(name).ok_or(outgoing::Reason::AnotherUser)?;
         let old = old.map(|seen| seen.contents.as_slice());
         outgoing::check(contents, old, user, self.surroundings.now())
     }
@@ -162,8 +176,7 @@ impl directory::Host for Call {
         name: String,
     ) -> wasmtime::Result<Result<directory::Reading, contract::Error>> {
         self.enter(name.len())?;
-        let granted = self.grant.access().read && self.grant.user_of(&name).is_some();
-        self.require(granted, "read this file")?;
+        self.require_file(self.grant.access().read, &name, "read this file")?;
         let file = match self.answer(|lent| lent.read(&name)) {
             Ok(file) => file.map(|(contents, revision)| directory::File { contents, revision }),
             Err(error) => return Ok(Err(error)),
@@ -180,10 +193,9 @@ impl directory::Host for Call {
         replaces: Option<String>,
     ) -> wasmtime::Result<Result<directory::Written, contract::Error>> {
         self.enter(name.len() + contents.len())?;
-        let granted = self.grant.access().write && self.grant.user_of(&name).is_some();
-        self.require(granted, "write this file")?;
+        let user = self.require_file(self.grant.access().write, &name, "write this file")?;
         self.require_patience()?;
-        self.check_outgoing(&name, &contents, replaces.as_deref()).map_err(Stop::Outgoing)?;
+        self.check_outgoing(user, &contents, replaces.as_deref()).map_err(Stop::Outgoing)?;
         let revision = match self.answer(|lent| lent.write(&name, &contents, replaces.as_deref())) {
             Ok(revision) => revision,
             Err(error) => return Ok(Err(error)),
@@ -198,8 +210,7 @@ impl directory::Host for Call {
         expected: Option<String>,
     ) -> wasmtime::Result<Result<directory::Removal, contract::Error>> {
         self.enter(name.len())?;
-        let granted = self.grant.access().remove && self.grant.user_of(&name).is_some();
-        self.require(granted, "remove this file")?;
+        self.require_file(self.grant.access().remove, &name, "remove this file")?;
         self.require_patience()?;
         let removed = self.answer(|lent| lent.remove(&name, expected.as_deref()));
         Ok(removed.map(|existed| directory::Removal { existed }))
@@ -341,7 +352,6 @@ mod tests {
     use crate::directory::Directory;
     use crate::keys::{KeyCache, KeyRing, MasterKey};
     use crate::sandbox::{Operation, Resources};
-    use crate::user_id::UserId;
     use base64::Engine;
     use base64::engine::general_purpose::URL_SAFE;
     use cap_std::ambient_authority;

@@ -93,10 +93,7 @@ impl Sandbox {
     /// contract allows, or doesn't fit it.
     #[cfg(feature = "compiler")]
     pub fn compile(bytes: &[u8], sha256: &str) -> Result<Self, Error> {
-        use crate::component::hex;
-        use sha2::{Digest, Sha256};
-
-        let digest = hex(&Sha256::digest(bytes));
+        let digest = crate::component::sha256(bytes);
         if !digest.eq_ignore_ascii_case(sha256) {
             let message = format!("the component is another one: its SHA-256 is {digest}");
             return Err(Error::new(ErrorCode::Sandbox, message));
