@@ -51,6 +51,18 @@ fn a_component_that_imports_more_is_refused_before_it_runs() {
     );
 }
 
+/// What the component keeps, the host's own look at the record doesn't stumble over.
+#[test]
+fn members_that_hardly_any_parser_takes_survive_a_rewrite() {
+    let store = Store::new();
+    store.put("anna", "secret");
+    let odd = format!(r#","a":1e999,"b":"\ud800","c":{}{}}}"#, "[".repeat(200), "]".repeat(200));
+    let record = std::fs::read_to_string(store.file("anna")).unwrap();
+    std::fs::write(store.file("anna"), record.trim_end_matches('}').to_owned() + &odd).unwrap();
+    store.vault(KEY).mark_used(&UserId::parse("anna").unwrap()).unwrap();
+    assert!(std::fs::read_to_string(store.file("anna")).unwrap().contains(&odd[..odd.len() - 1]));
+}
+
 #[test]
 fn what_is_no_compiled_component_is_refused() {
     let error = load(b"not a component").err().unwrap();

@@ -2,6 +2,7 @@
 //! could quote them.
 
 use crate::contract::{Error, ErrorCode};
+use crate::members::MemberError;
 use crate::user_id::UserIdError;
 
 impl Error {
@@ -18,5 +19,11 @@ impl Error {
 impl From<UserIdError> for Error {
     fn from(error: UserIdError) -> Self {
         Self::new(ErrorCode::InvalidUserId, error.to_string())
+    }
+}
+
+impl From<MemberError> for Error {
+    fn from(error: MemberError) -> Self {
+        Self::malformed(error.to_string())
     }
 }

@@ -79,14 +79,14 @@ impl Plaintext {
 
     /// Notes a use.
     pub fn set_last_used(&mut self, now: &str) -> Result<(), Error> {
-        self.0.set("last_used", now)
+        Ok(self.0.set("last_used", now)?)
     }
 
     /// Counts a login attempt and notes its outcome.
     pub fn record_attempt(&mut self, valid: bool) -> Result<(), Error> {
         let attempts: u32 = self.0.find("validation_attempts")?.unwrap_or(0);
         self.0.set("is_valid", valid)?;
-        self.0.set("validation_attempts", attempts.saturating_add(1))
+        Ok(self.0.set("validation_attempts", attempts.saturating_add(1))?)
     }
 
     /// The bytes to encrypt.

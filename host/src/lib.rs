@@ -29,6 +29,9 @@ pub mod component;
 mod directory;
 mod error;
 mod keys;
+#[path = "../../guest/src/members.rs"]
+#[allow(dead_code, reason = "the component writes objects too, the host only reads them")]
+mod members;
 mod ops;
 mod sandbox;
 #[path = "../../guest/src/user_id.rs"]

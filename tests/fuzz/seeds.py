@@ -33,6 +33,12 @@ def template(sample):
     return content.replace(record["encrypted_data"].encode(), mark.encode())
 
 
+# Members that are kept as they are spelled, though hardly any reader takes them.
+ODD = b'{"user_id":"anna","encrypted_data":"$(%s)$","encryption_version":"1.0","a":1e999,"b":"\\ud800","c":%s}'
+odd = ODD % (OPENS_TO.encode(), b"[" * 200 + b"]" * 200)
+write("record", odd)
+write("boundary", b"\x05\x06\x07\x02" + odd)
+
 samples = json.loads((FIXTURES / "fossawork-samples.json").read_text())["cases"]
 for sample in samples:
     write("record", template(sample))

@@ -5,16 +5,14 @@
 //! than in the record before, and that there is no member that the record before didn't have. So a component
 //! that is broken can't put a credential in the clear under the name of a record, nor anything else.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE;
-use serde::Deserialize;
 use serde::de::IgnoredAny;
-use serde_json::Value;
 
+use crate::members::{MemberError, Members};
 use crate::user_id::UserId;
 
 /// The versions of records that may be written.
@@ -51,20 +49,9 @@ impl fmt::Display for Reason {
     }
 }
 
-/// A record, as far as the check goes. `serde` refuses these members when they are given twice.
-#[derive(Deserialize)]
-struct Record {
-    user_id: String,
-    encrypted_data: String,
-    encryption_version: Option<String>,
-    #[serde(rename = "created_at")]
-    _created_at: Option<IgnoredAny>,
-    #[serde(rename = "key_id")]
-    _key_id: Option<IgnoredAny>,
-    /// What others added, which is kept.
-    #[serde(flatten)]
-    others: BTreeMap<String, Value>,
-}
+/// The members that the format knows.
+const KNOWN: [&str; 5] =
+    ["user_id", "encrypted_data", "encryption_version", "created_at", "key_id"];
 
 /// Checks a record that is to replace `old`, the file before it, at this time since 1970.
 pub(crate) fn check(
@@ -73,29 +60,45 @@ pub(crate) fn check(
     user: &UserId,
     now: Duration,
 ) -> Result<(), Reason> {
-    let record: Record = serde_json::from_slice(contents).map_err(|_| Reason::NotARecord)?;
-    let old: Option<Record> = old.and_then(|old| serde_json::from_slice(old).ok());
-    let is_old = |(name, value): (&String, &Value)| {
-        old.as_ref().is_some_and(|old| old.others.get(name) == Some(value))
-    };
-    if !record.others.iter().all(is_old) {
-        return Err(Reason::NewMember);
+    let record = parse(contents).ok_or(Reason::NotARecord)?;
+    let old = old.and_then(parse).unwrap_or_default();
+    for (name, value) in record.iter() {
+        let was_there = || old.iter().any(|(n, v)| n == name && v.get() == value.get());
+        if !KNOWN.contains(&name) && !was_there() {
+            return Err(Reason::NewMember);
+        }
     }
-    if record.user_id != user.as_str() {
+    for name in KNOWN {
+        record.find::<IgnoredAny>(name)?; // Not twice: readers differ in which of them they take.
+    }
+    let text = |name| record.require::<String>(name).map_err(Reason::from);
+    if text("user_id")? != user.as_str() {
         return Err(Reason::AnotherUser);
     }
-    if !record.encryption_version.is_some_and(|version| VERSIONS.contains(&version.as_str())) {
+    if !VERSIONS.contains(&text("encryption_version")?.as_str()) {
         return Err(Reason::Version);
     }
-    let token = Token::decode(&record.encrypted_data).ok_or(Reason::NotAToken)?;
+    let token = Token::decode(&text("encrypted_data")?).ok_or(Reason::NotAToken)?;
     if token.time.abs_diff(now.as_secs()) > MAX_AGE.as_secs() {
         return Err(Reason::Time);
     }
-    let old_token = old.and_then(|old| Token::decode(&old.encrypted_data));
+    let old_token = old.find::<String>("encrypted_data").ok().flatten();
+    let old_token = old_token.and_then(|text| Token::decode(&text));
     if old_token.is_some_and(|old| old.iv == token.iv) {
         return Err(Reason::RepeatedIv);
     }
     Ok(())
+}
+
+/// Reads an object with the parser of the component itself: what that keeps, this must not stumble over.
+fn parse(contents: &[u8]) -> Option<Members> {
+    serde_json::from_slice(contents).ok()
+}
+
+impl From<MemberError> for Reason {
+    fn from(_: MemberError) -> Self {
+        Self::NotARecord
+    }
 }
 
 /// The unencrypted parts of a Fernet token.
