@@ -81,7 +81,7 @@ fn a_record_of_a_later_version() {
     let text = fs::read_to_string(store.file("anna")).unwrap();
     let later = text.replace(r#""encryption_version":"1.0""#, r#""encryption_version":"7.0""#);
     write_private(&store.file("anna"), later.as_bytes());
-    both_fail(&store, Some(KEY), 6, r#"encryption_version "7.0" is unknown"#, "newer moat");
+    both_fail(&store, Some(KEY), 6, r#"record version "7.0" is unknown"#, "newer moat");
 }
 
 #[test]

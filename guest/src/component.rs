@@ -5,10 +5,11 @@ use crate::bindings::exports::fossawork::credentials::{reveal, vault as exported
 use crate::bindings::fossawork::credentials::{directory, key_cache, master_keys};
 use crate::bindings::wasi::{clocks::wall_clock, random::random};
 use crate::contract::{
-    Credential, DerivedKey, Envelope, Error, File, MasterKey, NamePage, PutOptions, Removed,
-    Revealed, Slot, Stored, Summary, UserPage,
+    Configured, Credential, DerivedKey, Envelope, Error, ErrorCode, File, LeftoverPage, MasterKey,
+    MigrateOptions, NamePage, PutOptions, Removed, Revealed, Rewritten, Slot, Stored, Summary,
+    UserPage,
 };
-use crate::vault;
+use crate::{migration, vault};
 
 /// What the host lends this instance.
 struct Imports;
@@ -46,6 +47,12 @@ impl Environment for Imports {
     fn now(&self) -> u64 {
         wall_clock::now().seconds
     }
+
+    fn random(&self) -> Result<[u8; 16], Error> {
+        random::get_random_bytes(16).try_into().map_err(|_| {
+            Error::new(ErrorCode::Directory, "the host gave another number of random bytes")
+        })
+    }
 }
 
 struct Component;
@@ -82,6 +89,26 @@ impl exported::Guest for Component {
 
     fn verify(user_ids: Vec<String>) -> Vec<Result<Summary, Error>> {
         vault::verify(&Imports, &user_ids)
+    }
+
+    fn migrate(user_ids: Vec<String>, options: MigrateOptions) -> Vec<Result<Rewritten, Error>> {
+        migration::migrate(&Imports, &user_ids, &options)
+    }
+
+    fn rewrap(user_ids: Vec<String>, dry_run: bool) -> Vec<Result<Rewritten, Error>> {
+        migration::rewrap(&Imports, &user_ids, dry_run)
+    }
+
+    fn configure(version: String) -> Result<Configured, Error> {
+        Ok(Configured { changed: migration::configure(&Imports, &version)? })
+    }
+
+    fn leftovers(cursor: Option<String>, limit: u32) -> Result<LeftoverPage, Error> {
+        migration::leftovers(&Imports, cursor.as_deref(), limit)
+    }
+
+    fn remove_backup(name: String) -> Result<Removed, Error> {
+        Ok(Removed { existed: migration::remove_backup(&Imports, &name)? })
     }
 }
 

@@ -30,4 +30,7 @@ pub trait Environment {
 
     /// Seconds since 1970-01-01T00:00:00Z.
     fn now(&self) -> u64;
+
+    /// Random bytes, for a salt.
+    fn random(&self) -> Result<[u8; 16], Error>;
 }

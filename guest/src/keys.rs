@@ -2,6 +2,9 @@
 //!
 //! The HMAC of a token decides which key it is under; the `key_id` of a record only says where to begin.
 
+use std::cell::{OnceCell, RefCell};
+use std::rc::Rc;
+
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE;
 use fernet::Fernet;
@@ -11,8 +14,9 @@ use zeroize::Zeroizing;
 use crate::contract::{Error, ErrorCode, KeyInfo, KeyWeakness, MasterKey, Slot};
 use crate::derivation::pbkdf2_hmac_sha256;
 use crate::environment::Environment;
-use crate::legacy::VERSION_1;
+use crate::kdf::{self, Kdf};
 use crate::record::Record;
+use crate::scheme::Scheme;
 use crate::token::Token;
 use crate::user_id::UserId;
 
@@ -25,7 +29,7 @@ pub const PUBLISHED_DEFAULT: &[u8] = b"default_key_change_me";
 /// A shorter master key, in bytes, doesn't encrypt.
 pub const MIN_BYTES: usize = 16;
 
-/// The key of a user, from a master key: PBKDF2-HMAC-SHA256 (RFC 8018), 32 bytes. The salt is the first 16
+/// The key of a user in version 1.0, from a master key: PBKDF2-HMAC-SHA256 (RFC 8018), 32 bytes. The salt is the first 16
 /// bytes of the SHA-256 of the user id.
 pub fn derive(master_key: &[u8], user: &UserId) -> Zeroizing<[u8; 32]> {
     let digest = Sha256::digest(user.as_str());
@@ -33,35 +37,47 @@ pub fn derive(master_key: &[u8], user: &UserId) -> Zeroizing<[u8; 32]> {
     pbkdf2_hmac_sha256(master_key, salt, ROUNDS)
 }
 
-fn fernet(key: &[u8]) -> Result<Fernet, Error> {
+fn fernet(key: &[u8; 32]) -> Result<Rc<Fernet>, Error> {
     let text = Zeroizing::new(URL_SAFE.encode(key));
-    Fernet::new(&text).ok_or_else(|| {
-        let message = "a cached key doesn't have 32 bytes";
-        Error::new(ErrorCode::MasterKeyRefused, message)
-    })
+    Fernet::new(&text).map(Rc::new).ok_or_else(unusable)
+}
+
+fn unusable() -> Error {
+    Error::new(ErrorCode::MasterKeyRefused, "a derived key doesn't have 32 bytes")
 }
 
 /// The keys that a call was lent.
 pub(crate) struct Ring<'e> {
     environment: &'e dyn Environment,
-    keys: Vec<MasterKey>,
+    keys: OnceCell<Vec<MasterKey>>,
+    /// The roots of version 2.0 that were needed so far, by the place of their key.
+    roots: RefCell<Vec<(usize, Kdf, Rc<DerivedKey>)>>,
 }
 
+type DerivedKey = Zeroizing<[u8; 32]>;
+
 impl<'e> Ring<'e> {
-    /// Asks the host for the ring.
-    pub(crate) fn load(environment: &'e dyn Environment) -> Result<Self, Error> {
-        let keys = environment.ring()?;
+    /// The ring that the host lends. It is asked for when it is needed first.
+    pub(crate) fn new(environment: &'e dyn Environment) -> Self {
+        Self { environment, keys: OnceCell::new(), roots: RefCell::default() }
+    }
+
+    fn keys(&self) -> Result<&[MasterKey], Error> {
+        if let Some(keys) = self.keys.get() {
+            return Ok(keys);
+        }
+        let keys = self.environment.ring()?;
         if keys.iter().all(|key| key.material.is_empty()) {
             let message = "there is no master key";
             return Err(Error::new(ErrorCode::MasterKeyMissing, message));
         }
-        Ok(Self { environment, keys })
+        Ok(self.keys.get_or_init(|| keys))
     }
 
     /// The place of the key that encrypts. Fails when there isn't exactly one, or when it must not.
     pub(crate) fn primary(&self) -> Result<usize, Error> {
         let refuse = |message| Err(Error::new(ErrorCode::MasterKeyRefused, message));
-        let mut primaries = self.keys.iter().enumerate().filter(|(_, key)| key.primary);
+        let mut primaries = self.keys()?.iter().enumerate().filter(|(_, key)| key.primary);
         let (Some((index, key)), None) = (primaries.next(), primaries.next()) else {
             return refuse("the key ring doesn't have exactly one primary key");
         };
@@ -74,25 +90,73 @@ impl<'e> Ring<'e> {
         }
     }
 
+    /// The key at this place.
+    fn at(&self, index: usize) -> Result<&MasterKey, Error> {
+        self.keys()?.get(index).ok_or_else(|| {
+            Error::new(ErrorCode::MasterKeyMissing, "the key ring has no key at this place")
+        })
+    }
+
     /// The places of all keys, those with this label first.
-    fn order(&self, hint: Option<&str>) -> Vec<usize> {
+    fn order(&self, hint: Option<&str>) -> Result<Vec<usize>, Error> {
+        let keys = self.keys()?;
         let hinted = |key: &MasterKey| hint.is_some() && key.id.as_deref() == hint;
-        let mut order: Vec<usize> = (0..self.keys.len()).collect();
-        order.sort_by_key(|&index| !self.keys.get(index).is_some_and(hinted));
-        order
+        let mut order: Vec<usize> = (0..keys.len()).collect();
+        order.sort_by_key(|&index| !keys.get(index).is_some_and(hinted));
+        Ok(order)
     }
 
     /// The user's keys under this ring, each derived once at most.
     pub(crate) fn for_user<'r>(&'r self, user: &'r UserId) -> UserKeys<'r> {
-        UserKeys { ring: self, user, derived: self.keys.iter().map(|_| None).collect() }
+        UserKeys { ring: self, user, derived: Vec::new() }
+    }
+
+    /// The root of version 2.0 under the key at this place.
+    fn root(&self, index: usize, key: &MasterKey, kdf: &Kdf) -> Result<Rc<DerivedKey>, Error> {
+        let known = |(place, other, _): &&(usize, Kdf, _)| *place == index && other == kdf;
+        if let Some((_, _, root)) = self.roots.borrow().iter().find(known) {
+            return Ok(Rc::clone(root));
+        }
+        let slot = slot(index, "2.0", None, kdf.parameters());
+        let root = Rc::new(self.look_up_or(&slot, || kdf.root(&key.material))?);
+        self.roots.borrow_mut().push((index, kdf.clone(), Rc::clone(&root)));
+        Ok(root)
+    }
+
+    /// The key that the host kept in this slot, or else a new one, for it to keep.
+    fn look_up_or(
+        &self,
+        slot: &Slot,
+        derive: impl FnOnce() -> DerivedKey,
+    ) -> Result<DerivedKey, Error> {
+        if let Some(kept) = self.environment.lookup(slot).map(Zeroizing::new) {
+            let key = kept.as_slice().try_into().map_err(|_| unusable())?;
+            return Ok(Zeroizing::new(key));
+        }
+        let derived = derive();
+        self.environment.remember(slot, &*derived);
+        Ok(derived)
     }
 }
+
+fn slot(index: usize, version: &str, user: Option<&UserId>, parameters: String) -> Slot {
+    Slot {
+        ring_index: u32::try_from(index).unwrap_or(u32::MAX),
+        version: version.to_owned(),
+        user_id: user.map(UserId::to_string),
+        parameters,
+    }
+}
+
+/// A decrypted text, and the key that it was under.
+type Opened = (Zeroizing<Vec<u8>>, KeyInfo);
 
 /// A user's keys under a ring.
 pub(crate) struct UserKeys<'r> {
     ring: &'r Ring<'r>,
     user: &'r UserId,
-    derived: Vec<Option<Fernet>>,
+    /// Those that were needed so far, by the place of their master key.
+    derived: Vec<(usize, Scheme, Rc<Fernet>)>,
 }
 
 impl UserKeys<'_> {
@@ -106,72 +170,81 @@ impl UserKeys<'_> {
         self.ring.environment
     }
 
-    /// Encrypts under the primary key, and tells which that is.
-    pub(crate) fn seal(&mut self, plaintext: &[u8]) -> Result<(Token, KeyInfo), Error> {
+    /// The key that encrypts.
+    pub(crate) fn primary(&self) -> Result<KeyInfo, Error> {
+        Ok(info(self.ring.at(self.ring.primary()?)?))
+    }
+
+    /// Encrypts under the primary key, and makes sure that what comes out opens again.
+    pub(crate) fn seal(&mut self, plaintext: &[u8], scheme: &Scheme) -> Result<Token, Error> {
         let now = self.environment().now();
-        let (key, info) = self.at(self.ring.primary()?)?;
-        Ok((Token::seal(key, plaintext, now), info))
+        let key = self.at(self.ring.primary()?, scheme)?;
+        let token = Token::seal(&key, plaintext, now);
+        if token.open(&key).is_none_or(|opened| *opened != plaintext) {
+            let message = "what was encrypted doesn't open again";
+            return Err(Error::new(ErrorCode::WrongKeyOrTampered, message));
+        }
+        Ok(token)
     }
 
     /// Decrypts a record with whichever key of the ring opens it, and tells which.
-    pub(crate) fn open(&mut self, record: &Record) -> Result<(Zeroizing<Vec<u8>>, KeyInfo), Error> {
+    pub(crate) fn open(&mut self, record: &Record) -> Result<Opened, Error> {
         let token = record.token()?;
-        for index in self.ring.order(record.key_id()) {
-            let (key, info) = self.at(index)?;
-            if let Some(plaintext) = token.open(key) {
-                return Ok((plaintext, info));
+        for index in self.ring.order(record.key_id())? {
+            if let Some(plaintext) = token.open(&*self.at(index, record.scheme())?) {
+                return Ok((plaintext, info(self.ring.at(index)?)));
             }
         }
-        let published = fernet(&*derive(PUBLISHED_DEFAULT, self.user))?;
-        Err(if token.open(&published).is_some() {
-            Error::new(
+        Err(match self.open_published(record)? {
+            Some(_) => Error::new(
                 ErrorCode::NeedsMigration,
                 "the record is under the application's published default key: \
                  whoever can write the directory could have chosen its password",
-            )
-        } else {
-            Error::new(
+            ),
+            None => Error::new(
                 ErrorCode::WrongKeyOrTampered,
                 "no master key opens the record: it is under another key, or it was altered",
-            )
+            ),
         })
     }
 
+    /// Decrypts a record that is under the published default key; `None` when it isn't. No application wrote
+    /// version 2.0 under it.
+    pub(crate) fn open_published(&self, record: &Record) -> Result<Option<Opened>, Error> {
+        if *record.scheme() != Scheme::V1 {
+            return Ok(None);
+        }
+        let published = fernet(&derive(PUBLISHED_DEFAULT, self.user))?;
+        let weakness = Some(KeyWeakness::PublishedDefault);
+        let info = KeyInfo { id: None, primary: false, weakness };
+        Ok(record.token()?.open(&published).map(|plaintext| (plaintext, info)))
+    }
+
     /// The user's key under the ring's key at this place.
-    fn at(&mut self, index: usize) -> Result<(&Fernet, KeyInfo), Error> {
-        let (Some(key), Some(place)) = (self.ring.keys.get(index), self.derived.get_mut(index))
-        else {
-            let message = "the key ring has no key at this place";
-            return Err(Error::new(ErrorCode::MasterKeyMissing, message));
+    fn at(&mut self, index: usize, scheme: &Scheme) -> Result<Rc<Fernet>, Error> {
+        let known = |(place, other, _): &&(usize, Scheme, _)| *place == index && other == scheme;
+        if let Some((_, _, key)) = self.derived.iter().find(known) {
+            return Ok(Rc::clone(key));
+        }
+        let master_key = self.ring.at(index)?;
+        let key = match scheme {
+            Scheme::V1 => {
+                let slot = slot(index, "1.0", Some(self.user), String::new());
+                self.ring.look_up_or(&slot, || derive(&master_key.material, self.user))?
+            }
+            Scheme::V2(kdf) => {
+                let root = self.ring.root(index, master_key, kdf)?;
+                kdf::user_key(&root, self.user).map_err(|_| unusable())?
+            }
         };
-        let info =
-            KeyInfo { id: key.id.clone(), primary: key.primary, weakness: weakness(&key.material) };
-        let known = match place {
-            Some(known) => known,
-            None => place.insert(derive_or_lookup(self.ring.environment, index, key, self.user)?),
-        };
-        Ok((known, info))
+        let key = fernet(&key)?;
+        self.derived.push((index, scheme.clone(), Rc::clone(&key)));
+        Ok(key)
     }
 }
 
-fn derive_or_lookup(
-    environment: &dyn Environment,
-    index: usize,
-    key: &MasterKey,
-    user: &UserId,
-) -> Result<Fernet, Error> {
-    let slot = Slot {
-        ring_index: u32::try_from(index).unwrap_or(u32::MAX),
-        version: VERSION_1.to_owned(),
-        user_id: Some(user.as_str().to_owned()),
-        parameters: String::new(),
-    };
-    if let Some(cached) = environment.lookup(&slot) {
-        return fernet(&Zeroizing::new(cached));
-    }
-    let derived = derive(&key.material, user);
-    environment.remember(&slot, &*derived);
-    fernet(&*derived)
+fn info(key: &MasterKey) -> KeyInfo {
+    KeyInfo { id: key.id.clone(), primary: key.primary, weakness: weakness(&key.material) }
 }
 
 fn weakness(master_key: &[u8]) -> Option<KeyWeakness> {

@@ -1,28 +1,28 @@
 //! Tells current records from those of the application's past.
 
-use crate::contract::{Error, ErrorCode, RecordKind};
+use crate::contract::{Error, RecordKind};
+use crate::kdf::Kdf;
 use crate::members::Members;
-
-/// The record version that is read and written here.
-pub(crate) const VERSION_1: &str = "1.0";
+use crate::scheme::{Scheme, Version};
 
 /// The member by which records from before versions say whether they were encrypted at all.
 pub(crate) const CRYPTO_AVAILABLE: &str = "crypto_available";
 
-/// The kind of a record and its version, by its outer members.
-pub(crate) fn classify(members: &Members) -> Result<(RecordKind, Option<String>), Error> {
-    if let Some(version) = members.find::<String>("encryption_version")? {
-        return if version == VERSION_1 {
-            Ok((RecordKind::Current, Some(version)))
-        } else {
-            let version: String = version.chars().take(20).collect();
-            let message = format!("encryption_version {version:?} is unknown");
-            Err(Error::new(ErrorCode::UnsupportedVersion, message))
+/// The kind of a record, and how its key is derived, by its outer members.
+pub(crate) fn classify(members: &Members) -> Result<(RecordKind, Scheme), Error> {
+    if let Some(name) = members.find::<String>("encryption_version")? {
+        let scheme = match Version::parse(&name)? {
+            Version::V1 => Scheme::V1,
+            Version::V2 => {
+                let kdf = Kdf::find(members)?;
+                Scheme::V2(kdf.ok_or_else(|| Error::malformed("`kdf` is missing"))?)
+            }
         };
+        return Ok((RecordKind::Current, scheme));
     }
     match members.find(CRYPTO_AVAILABLE)? {
-        Some(true) => Ok((RecordKind::LegacyEncrypted, None)),
-        Some(false) => Ok((RecordKind::LegacyPlaintext, None)),
+        Some(true) => Ok((RecordKind::LegacyEncrypted, Scheme::V1)),
+        Some(false) => Ok((RecordKind::LegacyPlaintext, Scheme::V1)),
         None => {
             Err(Error::malformed("neither `encryption_version` nor `crypto_available` is there"))
         }

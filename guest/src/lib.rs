@@ -22,11 +22,15 @@ mod component;
 mod derivation;
 mod environment;
 mod error;
+pub mod kdf;
 pub mod keys;
 mod legacy;
 mod members;
+pub mod migration;
 pub mod plaintext;
 pub mod record;
+mod scheme;
+pub mod settings;
 mod sha256;
 pub mod timestamp;
 pub mod token;
@@ -39,7 +43,8 @@ pub use environment::Environment;
 pub mod contract {
     pub use crate::bindings::exports::fossawork::credentials::reveal::Revealed;
     pub use crate::bindings::exports::fossawork::credentials::vault::{
-        PutOptions, Removed, Stored, UserPage,
+        Configured, Leftover, LeftoverPage, MigrateOptions, PutOptions, Removed, Rewritten, Stored,
+        UserPage,
     };
     pub use crate::bindings::fossawork::credentials::directory::{File, NamePage};
     pub use crate::bindings::fossawork::credentials::key_cache::Slot;

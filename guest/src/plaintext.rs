@@ -3,6 +3,8 @@
 //! `username`, `password` and `created_at` must be there; `last_used`, `is_valid` and `validation_attempts`
 //! may be missing. `fields` holds Moat's further values and stands only where there are some.
 
+use serde::{Deserialize, Serialize};
+
 use crate::contract::{Credential, Error, ErrorCode, Field};
 use crate::members::Members;
 
@@ -19,6 +21,18 @@ pub const RESERVED_NAMES: [&str; 10] = [
     "encryption_version",
     "key_id",
 ];
+
+/// The member by which version 2.0 binds the outside of its record.
+const BINDING: &str = "record";
+
+/// What the token of version 2.0 repeats of its record's outside, so that it is authenticated.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Binding {
+    pub(crate) user_id: String,
+    pub(crate) key_id: Option<String>,
+    pub(crate) write_counter: u32,
+}
 
 /// A decrypted credential with the members that aren't known here.
 pub struct Plaintext(Members);
@@ -87,6 +101,21 @@ impl Plaintext {
         let attempts: u32 = self.0.find("validation_attempts")?.unwrap_or(0);
         self.0.set("is_valid", valid)?;
         Ok(self.0.set("validation_attempts", attempts.saturating_add(1))?)
+    }
+
+    /// What this repeats of its record's outside; `None` when it repeats nothing.
+    pub(crate) fn binding(&self) -> Result<Option<Binding>, Error> {
+        Ok(self.0.find(BINDING)?)
+    }
+
+    /// Repeats this of the record's outside.
+    pub(crate) fn bind(&mut self, outside: &Binding) -> Result<(), Error> {
+        Ok(self.0.set(BINDING, outside)?)
+    }
+
+    /// Repeats nothing of the record's outside.
+    pub(crate) fn unbind(&mut self) {
+        self.0.remove(BINDING);
     }
 
     /// The bytes to encrypt.

@@ -4,11 +4,17 @@
 //! {"user_id":"user123","encrypted_data":"gAAAAAB…","created_at":"2025-01-14T10:00:00","encryption_version":"1.0"}
 //! ```
 //!
-//! Nothing here is authenticated: it is checked for form, and believed for nothing but where to look.
+//! Nothing here is authenticated: it is checked for form, and believed for nothing but where to look. Version 2.0
+//! repeats a part of it inside the token (see [`Binding`]).
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE;
 
 use crate::contract::{Envelope, Error, ErrorCode, File, RecordKind, TokenEncoding};
-use crate::legacy::{self, CRYPTO_AVAILABLE, VERSION_1};
+use crate::legacy::{self, CRYPTO_AVAILABLE};
 use crate::members::Members;
+use crate::plaintext::{Binding, Plaintext};
+use crate::scheme::Scheme;
 use crate::timestamp;
 use crate::token::Token;
 use crate::user_id::UserId;
@@ -16,16 +22,29 @@ use crate::user_id::UserId;
 /// The largest record in bytes, read or written.
 pub const MAX_BYTES: usize = 64 * 1024;
 
+/// The members that version 2.0 adds.
+const KDF: &str = "kdf";
+const WRITE_COUNTER: &str = "write_counter";
+
+/// How a record is written.
+#[derive(Clone)]
+pub(crate) struct Form {
+    pub(crate) scheme: Scheme,
+    pub(crate) encoding: TokenEncoding,
+}
+
 /// A record that is well-formed outside; by default one that is yet to be begun and sealed.
 #[derive(Default)]
 pub(crate) struct Record {
     members: Members,
     kind: Option<RecordKind>,
-    version: Option<String>,
+    scheme: Scheme,
     /// `None` for [`RecordKind::LegacyPlaintext`], which has none.
     token: Option<(Token, TokenEncoding)>,
     key_id: Option<String>,
     created_at: Option<String>,
+    /// How often the record was written since it is of version 2.0.
+    write_counter: u32,
     size: u32,
     /// `None` for a record that isn't in the directory yet.
     revision: Option<String>,
@@ -47,7 +66,7 @@ impl Record {
         if members.require::<String>("user_id")? != user.as_str() {
             return Err(Error::malformed("`user_id` names another user than the file does"));
         }
-        let (kind, version) = legacy::classify(&members)?;
+        let (kind, scheme) = legacy::classify(&members)?;
         let encrypted_data: String = members.require("encrypted_data")?;
         let token = match kind {
             RecordKind::LegacyPlaintext => None,
@@ -59,9 +78,13 @@ impl Record {
         Ok(Self {
             key_id: members.find::<Option<String>>("key_id")?.flatten(),
             created_at: members.find::<Option<String>>("created_at")?.flatten(),
+            write_counter: match scheme {
+                Scheme::V1 => 0,
+                Scheme::V2(_) => members.require(WRITE_COUNTER)?,
+            },
             members,
             kind: Some(kind),
-            version,
+            scheme,
             token,
             size,
             revision: Some(file.revision),
@@ -77,31 +100,69 @@ impl Record {
         Ok(())
     }
 
-    /// Puts a new token into the record, under the key with this label, and returns the bytes to write. Without
-    /// an encoding the one that was found stays. Members that aren't known here stay as they are.
+    /// Puts a new token into the record, under the key with this label, and returns the bytes to write. Members
+    /// that aren't known here stay as they are.
     pub(crate) fn seal(
         &mut self,
         token: Token,
-        encoding: Option<TokenEncoding>,
-        key_id: Option<&str>,
+        form: &Form,
+        binding: &Binding,
     ) -> Result<Vec<u8>, Error> {
-        let encoding = encoding.or(self.encoding()).unwrap_or(TokenEncoding::Documented);
-        self.members.set("encrypted_data", token.encode(encoding))?;
-        self.members.set("encryption_version", VERSION_1)?;
+        self.members.set("encrypted_data", token.encode(form.encoding))?;
+        self.members.set("encryption_version", form.scheme.version().name())?;
         self.members.remove(CRYPTO_AVAILABLE);
-        match key_id {
+        match &binding.key_id {
             Some(id) => self.members.set("key_id", id)?,
             None => self.members.remove("key_id"),
+        }
+        match (&form.scheme, &self.scheme) {
+            (Scheme::V1, Scheme::V1) => {}
+            (Scheme::V1, Scheme::V2(_)) => {
+                self.members.remove(KDF);
+                self.members.remove(WRITE_COUNTER);
+            }
+            (Scheme::V2(kdf), old) => {
+                let taken = |name| self.members.iter().any(|(other, _)| other == name);
+                if *old == Scheme::V1 && (taken(KDF) || taken(WRITE_COUNTER)) {
+                    return Err(name_taken());
+                }
+                self.members.set(KDF, kdf)?;
+                self.members.set(WRITE_COUNTER, binding.write_counter)?;
+            }
         }
         let contents = serde_json::to_vec(&self.members)
             .map_err(|_| Error::malformed("the record can't be written as JSON"))?;
 
         self.size = checked_size(&contents)?;
         self.kind = Some(RecordKind::Current);
-        self.version = Some(VERSION_1.to_owned());
-        self.token = Some((token, encoding));
-        self.key_id = key_id.map(str::to_owned);
+        self.scheme = form.scheme.clone();
+        self.token = Some((token, form.encoding));
+        self.key_id.clone_from(&binding.key_id);
+        self.write_counter = binding.write_counter;
         Ok(contents)
+    }
+
+    /// What the token repeats of the outside, when the record is next written under the key with this label.
+    pub(crate) fn next_binding(&self, user: &UserId, key_id: Option<String>) -> Binding {
+        let write_counter = self.write_counter.saturating_add(1);
+        Binding { user_id: user.to_string(), key_id, write_counter }
+    }
+
+    /// Checks what the token repeats of the outside.
+    pub(crate) fn check_binding(&self, user: &UserId, inside: &Plaintext) -> Result<(), Error> {
+        let Scheme::V2(_) = self.scheme else {
+            return Ok(());
+        };
+        let outside = Binding {
+            user_id: user.to_string(),
+            key_id: self.key_id.clone(),
+            write_counter: self.write_counter,
+        };
+        if inside.binding()? != Some(outside) {
+            let message = "the record was altered: its outside is not what is sealed inside";
+            return Err(Error::new(ErrorCode::WrongKeyOrTampered, message));
+        }
+        Ok(())
     }
 
     /// Notes the revision that the directory gave to what was written.
@@ -114,7 +175,18 @@ impl Record {
         self.revision.as_deref()
     }
 
-    fn encoding(&self) -> Option<TokenEncoding> {
+    /// What kind of record it is.
+    pub(crate) fn kind(&self) -> RecordKind {
+        self.kind.unwrap_or(RecordKind::Current)
+    }
+
+    /// How a user's key comes from a master key.
+    pub(crate) fn scheme(&self) -> &Scheme {
+        &self.scheme
+    }
+
+    /// How the token is spelled; `None` where there is none.
+    pub(crate) fn encoding(&self) -> Option<TokenEncoding> {
         self.token.as_ref().map(|(_, encoding)| *encoding)
     }
 
@@ -134,11 +206,22 @@ impl Record {
         }
     }
 
+    /// What a record in the clear holds: base64 of the text that should have been encrypted.
+    pub(crate) fn unencrypted(&self) -> Result<Plaintext, Error> {
+        let encoded: String = self.members.require("encrypted_data")?;
+        let text = URL_SAFE
+            .decode(encoded)
+            .map_err(|_| Error::malformed("`encrypted_data` is not base64"))?;
+        Plaintext::parse(&text)
+    }
+
     pub(crate) fn envelope(&self) -> Envelope {
         let made = self.token.as_ref().map(|(token, _)| token.time());
+        let is_current = self.kind() == RecordKind::Current;
         Envelope {
-            kind: self.kind.unwrap_or(RecordKind::Current),
-            version: self.version.clone(),
+            kind: self.kind(),
+            version: is_current.then(|| self.scheme.version().name().to_owned()),
+            write_counter: matches!(self.scheme, Scheme::V2(_)).then_some(self.write_counter),
             encoding: self.encoding(),
             key_id: self.key_id.clone(),
             created_at: self.created_at.clone(),
@@ -147,6 +230,11 @@ impl Record {
             revision: self.revision.clone().unwrap_or_default(),
         }
     }
+}
+
+/// A member that isn't known here has a name that version 2.0 uses itself.
+pub(crate) fn name_taken() -> Error {
+    Error::malformed("it has a member of its own under a name that version 2.0 uses")
 }
 
 fn checked_size(contents: &[u8]) -> Result<u32, Error> {

@@ -37,6 +37,19 @@ impl UserId {
         Self::parse(name.strip_suffix(Self::EXTENSION)?).ok()
     }
 
+    /// The user whose record the application's old migration copied to a file of this name:
+    /// `<user>.cred.backup_YYYYMMDD_HHMMSS`.
+    pub fn from_backup_name(name: &str) -> Option<Self> {
+        let (file_name, time) = name.rsplit_once(".backup_")?;
+        let (date, time) = time.split_once('_')?;
+        let digits =
+            |text: &str, count| text.len() == count && text.bytes().all(|b| b.is_ascii_digit());
+        if !digits(date, 8) || !digits(time, 6) {
+            return None;
+        }
+        Self::from_file_name(file_name)
+    }
+
     /// The name of this user's record in the credentials directory.
     pub fn file_name(&self) -> String {
         format!("{}{}", self.0, Self::EXTENSION)

@@ -4,19 +4,20 @@
 //! on what they wrote, unless the caller named a revision itself.
 
 use crate::contract::{
-    Credential, Envelope, Error, ErrorCode, KeyInfo, PutOptions, Revealed, Stored, Summary,
-    TokenEncoding, UserPage,
+    Credential, Envelope, Error, ErrorCode, KeyInfo, PutOptions, RecordKind, Revealed, Stored,
+    Summary, TokenEncoding, UserPage,
 };
 use crate::environment::Environment;
 use crate::keys::{Ring, UserKeys};
-use crate::legacy::VERSION_1;
 use crate::plaintext::{self, Plaintext};
-use crate::record::Record;
+use crate::record::{self, Form, Record};
+use crate::scheme::{Scheme, Version};
+use crate::settings::Settings;
 use crate::timestamp;
 use crate::user_id::UserId;
 
-/// How often a rewrite is tried while others write the same record.
-const REWRITES: usize = 16;
+/// How often a write is tried again while others write the same file.
+const ATTEMPTS: usize = 16;
 
 /// The most names that one page of users is made from.
 pub const MAX_PAGE: u32 = 4096;
@@ -30,16 +31,12 @@ pub fn put(
 ) -> Result<Stored, Error> {
     let user = UserId::parse(user_id)?;
     plaintext::check_fields(&credential.fields)?;
-    if let Some(version) = options.version.as_deref().filter(|version| *version != VERSION_1) {
-        let message = format!("record version {version:?} can't be written");
-        return Err(Error::new(ErrorCode::UnsupportedVersion, message));
-    }
-    let ring = Ring::load(environment)?;
+    let version = options.version.as_deref().map(Version::parse).transpose()?;
+    let ring = Ring::new(environment);
     ring.primary()?;
     let mut keys = ring.for_user(&user);
 
-    let again = options.expected_revision.is_none() && !options.create_only;
-    rewrite(again, || {
+    let mut attempt = || {
         let old = find(environment, &user)?;
         check_expectations(options, old.as_ref())?;
         let old_fields = match &old {
@@ -48,19 +45,22 @@ pub fn put(
         };
 
         let now = now(environment)?;
-        let plaintext = Plaintext::new(credential, &now)?;
+        let mut plaintext = Plaintext::new(credential, &now)?;
         let new = plaintext.credential()?;
         let replaced = old.is_some();
+        let form = form(environment, old.as_ref(), version, options.encoding, false)?;
         let mut record = old.unwrap_or_default();
         record.begin(&user, &now)?;
-        let key = save(&mut record, &plaintext, options.encoding, &mut keys)?;
+        let key = save(&mut record, &mut plaintext, &form, &mut keys)?;
         let kept = |name: &String| new.fields.iter().any(|field| field.name == *name);
         Ok(Stored {
             dropped_fields: old_fields.into_iter().filter(|name| !kept(name)).collect(),
             summary: summary(&user, &new, key, &record),
             replaced,
         })
-    })
+    };
+    let again = options.expected_revision.is_none() && !options.create_only;
+    if again { until_written(attempt) } else { attempt() }
 }
 
 /// Opens a record and tells all but its secrets.
@@ -72,10 +72,14 @@ pub fn describe(environment: &dyn Environment, user_id: &str) -> Result<Summary,
 pub fn reveal(environment: &dyn Environment, user_id: &str) -> Result<Revealed, Error> {
     let user = UserId::parse(user_id)?;
     let record = existing(environment, &user)?;
-    let ring = Ring::load(environment)?;
-    let (plaintext, key) = open(&record, &mut ring.for_user(&user))?;
+    let ring = Ring::new(environment);
+    reveal_record(&record, &mut ring.for_user(&user))
+}
+
+fn reveal_record(record: &Record, keys: &mut UserKeys) -> Result<Revealed, Error> {
+    let (plaintext, key) = open(record, keys)?;
     let credential = plaintext.credential()?;
-    Ok(Revealed { summary: summary(&user, &credential, key, &record), credential })
+    Ok(Revealed { summary: summary(keys.user(), &credential, key, record), credential })
 }
 
 /// Tells a record's outside; needs no key.
@@ -119,7 +123,21 @@ pub fn users(
 
 /// Opens each record, an answer each in the order asked.
 pub fn verify(environment: &dyn Environment, user_ids: &[String]) -> Vec<Result<Summary, Error>> {
-    user_ids.iter().map(|user_id| describe(environment, user_id)).collect()
+    each(environment, user_ids, |keys| {
+        let record = existing(environment, keys.user())?;
+        Ok(reveal_record(&record, keys)?.summary)
+    })
+}
+
+/// Does the same for each of some users, all with one ring.
+pub(crate) fn each<T>(
+    environment: &dyn Environment,
+    user_ids: &[String],
+    mut work: impl FnMut(&mut UserKeys) -> Result<T, Error>,
+) -> Vec<Result<T, Error>> {
+    let ring = Ring::new(environment);
+    let one = |user_id: &String| work(&mut ring.for_user(&UserId::parse(user_id)?));
+    user_ids.iter().map(one).collect()
 }
 
 /// Opens a record, changes what is inside and writes it back, in the spelling in which it was found.
@@ -130,26 +148,26 @@ fn update(
 ) -> Result<Summary, Error> {
     let user = UserId::parse(user_id)?;
     existing(environment, &user)?;
-    let ring = Ring::load(environment)?;
+    let ring = Ring::new(environment);
     ring.primary()?;
     let mut keys = ring.for_user(&user);
 
-    rewrite(true, || {
+    until_written(|| {
         let mut record = existing(environment, &user)?;
         let (mut plaintext, _) = open(&record, &mut keys)?;
         // What can't be read is not repaired in passing: a mark would overwrite the member that is wrong.
         plaintext.credential()?;
         change(&mut plaintext, &now(environment)?)?;
         let credential = plaintext.credential()?;
-        let key = save(&mut record, &plaintext, None, &mut keys)?;
+        let form = form(environment, Some(&record), None, None, false)?;
+        let key = save(&mut record, &mut plaintext, &form, &mut keys)?;
         Ok(summary(&user, &credential, key, &record))
     })
 }
 
-/// Runs an attempt to rewrite a record, `again` while it loses to other writers.
-fn rewrite<T>(again: bool, mut attempt: impl FnMut() -> Result<T, Error>) -> Result<T, Error> {
-    let retries = if again { REWRITES } else { 0 };
-    for _ in 0..retries {
+/// Runs an attempt to write until it doesn't lose to another writer, but not for ever.
+pub(crate) fn until_written<T>(mut attempt: impl FnMut() -> Result<T, Error>) -> Result<T, Error> {
+    for _ in 0..ATTEMPTS {
         match attempt() {
             Err(error) if error.code == ErrorCode::Conflict => {}
             outcome => return outcome,
@@ -158,24 +176,70 @@ fn rewrite<T>(again: bool, mut attempt: impl FnMut() -> Result<T, Error>) -> Res
     attempt()
 }
 
-/// Encrypts with the primary key and writes the record in place of the file that it was read from.
-fn save(
-    record: &mut Record,
-    plaintext: &Plaintext,
+/// How a record is to be written: as it was, unless something else is asked for or it is new.
+pub(crate) fn form(
+    environment: &dyn Environment,
+    old: Option<&Record>,
+    version: Option<Version>,
     encoding: Option<TokenEncoding>,
+    dry_run: bool,
+) -> Result<Form, Error> {
+    let kept = old
+        .filter(|old| old.kind() != RecordKind::LegacyPlaintext)
+        .map(Record::scheme)
+        .filter(|scheme| version.is_none_or(|version| version == scheme.version()));
+    match (kept, encoding.or(old.and_then(Record::encoding))) {
+        (Some(scheme), Some(encoding)) => Ok(Form { scheme: scheme.clone(), encoding }),
+        (_, encoding) => {
+            let settings = Settings::load(environment)?;
+            Ok(Form {
+                scheme: settings.scheme(environment, version, dry_run)?,
+                encoding: encoding.unwrap_or(settings.token_encoding()),
+            })
+        }
+    }
+}
+
+/// Encrypts with the primary key, and returns the bytes of the record and the key.
+pub(crate) fn seal(
+    record: &mut Record,
+    plaintext: &mut Plaintext,
+    form: &Form,
+    keys: &mut UserKeys,
+) -> Result<(Vec<u8>, KeyInfo), Error> {
+    let key = keys.primary()?;
+    let binding = record.next_binding(keys.user(), key.id.clone());
+    match (record.scheme(), &form.scheme) {
+        (Scheme::V1, Scheme::V1) => {}
+        (Scheme::V2(_), Scheme::V1) => plaintext.unbind(),
+        (Scheme::V1, Scheme::V2(_)) if plaintext.binding()?.is_some() => {
+            return Err(record::name_taken());
+        }
+        (_, Scheme::V2(_)) => plaintext.bind(&binding)?,
+    }
+    let token = keys.seal(&plaintext.to_bytes()?, &form.scheme)?;
+    Ok((record.seal(token, form, &binding)?, key))
+}
+
+/// Encrypts with the primary key and writes the record in place of the file that it was read from.
+pub(crate) fn save(
+    record: &mut Record,
+    plaintext: &mut Plaintext,
+    form: &Form,
     keys: &mut UserKeys,
 ) -> Result<KeyInfo, Error> {
-    let (token, key) = keys.seal(&plaintext.to_bytes()?)?;
-    let contents = record.seal(token, encoding, key.id.as_deref())?;
+    let (contents, key) = seal(record, plaintext, form, keys)?;
     let name = keys.user().file_name();
     let revision = keys.environment().write(&name, &contents, record.revision())?;
     record.set_revision(revision);
     Ok(key)
 }
 
-fn open(record: &Record, keys: &mut UserKeys) -> Result<(Plaintext, KeyInfo), Error> {
+pub(crate) fn open(record: &Record, keys: &mut UserKeys) -> Result<(Plaintext, KeyInfo), Error> {
     let (plaintext, key) = keys.open(record)?;
-    Ok((Plaintext::parse(&plaintext)?, key))
+    let plaintext = Plaintext::parse(&plaintext)?;
+    record.check_binding(keys.user(), &plaintext)?;
+    Ok((plaintext, key))
 }
 
 fn find(environment: &dyn Environment, user: &UserId) -> Result<Option<Record>, Error> {
@@ -183,7 +247,7 @@ fn find(environment: &dyn Environment, user: &UserId) -> Result<Option<Record>, 
     file.map(|file| Record::parse(user, file)).transpose()
 }
 
-fn existing(environment: &dyn Environment, user: &UserId) -> Result<Record, Error> {
+pub(crate) fn existing(environment: &dyn Environment, user: &UserId) -> Result<Record, Error> {
     find(environment, user)?
         .ok_or_else(|| Error::new(ErrorCode::NotFound, "there is no credential of this user"))
 }

@@ -14,8 +14,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use moat_guest::contract::{Credential, Error, ErrorCode};
-use moat_guest::vault;
+use moat_guest::contract::{Credential, Error, ErrorCode, MigrateOptions};
+use moat_guest::{migration, vault};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use support::{Memory, credential, options, primary};
@@ -36,6 +36,7 @@ struct Sample {
     user_id: String,
     master_key: String,
     expect_get: String,
+    expect_migrate: String,
     plaintext_json: Option<String>,
     content_b64: String,
 }
@@ -149,6 +150,54 @@ fn every_sample_comes_out_as_it_must() {
         match outcome {
             Ok(revealed) => sample.expect_credential(&revealed.credential),
             Err(error) => sample.expect_refused(&memory, &error),
+        }
+    }
+}
+
+#[test]
+fn every_sample_migrates_as_it_must() {
+    for sample in Sample::all() {
+        let memory = sample.memory();
+        let migrate = |dry_run, accept_default_key| {
+            let user_ids = [sample.user_id.clone()];
+            let options =
+                MigrateOptions { dry_run, accept_default_key, version: None, encoding: None };
+            migration::migrate(&memory, &user_ids, &options).remove(0)
+        };
+        let code = |accept| migrate(true, accept).err().map(|error| error.code);
+        // Whether it is converted, and whether it is with the consent to take the published key for genuine.
+        let expected = match sample.expect_migrate.as_str() {
+            "convert" => [true, true],
+            "convert_only_with_optin" => [false, true],
+            "noop" | "refuse" | "ignore" => [false, false],
+            "convert_or_refuse" => {
+                assert!(matches!(code(true), None | Some(ErrorCode::Malformed)), "{}", sample.id);
+                // They say 1.0: what opens is current already.
+                [false, false]
+            }
+            other => panic!("{}: unknown outcome {other}", sample.id),
+        };
+        match (sample.expect_migrate.as_str(), code(false)) {
+            ("convert_only_with_optin", code) => assert_eq!(code, Some(ErrorCode::NeedsMigration)),
+            ("ignore", code) => assert_eq!(code, Some(ErrorCode::NotFound)),
+            ("refuse", code) => assert!(code.is_some(), "{}", sample.id),
+            _ => {}
+        }
+        for (accept, converted) in [false, true].into_iter().zip(expected) {
+            for dry_run in [true, false] {
+                memory.set_file(&sample.file, sample.contents());
+                let outcome = migrate(dry_run, accept);
+                assert_eq!(outcome.as_ref().is_ok_and(|o| o.changed), converted, "{}", sample.id);
+                if let Err(error) = outcome {
+                    sample.expect_silent(&error);
+                }
+                if dry_run || !converted {
+                    assert_eq!(memory.file(&sample.file), Some(sample.contents()), "{}", sample.id);
+                } else {
+                    let revealed = vault::reveal(&memory, &sample.user_id).unwrap();
+                    sample.expect_credential(&revealed.credential);
+                }
+            }
         }
     }
 }

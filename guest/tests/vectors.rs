@@ -7,15 +7,19 @@
     reason = "a helper of a test fails as the test does"
 )]
 
+mod support;
+
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE;
 use fernet::Fernet;
 use moat_guest::contract::TokenEncoding;
 use moat_guest::token::Token;
 use moat_guest::user_id::UserId;
-use moat_guest::{keys, timestamp};
+use moat_guest::{kdf, keys, timestamp, vault};
 use serde::Deserialize;
+use serde_json::Value;
 use sha2::Sha256;
+use support::{Memory, primary};
 
 const PBKDF2: &str =
     include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/fixtures/pbkdf2_hmac_sha256.json"));
@@ -145,4 +149,37 @@ fn invalid_fernet_tokens_are_refused_in_the_applications_spelling_too() {
             vector.desc
         );
     }
+}
+
+/// Version 2.0 as `FORMAT.md` has it, computed by other code.
+#[test]
+fn records_of_version_2_are_derived_and_opened_as_documented() {
+    let vectors: Value = serde_json::from_str(include_str!(concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../tests/fixtures/record-2.0.json"
+    )))
+    .unwrap();
+    let cases = vectors["cases"].as_array().unwrap();
+    assert_eq!(cases.len(), 2);
+    for case in cases {
+        let text = |name: &str| case[name].as_str().unwrap();
+        let record: Value = serde_json::from_str(text("record")).unwrap();
+        let memory = Memory::new([primary(case["key_id"].as_str(), text("master_key"))]);
+        memory.set_file(&format!("{}.cred", text("user_id")), text("record"));
+        let revealed = vault::reveal(&memory, text("user_id")).unwrap();
+        let inside: Value = serde_json::from_str(text("plaintext")).unwrap();
+        assert_eq!(revealed.credential.password, inside["password"].as_str().unwrap());
+
+        let root = memory.cache.borrow().values().next().unwrap().clone();
+        assert_eq!(hex(&root), text("root"));
+        let user = UserId::parse(text("user_id")).unwrap();
+        let key = kdf::user_key(&root.try_into().unwrap(), &user).unwrap();
+        assert_eq!(hex(&*key), text("user_key"));
+        let (token, _) = Token::decode(record["encrypted_data"].as_str().unwrap()).unwrap();
+        assert_eq!(token.time(), case["time"].as_u64().unwrap());
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -19,8 +19,12 @@ use zeroize::Zeroizing;
 const MAX_SECRET_BYTES: usize = 64 * 1024;
 
 /// The variables that hold a key or name where it is; no child process inherits them.
-const KEY_VARIABLES: [&str; 3] =
-    ["FOSSAWORK_MASTER_KEY", "FOSSAWORK_MASTER_KEY_FILE", "FOSSAWORK_MASTER_KEY_COMMAND"];
+const KEY_VARIABLES: [&str; 4] = [
+    "FOSSAWORK_MASTER_KEY",
+    "FOSSAWORK_MASTER_KEY_PREVIOUS",
+    "FOSSAWORK_MASTER_KEY_FILE",
+    "FOSSAWORK_MASTER_KEY_COMMAND",
+];
 
 /// The arguments of the process.
 pub(crate) fn arguments() -> Vec<OsString> {

@@ -38,10 +38,10 @@ mod sandbox;
 mod user_id;
 mod vault;
 
-pub use directory::{Directory, MAX_FILE_BYTES};
+pub use directory::{Directory, Lock, MAX_FILE_BYTES};
 pub use error::Error;
 pub use keys::{KeyCache, KeyRing, KeySource, MasterKey, generate_key};
-pub use ops::{PutOptions, Revealed, Stored, Users};
+pub use ops::{Leftover, MigrateOptions, PutOptions, Revealed, Rewritten, Stored};
 pub use sandbox::contract::{
     Credential, Envelope, ErrorCode, Field, KeyInfo, KeyWeakness, RecordKind, Summary,
     TokenEncoding,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::contract::TokenEncoding;
-use crate::directory::Directory;
+use crate::directory::{Directory, Lock};
 use crate::error::Error;
 use crate::keys::{KeyCache, KeySource};
 use crate::sandbox::{Call, Function, Grant, Limits, Operation, Resources, Sandbox};
@@ -29,6 +29,12 @@ impl Vault {
             token_encoding: None,
             resources: Resources { directory, keys: Box::new(keys), cache: KeyCache::default() },
         }
+    }
+
+    /// Takes the turn of those who rewrite many records, so that two of them don't do the same work. Everybody
+    /// else goes on. Fails with [`crate::ErrorCode::Locked`] when somebody has it.
+    pub fn batch(&self) -> Result<Lock, Error> {
+        self.resources.directory.batch()
     }
 
     /// How `encrypted_data` is spelled by `put`, where it doesn't say so itself.

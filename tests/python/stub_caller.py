@@ -334,6 +334,7 @@ def expected_summary(
             "key-id": None,
             "created-at": json.loads(contents)["created_at"],
             "encrypted-at": encrypted_at,
+            "write-counter": None,
             "size": len(contents),
             "revision": revision_of(contents),
         },

@@ -13,6 +13,9 @@ use moat_guest::contract::{
 /// 2025-01-14T10:00:00
 pub(crate) const NOW: u64 = 1_736_848_800;
 
+/// What the next random bytes are.
+pub(crate) const SALT: [u8; 16] = *b"salted by chance";
+
 /// A key that encrypts.
 pub(crate) fn primary(id: Option<&str>, material: &str) -> MasterKey {
     MasterKey { id: id.map(str::to_owned), primary: true, material: material.into() }
@@ -47,7 +50,7 @@ type Interruption = Box<dyn Fn(&Memory)>;
 pub(crate) struct Memory {
     /// The keys that the next call gets.
     pub(crate) ring: RefCell<Vec<MasterKey>>,
-    /// Derived keys by place in the ring and user.
+    /// Derived keys by place in the ring and user, or by the parameters of a key that users share.
     pub(crate) cache: RefCell<HashMap<(u32, String), Vec<u8>>>,
     /// Seconds since 1970.
     pub(crate) clock: Cell<u64>,
@@ -180,8 +183,13 @@ impl Environment for Memory {
         self.note("now".to_owned());
         self.clock.get()
     }
+
+    fn random(&self) -> Result<[u8; 16], Error> {
+        self.note("random".to_owned());
+        Ok(SALT)
+    }
 }
 
 fn place(slot: &Slot) -> (u32, String) {
-    (slot.ring_index, slot.user_id.clone().unwrap_or_default())
+    (slot.ring_index, slot.user_id.clone().unwrap_or(slot.parameters.clone()))
 }

@@ -11,7 +11,8 @@ use moat::{TokenEncoding, UserId, UserIdError};
 const AFTER_HELP: &str = "\
 The master key comes from --master-key-file, --master-key-command, or without these from \
 FOSSAWORK_MASTER_KEY, FOSSAWORK_MASTER_KEY_FILE, FOSSAWORK_MASTER_KEY_COMMAND, or the systemd credential \
-`fossawork-master-key`. `moat keygen` makes one.
+`fossawork-master-key`. `moat keygen` makes one. FOSSAWORK_MASTER_KEY_PREVIOUS holds further keys, one a \
+line, which only open what is under them.
 
 Exit codes: 0 done, 1 other failure, 2 usage, 3 no such credential, 4 master key missing or unusable, \
 5 can't be decrypted, 6 malformed or unsupported file, 7 needs migration, 8 conflict or locked, \
@@ -106,6 +107,10 @@ pub(super) enum Verb {
     Inspect(User),
     /// Check that records open, without showing them
     Verify(Verify),
+    /// Encrypt the FossaWork application's legacy records, or bring records to another version
+    Migrate(Migrate),
+    /// Encrypt records with the primary key that are under another
+    Rotate(Rotate),
     /// Show the sandboxed component: its digest, imports, limits and grants
     Component(Component),
     /// Run a program with a credential in its environment
@@ -150,6 +155,10 @@ pub(super) struct Put {
     /// Read a further value from standard input; one trailing newline is dropped
     #[arg(long, value_name = "NAME", conflicts_with = "password_stdin")]
     pub(super) field_stdin: Option<String>,
+
+    /// The version of the record; without this that of the record that is replaced, or of the directory
+    #[arg(long)]
+    pub(super) format: Option<Format>,
 
     /// How to spell the token; without this as in the record that is replaced, or as documented
     #[arg(long)]
@@ -217,6 +226,68 @@ pub(super) struct Mark {
     /// The login failed
     #[arg(long, group = "outcome")]
     pub(super) invalid: bool,
+}
+
+/// A version of the record.
+#[derive(Clone, Copy, ValueEnum)]
+pub(super) enum Format {
+    /// The FossaWork application's
+    #[value(name = "1.0")]
+    V1,
+    /// With one slow key derivation for all users
+    #[value(name = "2.0")]
+    V2,
+}
+
+impl Format {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::V1 => "1.0",
+            Self::V2 => "2.0",
+        }
+    }
+}
+
+#[derive(Args)]
+pub(super) struct Migrate {
+    /// Show what would be done, and write nothing
+    #[arg(long)]
+    pub(super) dry_run: bool,
+
+    /// Take records under the application's published default key for genuine, and encrypt them anew
+    #[arg(long)]
+    pub(super) accept_default_key: bool,
+
+    /// Remove the copies that the application's old migration left in the clear, where their credential opens
+    #[arg(long)]
+    pub(super) remove_plaintext_backups: bool,
+
+    /// Bring all records to this version, and set the directory to it
+    #[arg(long, value_name = "VERSION")]
+    pub(super) to: Option<Format>,
+
+    /// How to spell the tokens of migrated records; without this as they were, or as documented
+    #[arg(long)]
+    pub(super) token_encoding: Option<Encoding>,
+
+    /// Only this user's record; may be repeated
+    #[arg(long, value_name = "USER", value_parser = user)]
+    pub(super) user: Vec<UserId>,
+}
+
+#[derive(Args)]
+pub(super) struct Rotate {
+    /// Show what would be done, and write nothing
+    #[arg(long)]
+    pub(super) dry_run: bool,
+
+    /// Show how many records are under which key, and write nothing
+    #[arg(long, conflicts_with = "dry_run")]
+    pub(super) status: bool,
+
+    /// Only this user's record; may be repeated
+    #[arg(long, value_name = "USER", value_parser = user)]
+    pub(super) user: Vec<UserId>,
 }
 
 #[derive(Args)]

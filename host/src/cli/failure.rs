@@ -18,6 +18,8 @@ const OTHER: u8 = 1;
 const USAGE: u8 = 2;
 /// `verify` found a record that doesn't open.
 pub(super) const NOT_DECRYPTED: u8 = 5;
+/// `migrate` found a record that it couldn't migrate.
+pub(super) const NEEDS_MIGRATION: u8 = 7;
 
 /// A failure of the program.
 #[derive(Debug)]
@@ -100,7 +102,7 @@ fn exit_code(code: ErrorCode) -> u8 {
         ErrorCode::MasterKeyMissing | ErrorCode::MasterKeyRefused => 4,
         ErrorCode::WrongKeyOrTampered => NOT_DECRYPTED,
         ErrorCode::Malformed | ErrorCode::UnsupportedVersion | ErrorCode::TooLarge => 6,
-        ErrorCode::NeedsMigration => 7,
+        ErrorCode::NeedsMigration => NEEDS_MIGRATION,
         ErrorCode::Conflict | ErrorCode::Locked => 8,
         ErrorCode::Directory => 9,
         ErrorCode::Audit => 10,
@@ -131,7 +133,7 @@ fn hint(error: &Error, path: &Path) -> String {
             "nothing was changed; a newer moat may know this version".to_owned()
         }
         ErrorCode::NeedsMigration => {
-            "`moat put USER` stores the credential anew, encrypted; change its password where it is used".to_owned()
+            "`moat migrate --dry-run` shows what `moat migrate` would encrypt; or store it anew with `moat put USER`".to_owned()
         }
         ErrorCode::Conflict => "look at what is there with `moat get USER`, then run this again".to_owned(),
         ErrorCode::Locked => "wait for the other process, or longer with --lock-wait SECONDS".to_owned(),

@@ -12,6 +12,8 @@ use super::failure::Failure;
 use crate::ambient::{self, SecretFileError};
 
 const VARIABLE: &str = "FOSSAWORK_MASTER_KEY";
+/// Keys that open what is under them and don't encrypt, one a line.
+const PREVIOUS_VARIABLE: &str = "FOSSAWORK_MASTER_KEY_PREVIOUS";
 const FILE_VARIABLE: &str = "FOSSAWORK_MASTER_KEY_FILE";
 const COMMAND_VARIABLE: &str = "FOSSAWORK_MASTER_KEY_COMMAND";
 const SYSTEMD_CREDENTIAL: &str = "fossawork-master-key";
@@ -19,6 +21,7 @@ const SYSTEMD_CREDENTIAL: &str = "fossawork-master-key";
 /// A place that the master key comes from, and the ring once it was read.
 pub(super) struct MasterKeySource {
     place: Place,
+    previous: Zeroizing<Vec<u8>>,
     ring: OnceLock<KeyRing>,
 }
 
@@ -54,7 +57,8 @@ impl MasterKeySource {
             (None, Some(command)) => Place::Command(command.to_owned()),
             (None, None) => Self::from_environment(environment)?,
         };
-        Ok(Self { place, ring: OnceLock::new() })
+        let previous = environment.find(PREVIOUS_VARIABLE).unwrap_or_default();
+        Ok(Self { place, previous, ring: OnceLock::new() })
     }
 
     fn from_environment(environment: &Environment) -> Result<Place, Failure> {
@@ -111,6 +115,11 @@ impl KeySource for MasterKeySource {
             return Ok(ring.clone());
         }
         let ring = KeyRing::new(MasterKey::new(&self.read()?));
+        let lines = self.previous.split(|byte| *byte == b'\n');
+        let previous = lines.map(|line| line.strip_suffix(b"\r").unwrap_or(line));
+        let ring = previous
+            .filter(|key| !key.is_empty())
+            .fold(ring, |ring, key| ring.with_other(MasterKey::new(key)));
         tracing::info!("the master key is from {}", self.place);
         Ok(self.ring.get_or_init(|| ring).clone())
     }

@@ -1,12 +1,14 @@
 //! The command line: arguments, then validated options, then one verb; output and exit codes in one place.
 
 mod args;
+mod batch;
 mod context;
 mod env_file;
 mod events;
 mod failure;
 mod keys;
 mod output;
+mod report;
 mod verbs;
 
 use std::process::ExitCode;
@@ -48,7 +50,9 @@ fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         Verb::Touch(touch) => verbs::touch::run(&context, &touch),
         Verb::Mark(mark) => verbs::mark::run(&context, &mark),
         Verb::Inspect(inspect) => verbs::inspect::run(&context, &inspect),
-        Verb::Verify(verify) => verbs::verify::run(&context, verify),
+        Verb::Verify(verify) => verbs::verify::run(&context, &verify),
+        Verb::Migrate(migrate) => verbs::migrate::run(&context, &migrate),
+        Verb::Rotate(rotate) => verbs::rotate::run(&context, &rotate),
         Verb::Component(component) => verbs::component::run(&context, &component),
         Verb::Exec(exec) => verbs::exec::run(&context, &exec),
         Verb::Completions { shell } => verbs::generate::completions(&context, shell),

@@ -180,10 +180,16 @@ pub(super) fn envelope(user_id: &str, envelope: &Envelope) -> Map<String, Value>
         "key_id": envelope.key_id,
         "created_at": envelope.created_at,
         "encrypted_at": envelope.encrypted_at,
+        "write_counter": envelope.write_counter,
         "size": envelope.size,
         "revision": envelope.revision,
     });
     object(value)
+}
+
+/// A failure of one record among many.
+pub(super) fn error(error: &moat::Error) -> Value {
+    json!({ "code": error.code().name(), "message": error.to_string() })
 }
 
 fn object(value: Value) -> Map<String, Value> {

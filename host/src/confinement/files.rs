@@ -34,7 +34,7 @@ fn restrict(
 
 fn rights(access: Access) -> BitFlags<AccessFs> {
     let mut rights = AccessFs::ReadFile | AccessFs::ReadDir;
-    if access.write || access.remove {
+    if access.writes() {
         // The lock file and the temporary one are made and written by whoever removes a record, too.
         rights |= AccessFs::WriteFile | AccessFs::MakeReg | AccessFs::RemoveFile;
     }

@@ -11,28 +11,35 @@ use super::open_in_place;
 use crate::contract::ErrorCode;
 use crate::error::Error;
 
-const NAME: &str = ".moat.lock";
+/// Held for the time of one write.
+pub(super) const WRITE: &str = ".moat.lock";
+/// Held while many records are rewritten.
+pub(super) const BATCH: &str = ".moat.batch.lock";
+
 const RETRY_AFTER: Duration = Duration::from_millis(5);
 
-/// Holds the lock until it is dropped.
-pub(super) struct Lock {
+/// Holds a lock until it is dropped.
+#[derive(Debug)]
+pub struct Lock {
     _file: std::fs::File,
 }
 
-/// Takes the lock, waiting for it at most as long as this.
-pub(super) fn acquire(dir: &Dir, wait: Duration) -> Result<Lock, Error> {
+/// Takes the lock of this name, waiting for it at most as long as this.
+pub(super) fn acquire(dir: &Dir, name: &str, wait: Duration) -> Result<Lock, Error> {
     let failed = |error| Error::io("locking the directory", error);
     let mut options = OpenOptions::new();
     options.write(true).create(true).mode(0o600);
-    let file = open_in_place(dir, NAME, &mut options).map_err(failed)?.into_std();
+    let file = open_in_place(dir, name, &mut options).map_err(failed)?.into_std();
     let begun = Instant::now();
     loop {
         match file.try_lock() {
             Ok(()) => return Ok(Lock { _file: file }),
             Err(TryLockError::WouldBlock) if begun.elapsed() < wait => thread::sleep(RETRY_AFTER),
             Err(TryLockError::WouldBlock) => {
-                let message =
-                    format!("another process holds the directory's lock (waited {wait:?})");
+                let message = match name {
+                    BATCH => "another process is migrating or rotating this directory".to_owned(),
+                    _ => format!("another process holds the directory's lock (waited {wait:?})"),
+                };
                 return Err(Error::new(ErrorCode::Locked, message));
             }
             Err(TryLockError::Error(error)) => return Err(failed(error)),

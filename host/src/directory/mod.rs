@@ -20,7 +20,7 @@ use sha2::{Digest, Sha256};
 use crate::component::hex;
 use crate::contract::ErrorCode;
 use crate::error::Error;
-use lock::Lock;
+pub use lock::Lock;
 
 /// The largest file that is read or written, in bytes.
 pub const MAX_FILE_BYTES: usize = 64 * 1024;
@@ -144,13 +144,18 @@ impl Directory {
     /// Waits for the turn, and removes what a writer that crashed left behind: it may be a copy of the very
     /// record that is to go.
     fn lock(&self) -> Result<Lock, Error> {
-        let lock = lock::acquire(&self.dir, self.lock_wait)?;
+        let lock = lock::acquire(&self.dir, lock::WRITE, self.lock_wait)?;
         match self.dir.remove_file(TEMPORARY) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 Err(Error::io(format_args!("removing {TEMPORARY:?}"), error))
             }
             _ => Ok(lock),
         }
+    }
+
+    /// Takes the turn of those who rewrite many records; they don't wait for each other.
+    pub(crate) fn batch(&self) -> Result<Lock, Error> {
+        lock::acquire(&self.dir, lock::BATCH, Duration::ZERO)
     }
 
     fn revision_of(&self, name: &str) -> Result<Option<String>, Error> {

@@ -14,6 +14,8 @@ pub struct PutOptions {
     pub create_only: bool,
     /// Fail unless the record has this revision.
     pub expected_revision: Option<String>,
+    /// The record version, 1.0 or 2.0; `None`: that of the record that is replaced, or of the directory.
+    pub version: Option<String>,
     /// How the token is spelled; `None`: as the vault is set, or as in the record that is replaced.
     pub token_encoding: Option<TokenEncoding>,
 }
@@ -30,6 +32,13 @@ impl PutOptions {
     #[must_use]
     pub fn expected_revision(mut self, revision: impl Into<String>) -> Self {
         self.expected_revision = Some(revision.into());
+        self
+    }
+
+    /// Writes this version of the record.
+    #[must_use]
+    pub fn version(mut self, version: impl Into<String>) -> Self {
+        self.version = Some(version.into());
         self
     }
 
@@ -67,7 +76,7 @@ impl Vault {
         let options = vault::PutOptions {
             create_only: options.create_only,
             expected_revision: options.expected_revision.clone(),
-            version: None,
+            version: options.version.clone(),
             encoding: options.token_encoding.or(self.token_encoding()),
         };
         let stored =

@@ -3,6 +3,7 @@
 //! Failures that the component may handle are answered as values of the contract. An access beyond the grant,
 //! or a number beyond all reason, stops it.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -11,7 +12,7 @@ use wasmtime::ResourceLimiter;
 use super::bindings::fossawork::credentials::{directory, key_cache, master_keys};
 use super::bindings::wasi::clocks::wall_clock;
 use super::bindings::wasi::random::random;
-use super::grant::Grant;
+use super::grant::{Grant, SETTINGS};
 use super::limits::Limits;
 use super::outgoing;
 use super::stop::Stop;
@@ -32,8 +33,8 @@ pub(crate) struct Call {
     started: Instant,
     /// Time spent in the host's own work, which doesn't count against the deadline.
     in_host: Duration,
-    /// The file that was last read or written, and its revision: what a write may replace.
-    seen: Option<directory::File>,
+    /// The files as they were last read or written: what a write may replace.
+    seen: HashMap<String, directory::File>,
     /// Where the next page of names begins, as the host last answered.
     next_page: Option<String>,
     /// Whether another process held the lock for longer than is waited.
@@ -45,15 +46,15 @@ pub(crate) struct Call {
 impl Call {
     pub(crate) fn new(grant: Grant, limits: Limits, surroundings: Arc<dyn Surroundings>) -> Self {
         Self {
+            limits: limits.times(grant.size()),
             grant,
-            limits,
             surroundings,
             memory_bytes: 0,
             host_calls: 0,
             host_bytes: 0,
             started: Instant::now(),
             in_host: Duration::ZERO,
-            seen: None,
+            seen: HashMap::new(),
             next_page: None,
             locked: false,
             failure: None,
@@ -118,15 +119,18 @@ impl Call {
         Err(Stop::Denied { call: self.grant.to_string(), asked })
     }
 
-    /// Whose file this is, where the access is granted.
+    /// Whose file this is, where the access is granted: a user's, or `None` for the directory's settings.
     fn require_file(
         &self,
         granted: bool,
         name: &str,
         asked: &'static str,
-    ) -> Result<&UserId, Stop> {
+    ) -> Result<Option<&UserId>, Stop> {
+        if name == SETTINGS {
+            return self.require(self.grant.access().settings, asked).map(|()| None);
+        }
         let user = self.grant.user_of(name).filter(|_| granted);
-        user.ok_or_else(|| Stop::Denied { call: self.grant.to_string(), asked })
+        self.require(user.is_some(), asked).map(|()| user)
     }
 
     /// The lock is waited for once in a call: the deadline stands still meanwhile.
@@ -157,16 +161,22 @@ impl Call {
     /// Checks what is to be written in place of the revision `replaces`, which this call has to have seen.
     fn check_outgoing(
         &self,
-        user: &UserId,
+        user: Option<&UserId>,
+        name: &str,
         contents: &[u8],
         replaces: Option<&str>,
     ) -> Result<(), outgoing::Reason> {
-        let old = self.seen.as_ref().filter(|seen| Some(seen.revision.as_str()) == replaces);
+        let seen = |name| self.seen.get(name);
+        let old = seen(name).filter(|seen| Some(seen.revision.as_str()) == replaces);
         if replaces.is_some() && old.is_none() {
             return Err(outgoing::Reason::Unread);
         }
         let old = old.map(|seen| seen.contents.as_slice());
-        outgoing::check(contents, old, user, self.surroundings.now())
+        let Some(user) = user else {
+            return outgoing::check_settings(contents, old);
+        };
+        let settings = seen(SETTINGS).map(|seen| seen.contents.as_slice());
+        outgoing::check(contents, old, settings, user, self.surroundings.now())
     }
 }
 
@@ -182,7 +192,10 @@ impl directory::Host for Call {
             Err(error) => return Ok(Err(error)),
         };
         self.exchange(file.as_ref().map_or(0, |file| file.contents.len()))?;
-        self.seen.clone_from(&file);
+        match &file {
+            Some(file) => self.seen.insert(name, file.clone()),
+            None => self.seen.remove(&name),
+        };
         Ok(Ok(directory::Reading { file }))
     }
 
@@ -195,12 +208,12 @@ impl directory::Host for Call {
         self.enter(name.len() + contents.len())?;
         let user = self.require_file(self.grant.access().write, &name, "write this file")?;
         self.require_patience()?;
-        self.check_outgoing(user, &contents, replaces.as_deref()).map_err(Stop::Outgoing)?;
+        self.check_outgoing(user, &name, &contents, replaces.as_deref()).map_err(Stop::Outgoing)?;
         let revision = match self.answer(|lent| lent.write(&name, &contents, replaces.as_deref())) {
             Ok(revision) => revision,
             Err(error) => return Ok(Err(error)),
         };
-        self.seen = Some(directory::File { contents, revision: revision.clone() });
+        self.seen.insert(name, directory::File { contents, revision: revision.clone() });
         Ok(Ok(directory::Written { revision }))
     }
 
@@ -210,7 +223,10 @@ impl directory::Host for Call {
         expected: Option<String>,
     ) -> wasmtime::Result<Result<directory::Removal, contract::Error>> {
         self.enter(name.len())?;
-        self.require_file(self.grant.access().remove, &name, "remove this file")?;
+        let access = self.grant.access();
+        let granted = access.remove && self.grant.user_of(&name).is_some()
+            || access.remove_backups && self.grant.names_backup(&name);
+        self.require(granted, "remove this file")?;
         self.require_patience()?;
         let removed = self.answer(|lent| lent.remove(&name, expected.as_deref()));
         Ok(removed.map(|existed| directory::Removal { existed }))
@@ -364,17 +380,22 @@ mod tests {
     /// Every access that there is, as a component may try it during a call for anna.
     type Attempt = (&'static str, fn(&mut Call) -> wasmtime::Result<()>);
 
-    const OWN: [Attempt; 7] = [
+    const BACKUP: &str = "anna.cred.backup_20250616_130236";
+
+    const OWN: [Attempt; 10] = [
         ("read", |call| call.read("anna.cred".into()).map(drop)),
         ("write", |call| call.write("anna.cred".into(), record("anna"), None).map(drop)),
         ("remove", |call| call.remove("anna.cred".into(), None).map(drop)),
+        ("remove a backup", |call| call.remove(BACKUP.into(), None).map(drop)),
+        ("read settings", |call| call.read(SETTINGS.into()).map(drop)),
+        ("write settings", |call| call.write(SETTINGS.into(), b"{}".to_vec(), None).map(drop)),
         ("list", |call| call.names(None, 10).map(drop)),
         ("keys", |call| call.ring().map(drop)),
         ("lookup", |call| call.lookup(slot("anna")).map(drop)),
         ("remember", |call| call.remember(slot("anna"), DerivedKey { material: vec![1; 32] })),
     ];
 
-    const FOREIGN: [Attempt; 9] = [
+    const FOREIGN: [Attempt; 12] = [
         ("read another", |call| call.read("bob.cred".into()).map(drop)),
         ("read no record", |call| call.read("anna".into()).map(drop)),
         ("read above", |call| call.read("../anna.cred".into()).map(drop)),
@@ -382,6 +403,11 @@ mod tests {
         ("read the lock", |call| call.read(".moat.lock".into()).map(drop)),
         ("write another", |call| call.write("bob.cred".into(), vec![1], None).map(drop)),
         ("remove another", |call| call.remove("bob.cred".into(), None).map(drop)),
+        ("remove another's backup", |call| {
+            call.remove(BACKUP.replace("anna", "bob"), None).map(drop)
+        }),
+        ("remove the settings", |call| call.remove(SETTINGS.into(), None).map(drop)),
+        ("read a backup", |call| call.read(BACKUP.into()).map(drop)),
         ("another's key", |call| call.lookup(slot("bob")).map(drop)),
         ("another's key to keep", |call| {
             call.remember(slot("bob"), DerivedKey { material: vec![1; 32] })
@@ -434,8 +460,10 @@ mod tests {
     fn a_call_is_granted_what_its_operation_needs_and_no_more() {
         let open = ["read", "keys", "lookup", "remember"];
         let rewrite = ["read", "write", "keys", "lookup", "remember"];
+        let settings =
+            ["read", "write", "read settings", "write settings", "keys", "lookup", "remember"];
         for (operation, expected) in [
-            (Operation::Put, &rewrite[..]),
+            (Operation::Put, &settings[..]),
             (Operation::Reveal, &open),
             (Operation::Describe, &open),
             (Operation::Inspect, &["read"]),
@@ -444,10 +472,15 @@ mod tests {
             (Operation::Remove, &["remove"]),
             (Operation::Users, &["list"]),
             (Operation::Verify, &open),
+            (Operation::Migrate, &settings),
+            (Operation::Rewrap, &rewrite),
+            (Operation::Configure, &["read settings", "write settings"]),
+            (Operation::Leftovers, &["list"]),
+            (Operation::RemoveBackup, &["read", "remove a backup", "keys", "lookup", "remember"]),
         ] {
             assert_eq!(granted(operation), expected, "{operation}");
         }
-        assert_eq!(Operation::ALL.len(), 9);
+        assert_eq!(Operation::ALL.len(), 14);
     }
 
     #[test]

@@ -337,6 +337,9 @@ pub struct Envelope {
     /// The time inside the token: when it was encrypted. UTC, `2025-01-14T10:00:00`.
     #[component(name = "encrypted-at")]
     pub encrypted_at: Option<String>,
+    /// How often the record was written; `None` in versions before 2.0, which don't count.
+    #[component(name = "write-counter")]
+    pub write_counter: Option<u32>,
     /// The file's size in bytes.
     pub size: u32,
     /// The file's revision, for a conditional write or removal.

@@ -26,6 +26,16 @@ pub enum Operation {
     Users,
     /// Open several records and tell all but their secrets.
     Verify,
+    /// Encrypt records of legacy kinds, or bring records to another version.
+    Migrate,
+    /// Bring records under the primary key.
+    Rewrap,
+    /// Set the version of new records.
+    Configure,
+    /// List the files that are neither records nor this program's own.
+    Leftovers,
+    /// Remove a backup that the FossaWork application made of a record.
+    RemoveBackup,
 }
 
 /// What an operation needs, for the users that it is called for. Everything else is refused.
@@ -38,15 +48,40 @@ pub struct Access {
     pub write: bool,
     /// Remove these users' files.
     pub remove: bool,
+    /// Remove the backups that the FossaWork application made of these users' files.
+    pub remove_backups: bool,
+    /// Read and write the settings of the directory.
+    pub settings: bool,
     /// See the names of all files.
     pub list: bool,
     /// Be lent the master keys, and the derived keys that the host kept for these users.
     pub keys: bool,
 }
 
+impl Access {
+    /// Whether it changes the directory.
+    pub fn writes(self) -> bool {
+        self.write || self.remove || self.remove_backups || self.settings
+    }
+
+    /// What either of the two is.
+    #[must_use]
+    pub fn or(self, other: Self) -> Self {
+        Self {
+            read: self.read || other.read,
+            write: self.write || other.write,
+            remove: self.remove || other.remove,
+            remove_backups: self.remove_backups || other.remove_backups,
+            settings: self.settings || other.settings,
+            list: self.list || other.list,
+            keys: self.keys || other.keys,
+        }
+    }
+}
+
 impl Operation {
     /// Every operation.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 14] = [
         Self::Put,
         Self::Reveal,
         Self::Describe,
@@ -56,18 +91,27 @@ impl Operation {
         Self::Remove,
         Self::Users,
         Self::Verify,
+        Self::Migrate,
+        Self::Rewrap,
+        Self::Configure,
+        Self::Leftovers,
+        Self::RemoveBackup,
     ];
 
     /// What it is granted.
     pub fn access(self) -> Access {
         let none = Access::default();
         let open = Access { read: true, keys: true, ..none };
+        let rewrite = Access { write: true, ..open };
         match self {
-            Self::Put | Self::MarkUsed | Self::MarkValidated => Access { write: true, ..open },
+            Self::Put | Self::Migrate => Access { settings: true, ..rewrite },
+            Self::MarkUsed | Self::MarkValidated | Self::Rewrap => rewrite,
             Self::Reveal | Self::Describe | Self::Verify => open,
             Self::Inspect => Access { read: true, ..none },
             Self::Remove => Access { remove: true, ..none },
-            Self::Users => Access { list: true, ..none },
+            Self::Users | Self::Leftovers => Access { list: true, ..none },
+            Self::Configure => Access { settings: true, ..none },
+            Self::RemoveBackup => Access { remove_backups: true, ..open },
         }
     }
 
@@ -83,6 +127,11 @@ impl Operation {
             Self::Remove => "remove",
             Self::Users => "users",
             Self::Verify => "verify",
+            Self::Migrate => "migrate",
+            Self::Rewrap => "rewrap",
+            Self::Configure => "configure",
+            Self::Leftovers => "leftovers",
+            Self::RemoveBackup => "remove-backup",
         }
     }
 }
@@ -92,6 +141,9 @@ impl fmt::Display for Operation {
         f.write_str(self.name())
     }
 }
+
+/// The file with the settings of the directory, which is no record.
+pub(crate) const SETTINGS: &str = "moat.json";
 
 /// What one call may touch: the access of its operation, for its users.
 #[derive(Clone, Debug)]
@@ -113,6 +165,16 @@ impl Grant {
     /// Whose file this is, of the users that this call is for.
     pub(crate) fn user_of(&self, file_name: &str) -> Option<&UserId> {
         self.users.iter().find(|user| user.file_name() == file_name)
+    }
+
+    /// Whether this is a backup of a user that this call is for.
+    pub(crate) fn names_backup(&self, file_name: &str) -> bool {
+        UserId::from_backup_name(file_name).is_some_and(|user| self.users.contains(&user))
+    }
+
+    /// How many users this call is for, of which there is always work for one.
+    pub(crate) fn size(&self) -> usize {
+        self.users.len().max(1)
     }
 
     /// Whether the user is one of those that this call is for.

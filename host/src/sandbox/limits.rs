@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// What one call may use up before the sandbox stops it.
+/// What one call may use up before the sandbox stops it; but for the memory, for each user that it is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Limits {
@@ -34,6 +34,19 @@ impl Limits {
     pub const TABLES: usize = 4;
     /// Linear memories in all core instances together.
     pub const MEMORIES: usize = 1;
+}
+
+impl Limits {
+    /// Those of a call for so many users.
+    pub(crate) fn times(self, users: usize) -> Self {
+        let users = u32::try_from(users).unwrap_or(u32::MAX);
+        Self {
+            memory_bytes: self.memory_bytes,
+            deadline: self.deadline.saturating_mul(users),
+            host_calls: self.host_calls.saturating_mul(users),
+            host_bytes: self.host_bytes.saturating_mul(users.into()),
+        }
+    }
 }
 
 impl Default for Limits {

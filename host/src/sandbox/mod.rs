@@ -152,7 +152,7 @@ impl Sandbox {
 
     /// Runs one function of the component in an instance of its own.
     pub(crate) fn run<T>(&self, call: Call, function: impl Function<T>) -> Result<T, Error> {
-        if call.grant().access().write {
+        if call.grant().access().write || call.grant().access().settings {
             self.self_test()?;
         }
         self.enter(call, function)

@@ -10,13 +10,15 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE;
+use serde::Deserialize;
 use serde::de::IgnoredAny;
+use serde_json::value::RawValue;
 
 use crate::members::{MemberError, Members};
 use crate::user_id::UserId;
 
 /// The versions of records that may be written.
-const VERSIONS: [&str; 1] = ["1.0"];
+const VERSIONS: [&str; 2] = ["1.0", "2.0"];
 
 /// How far a token's time may lie from the clock that the component was lent: as long as a call can take.
 const MAX_AGE: Duration = Duration::from_secs(60 * 60);
@@ -26,6 +28,9 @@ const MAX_AGE: Duration = Duration::from_secs(60 * 60);
 pub(crate) enum Reason {
     NotARecord,
     NewMember,
+    Kdf,
+    Counter,
+    NotSettings,
     AnotherUser,
     Version,
     NotAToken,
@@ -39,6 +44,9 @@ impl fmt::Display for Reason {
         f.write_str(match self {
             Self::NotARecord => "it is not one JSON object with the members of a record",
             Self::NewMember => "it has a member that no record has",
+            Self::Kdf => "its `kdf` is neither the directory's nor that of the record before",
+            Self::Counter => "its `write_counter` doesn't count on",
+            Self::NotSettings => "it is not the settings of a directory",
             Self::AnotherUser => "it names another user",
             Self::Version => "its version is none that may be written",
             Self::NotAToken => "what should be encrypted is not a Fernet token",
@@ -53,30 +61,48 @@ impl fmt::Display for Reason {
 const KNOWN: [&str; 5] =
     ["user_id", "encrypted_data", "encryption_version", "created_at", "key_id"];
 
-/// Checks a record that is to replace `old`, the file before it, at this time since 1970.
+/// Those that only version 2.0 has.
+const KNOWN_2: [&str; 2] = ["kdf", "write_counter"];
+
+/// Checks a record that is to replace `old`, the file before it, in a directory with these settings, at this
+/// time since 1970.
 pub(crate) fn check(
     contents: &[u8],
     old: Option<&[u8]>,
+    settings: Option<&[u8]>,
     user: &UserId,
     now: Duration,
 ) -> Result<(), Reason> {
     let record = parse(contents).ok_or(Reason::NotARecord)?;
     let old = old.and_then(parse).unwrap_or_default();
+    let version = record.require::<String>("encryption_version")?;
     for (name, value) in record.iter() {
-        let was_there = || old.iter().any(|(n, v)| n == name && v.get() == value.get());
-        if !KNOWN.contains(&name) && !was_there() {
+        let known = KNOWN.contains(&name) || version == "2.0" && KNOWN_2.contains(&name);
+        if !known && !same(&old, name, value) {
             return Err(Reason::NewMember);
         }
     }
-    for name in KNOWN {
+    for name in KNOWN.into_iter().chain(KNOWN_2) {
         record.find::<IgnoredAny>(name)?; // Not twice: readers differ in which of them they take.
     }
     let text = |name| record.require::<String>(name).map_err(Reason::from);
     if text("user_id")? != user.as_str() {
         return Err(Reason::AnotherUser);
     }
-    if !VERSIONS.contains(&text("encryption_version")?.as_str()) {
+    if !VERSIONS.contains(&version.as_str()) {
         return Err(Reason::Version);
+    }
+    if version == "2.0" {
+        // Or it could bring out 16 bytes as a salt.
+        let settings = settings.and_then(parse).unwrap_or_default();
+        let kdf = record.require::<Box<RawValue>>("kdf")?;
+        if !same(&old, "kdf", &kdf) && !same(&settings, "kdf", &kdf) {
+            return Err(Reason::Kdf);
+        }
+        let counter: u32 = record.require("write_counter")?;
+        if old.find("write_counter").ok().flatten().unwrap_or(0u32) >= counter {
+            return Err(Reason::Counter);
+        }
     }
     let token = Token::decode(&text("encrypted_data")?).ok_or(Reason::NotAToken)?;
     if token.time.abs_diff(now.as_secs()) > MAX_AGE.as_secs() {
@@ -88,6 +114,49 @@ pub(crate) fn check(
         return Err(Reason::RepeatedIv);
     }
     Ok(())
+}
+
+/// Checks the settings that are to replace `old`. What they say of the derivation is said once.
+pub(crate) fn check_settings(contents: &[u8], old: Option<&[u8]>) -> Result<(), Reason> {
+    let settings = parse(contents).ok_or(Reason::NotSettings)?;
+    let old = old.and_then(parse).unwrap_or_default();
+    for (name, value) in settings.iter() {
+        let is_new = match name {
+            "record_version" => {
+                settings.find::<String>(name)?.is_some_and(|v| VERSIONS.contains(&v.as_str()))
+            }
+            "kdf" if old.find::<IgnoredAny>(name)?.is_none() => {
+                settings.find::<Kdf>(name)?.is_some_and(|kdf| kdf.is_sound())
+            }
+            _ => false,
+        };
+        if !is_new && !same(&old, name, value) {
+            return Err(Reason::NotSettings);
+        }
+    }
+    Ok(())
+}
+
+/// How version 2.0 derives keys.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Kdf {
+    name: String,
+    salt: String,
+    rounds: u32,
+}
+
+impl Kdf {
+    fn is_sound(&self) -> bool {
+        self.name == "pbkdf2-hmac-sha256+hkdf-sha256"
+            && URL_SAFE.decode(&self.salt).is_ok_and(|salt| salt.len() == 16)
+            && (100_000..=10_000_000).contains(&self.rounds)
+    }
+}
+
+/// Whether the object has this very member.
+fn same(object: &Members, name: &str, value: &RawValue) -> bool {
+    object.iter().any(|(other, old)| other == name && old.get() == value.get())
 }
 
 /// Reads an object with the parser of the component itself: what that keeps, this must not stumble over.

@@ -116,6 +116,8 @@ fn granted(access: Access) -> Vec<&'static str> {
         (access.read, "read the user's file"),
         (access.write, "write the user's file"),
         (access.remove, "remove the user's file"),
+        (access.remove_backups, "remove the user's backups"),
+        (access.settings, "the directory's settings"),
         (access.list, "list the directory"),
         (access.keys, "master keys"),
     ];

@@ -23,6 +23,7 @@ pub(crate) fn run(context: &Context, User { user }: &User) -> Result<ExitCode, F
         ("key", or_none(envelope.key_id)),
         ("created at", or_none(envelope.created_at)),
         ("encrypted at", or_none(envelope.encrypted_at)),
+        ("write counter", or_none(envelope.write_counter.map(|count| count.to_string()))),
         ("size", format!("{} bytes", envelope.size)),
         ("revision", envelope.revision),
     ])?;

@@ -5,22 +5,20 @@ use serde_json::json;
 
 use crate::cli::context::Context;
 use crate::cli::failure::Failure;
-use crate::cli::output;
+use crate::cli::report::Report;
 
 pub(crate) fn run(context: &Context) -> Result<ExitCode, Failure> {
     let vault = context.vault(Operation::Users.access())?;
-    let mut users = Vec::new();
-    for user in vault.users() {
+    let mut report = Report::new(&context.output, "users");
+    let mut users = 0;
+    let outcome = vault.users().try_for_each(|user| {
         let user = user.map_err(|error| context.explain(&error))?;
-        if context.output.json {
-            users.push(json!({ "user_id": user.as_str() }));
-        } else {
-            context.output.line(&output::printable(user.as_str()))?;
-        }
-    }
+        users += 1;
+        report.add(user.as_str(), &json!({ "user_id": user.as_str() }))
+    });
     if context.output.json {
-        let summary = json!({ "users": users.len() });
-        context.output.value(&json!({ "users": users, "summary": summary }))?;
+        report.finish("", &json!({ "users": users }))?;
     }
+    outcome?;
     Ok(ExitCode::SUCCESS)
 }

@@ -9,6 +9,8 @@ pub(super) mod inspect;
 pub(super) mod keygen;
 pub(super) mod list;
 pub(super) mod mark;
+pub(super) mod migrate;
 pub(super) mod put;
+pub(super) mod rotate;
 pub(super) mod touch;
 pub(super) mod verify;

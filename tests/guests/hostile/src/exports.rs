@@ -21,6 +21,8 @@ export! {
     mark_validated(_valid) as "vault@1.0.0#mark-validated";
     remove(_expected, _revision, _revision_length) as "vault@1.0.0#remove";
     reveal() as "reveal@1.0.0#reveal";
+    configure() as "vault@1.0.0#configure";
+    remove_backup() as "vault@1.0.0#remove-backup";
 }
 
 /// Its parameters are so many that the host writes them to memory, the user id first.
@@ -30,17 +32,36 @@ unsafe extern "C" fn put(parameters: &[usize; 2]) -> usize {
     misbehave(unsafe { text(parameters) })
 }
 
-/// It is called for no user: what it does is named by a file of the directory.
-#[unsafe(export_name = "fossawork:credentials/vault@1.0.0#users")]
-extern "C" fn users(_cursor: usize, _name: usize, _length: usize, _limit: usize) -> usize {
-    let names = imports::names().names();
-    let mut users = names.filter_map(|name| name.strip_suffix(".cred"));
-    misbehave(users.find(|user| is_known(user)).expect("a file whose name says what to do"))
+/// These are called for no user: what they do is named by a file of the directory.
+macro_rules! export_pages {
+    ($($name:ident as $export:literal;)*) => {$(
+        #[unsafe(export_name = concat!("fossawork:credentials/", $export))]
+        extern "C" fn $name(_cursor: usize, _name: usize, _length: usize, _limit: usize) -> usize {
+            let names = imports::names().names();
+            let mut users = names.filter_map(|name| name.strip_suffix(".cred"));
+            misbehave(users.find(|user| is_known(user)).expect("a file whose name says what to do"))
+        }
+    )*};
 }
 
-/// It is called for a list of users; the first one counts.
-#[unsafe(export_name = "fossawork:credentials/vault@1.0.0#verify")]
-unsafe extern "C" fn verify(users: &[usize; 2], _length: usize) -> usize {
-    // SAFETY: the host calls it, by the contract, and with one user at least.
-    misbehave(unsafe { text(users) })
+export_pages! {
+    users as "vault@1.0.0#users";
+    leftovers as "vault@1.0.0#leftovers";
+}
+
+/// These are called for a list of users; the first one counts.
+macro_rules! export_lists {
+    ($($name:ident($($more:ident),*) as $export:literal;)*) => {$(
+        #[unsafe(export_name = concat!("fossawork:credentials/", $export))]
+        unsafe extern "C" fn $name(users: &[usize; 2], _length: usize $(, $more: usize)*) -> usize {
+            // SAFETY: the host calls it, by the contract, and with one user at least.
+            misbehave(unsafe { text(users) })
+        }
+    )*};
+}
+
+export_lists! {
+    verify() as "vault@1.0.0#verify";
+    rewrap(_dry) as "vault@1.0.0#rewrap";
+    migrate(_dry, _accept, _to, _version, _version_length, _as, _encoding) as "vault@1.0.0#migrate";
 }

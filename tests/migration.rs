@@ -1,0 +1,283 @@
+//! `migrate` over whole directories: every legacy kind, what goes wrong, and what must not remain.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+
+mod support;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::process::Command;
+
+use base64::Engine;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE, URL_SAFE_NO_PAD};
+use serde_json::Value;
+use support::{KEY, Store, expect, fixture, run, script, write_private};
+
+/// The key of all samples but three.
+const SAMPLE_KEY: &str = "dOeYXjxXfw4nRNKwE-4Pwbdn9R7ctlgGN9weENuP-S0";
+
+/// The samples that can stand in one directory, under one key.
+fn samples() -> Vec<Value> {
+    let samples = fixture("fossawork-samples.json");
+    let cases = samples["cases"].as_array().unwrap();
+    cases.iter().filter(|case| case["master_key"] == SAMPLE_KEY).cloned().collect()
+}
+
+fn contents(case: &Value) -> Vec<u8> {
+    STANDARD.decode(case["content_b64"].as_str().unwrap()).unwrap()
+}
+
+/// A directory with all of them.
+fn mixed() -> Store {
+    let store = Store::new();
+    for case in samples() {
+        write_private(&store.path().join(case["file"].as_str().unwrap()), &contents(&case));
+    }
+    store
+}
+
+fn migrate(store: &Store, arguments: &[&str]) -> Command {
+    let mut command = store.moat(&[&["migrate"], arguments].concat());
+    command.env("FOSSAWORK_MASTER_KEY", SAMPLE_KEY);
+    command
+}
+
+/// What stands in the directory: each file with its inode, times and contents.
+fn snapshot(store: &Store) -> BTreeMap<String, (u64, i64, i64, Vec<u8>)> {
+    let directory = fs::metadata(store.path()).unwrap();
+    let mut files = BTreeMap::from([(
+        ".".to_owned(),
+        (directory.ino(), directory.mtime(), directory.mtime_nsec(), Vec::new()),
+    )]);
+    for name in store.names() {
+        let path = store.path().join(&name);
+        let metadata = fs::metadata(&path).unwrap();
+        let contents = fs::read(&path).unwrap();
+        files.insert(name, (metadata.ino(), metadata.mtime(), metadata.mtime_nsec(), contents));
+    }
+    files
+}
+
+fn json(text: &str) -> Value {
+    serde_json::from_str(text).unwrap()
+}
+
+fn action<'v>(report: &'v Value, file: &str) -> &'v str {
+    let records = report["records"].as_array().unwrap();
+    let record = records.iter().find(|record| record["file"] == file).unwrap();
+    record["action"].as_str().unwrap()
+}
+
+#[test]
+fn a_mixed_directory_comes_out_as_each_of_its_files_must() {
+    let store = mixed();
+    let before = snapshot(&store);
+    let (planned, _) = expect(7, &run(&mut migrate(&store, &["--dry-run", "--json"])));
+    assert_eq!(snapshot(&store), before, "a dry run wrote something");
+
+    let (done, warnings) = expect(7, &run(&mut migrate(&store, &["--json"])));
+    let (planned, done) = (json(&planned), json(&done));
+    for case in samples() {
+        let file = case["file"].as_str().unwrap();
+        let is_user = file.ends_with(".cred");
+        let expected: &[&str] = match case["expect_migrate"].as_str().unwrap() {
+            "convert" => &["migrated"],
+            "convert_only_with_optin" | "refuse" => &["failed"],
+            "noop" | "convert_or_refuse" => &["unchanged", "failed"],
+            _ => &["backup", "ignored"],
+        };
+        assert!(expected.contains(&action(&done, file)), "{file}: {}", action(&done, file));
+        assert_eq!(
+            action(&planned, file).replace("would migrate", "migrated"),
+            action(&done, file)
+        );
+        if action(&done, file) == "migrated" {
+            let mode = fs::metadata(store.path().join(file)).unwrap().permissions().mode();
+            assert_eq!(mode & 0o777, 0o600);
+        } else {
+            assert_eq!(fs::read(store.path().join(file)).unwrap(), contents(&case), "{file}");
+        }
+        assert!(is_user || matches!(action(&done, file), "backup" | "ignored"));
+    }
+    let count = |action: &str| {
+        let records = done["records"].as_array().unwrap();
+        records.iter().filter(|record| record["action"] == action).count()
+    };
+    for (name, action) in [
+        ("migrated", "migrated"),
+        ("unchanged", "unchanged"),
+        ("failed", "failed"),
+        ("backups", "backup"),
+        ("ignored", "ignored"),
+    ] {
+        assert_eq!(done["summary"][name], count(action), "{name}");
+        assert_eq!(planned["summary"][name], done["summary"][name], "{name}");
+    }
+    assert_eq!(count("migrated"), 6);
+    assert_eq!(count("backup"), 1);
+    assert!(warnings.contains("--remove-plaintext-backups"), "{warnings}");
+
+    // A second time there is nothing more to do.
+    let (again, _) = expect(7, &run(&mut migrate(&store, &["--json"])));
+    assert_eq!(json(&again)["summary"]["migrated"], 0);
+}
+
+#[test]
+fn with_consent_what_was_under_the_published_key_is_migrated_too() {
+    let store = mixed();
+    let arguments = ["--accept-default-key", "--json", "--user", "l2-3", "--user", "l2b-2"];
+    let (done, _) = expect(0, &run(&mut migrate(&store, &arguments)));
+    let summary = &json(&done)["summary"];
+    assert_eq!((&summary["migrated"], &summary["failed"]), (&2.into(), &0.into()));
+    for user in ["l2-3", "l2b-2"] {
+        let mut get = store.moat(&["get", user]);
+        expect(0, &run(get.env("FOSSAWORK_MASTER_KEY", SAMPLE_KEY)));
+    }
+    // Those that weren't named are as they were.
+    let mut get = store.moat(&["get", "l2-4"]);
+    expect(7, &run(get.env("FOSSAWORK_MASTER_KEY", SAMPLE_KEY)));
+}
+
+#[test]
+fn no_plaintext_remains() {
+    let store = Store::new();
+    let legacy: Vec<Value> = samples()
+        .into_iter()
+        .filter(|case| case["kind"] == "L0" || case["file"].as_str().unwrap().contains(".backup_"))
+        .collect();
+    assert!(legacy.len() >= 4);
+    let mut secrets = Vec::new();
+    for case in &legacy {
+        let file = case["file"].as_str().unwrap();
+        write_private(&store.path().join(file), &contents(case));
+        let Some(plaintext) = case["plaintext_json"].as_str() else { continue };
+        let parsed = json(plaintext);
+        secrets.push(parsed["password"].as_str().unwrap().to_owned());
+        secrets.push(plaintext.to_owned());
+    }
+    // The backup's own user is migrated from the same text.
+    let backup = "l0-bak.cred.backup_20250616_130236";
+    let copy = fs::read(store.path().join(backup)).unwrap();
+    write_private(&store.file("l0-bak"), &copy);
+
+    let arguments = ["--remove-plaintext-backups", "--dry-run"];
+    let before = snapshot(&store);
+    expect(0, &run(&mut migrate(&store, &arguments)));
+    assert_eq!(snapshot(&store), before);
+    let (text, _) = expect(0, &run(&mut migrate(&store, &arguments[..1])));
+    assert!(text.contains(&format!("removed        {backup}: ")), "{text}");
+    assert!(!store.names().iter().any(|name| name.contains("backup")));
+
+    for name in store.names() {
+        let contents = fs::read(store.path().join(&name)).unwrap();
+        for secret in &secrets {
+            for offset in 0..3 {
+                // As text, and in base64 at every offset of its three bytes.
+                let padded = [&b"\0\0\0"[..offset], secret.as_bytes()].concat();
+                let inner = |text: String| {
+                    let whole = text.len() - text.len() % 4;
+                    text[4..whole.max(4)].to_owned()
+                };
+                for spelled in [
+                    secret.clone(),
+                    inner(STANDARD.encode(&padded)),
+                    inner(URL_SAFE.encode(&padded)),
+                    inner(URL_SAFE_NO_PAD.encode(&padded)),
+                ] {
+                    let spelled = spelled.trim_end_matches('=').as_bytes();
+                    let spelled = &spelled[..spelled.len().saturating_sub(2)];
+                    let found = spelled.len() > 4
+                        && contents.windows(spelled.len()).any(|part| part == spelled);
+                    assert!(!found, "{name} holds a part of a plaintext");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_backup_stays_while_its_credential_does_not_open() {
+    let store = mixed();
+    let (text, _) = expect(7, &run(&mut migrate(&store, &["--remove-plaintext-backups"])));
+    assert!(text.contains("it is kept, for its credential doesn't open"), "{text}");
+    assert!(store.names().iter().any(|name| name.contains("backup")));
+}
+
+#[test]
+fn version_2_and_back_again() {
+    let store = Store::new();
+    for user in ["anna", "bob", "carl"] {
+        store.put(user, &format!("{user}'s password"));
+    }
+    expect(0, &run(&mut store.moat(&["migrate", "--to", "2.0"])));
+    let settings = json(&fs::read_to_string(store.path().join("moat.json")).unwrap());
+    assert_eq!(settings["record_version"], "2.0");
+    store.put("new", "another");
+    for user in ["anna", "bob", "carl", "new"] {
+        let record = json(&fs::read_to_string(store.file(user)).unwrap());
+        assert_eq!(record["encryption_version"], "2.0");
+        assert_eq!(record["kdf"], settings["kdf"], "{user}");
+    }
+    let (password, _) = expect(0, &run(&mut store.moat(&["get", "anna", "--field", "password"])));
+    assert_eq!(password, "anna's password\n");
+
+    // A reader of its own, by the documented steps.
+    let mut reader = script("read_2_0.py");
+    let (read, _) = expect(0, &run(store.surround(&mut reader).arg(store.file("bob"))));
+    let read = json(&read);
+    assert_eq!(read["password"], "bob's password");
+    assert_eq!(read["record"]["user_id"], "bob");
+    assert_eq!(read["record"]["write_counter"], 1);
+
+    expect(0, &run(&mut store.moat(&["migrate", "--to", "1.0"])));
+    for user in ["anna", "bob", "carl", "new"] {
+        let record = json(&fs::read_to_string(store.file(user)).unwrap());
+        assert_eq!(record["encryption_version"], "1.0");
+        assert!(record.get("kdf").is_none() && record.get("write_counter").is_none());
+    }
+    expect(0, &run(&mut store.moat(&["verify"])));
+    store.put("newer", "another");
+    let record = json(&fs::read_to_string(store.file("newer")).unwrap());
+    assert_eq!(record["encryption_version"], "1.0");
+}
+
+#[test]
+fn put_chooses_the_version_for_one_record() {
+    let store = Store::new();
+    let arguments = ["put", "anna", "--username", "a", "--password-stdin", "--format", "2.0"];
+    expect(0, &support::run_with_input(&mut store.moat(&arguments), "secret"));
+    store.put("bob", "secret");
+    let (anna, _) = expect(0, &run(&mut store.moat(&["inspect", "anna", "--json"])));
+    let (bob, _) = expect(0, &run(&mut store.moat(&["inspect", "bob", "--json"])));
+    assert_eq!(
+        (json(&anna)["encryption_version"].as_str(), json(&anna)["write_counter"].as_u64()),
+        (Some("2.0"), Some(1))
+    );
+    assert_eq!(json(&bob)["encryption_version"], "1.0");
+    // Replacing keeps the version and counts on.
+    store.put("anna", "another");
+    let (anna, _) = expect(0, &run(&mut store.moat(&["inspect", "anna", "--json"])));
+    assert_eq!(json(&anna)["write_counter"], 2);
+    assert_eq!(store.vault(KEY).users().count(), 2);
+}
+
+#[test]
+fn damaged_settings_are_told_and_nothing_is_written() {
+    let store = Store::new();
+    store.put("anna", "secret");
+    fs::write(store.path().join("moat.json"), "{").unwrap();
+    let before = snapshot(&store);
+    let arguments = ["put", "bob", "--username", "b", "--password-stdin"];
+    let put = support::run_with_input(&mut store.moat(&arguments), "secret");
+    let (_, error) = expect(6, &put);
+    assert!(error.contains("moat.json is not a JSON object"), "{error}");
+    let (_, error) = expect(6, &run(&mut store.moat(&["migrate", "--to", "2.0"])));
+    assert!(error.contains("moat.json"), "{error}");
+    let mut after = snapshot(&store);
+    // Its lock is all that the failed migration left.
+    after.remove(".moat.batch.lock");
+    after.insert(".".to_owned(), before["."].clone());
+    assert_eq!(after, before);
+    expect(0, &run(&mut store.moat(&["get", "anna"])));
+}

@@ -1,0 +1,40 @@
+"""Opens a record of version 2.0 by the steps of guest/FORMAT.md, with nothing but `cryptography`.
+
+    FOSSAWORK_MASTER_KEY=… read_2_0.py FILE
+
+Prints the decrypted JSON.
+"""
+
+import base64
+import json
+import os
+import sys
+from pathlib import Path
+
+from cryptography.fernet import Fernet
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from cryptography.hazmat.primitives.kdf.pbkdf2 import PBKDF2HMAC
+
+path = Path(sys.argv[1])
+record = json.loads(path.read_text())
+assert record["encryption_version"] == "2.0"
+assert path.name == record["user_id"] + ".cred"
+kdf = record["kdf"]
+assert kdf["name"] == "pbkdf2-hmac-sha256+hkdf-sha256"
+assert 100_000 <= kdf["rounds"] <= 10_000_000
+salt = base64.urlsafe_b64decode(kdf["salt"])
+assert len(salt) == 16
+
+master_key = os.environ["FOSSAWORK_MASTER_KEY"].encode()
+root = PBKDF2HMAC(SHA256(), 32, salt, kdf["rounds"]).derive(master_key)
+info = b"2.0\0" + record["user_id"].encode()
+key = HKDF(SHA256(), 32, salt=None, info=info).derive(root)
+
+token = record["encrypted_data"].encode()
+if not token.startswith(b"gAAAA"):
+    token = base64.urlsafe_b64decode(token)
+inside = json.loads(Fernet(base64.urlsafe_b64encode(key)).decrypt(token))
+outside = {name: record.get(name) for name in ("user_id", "key_id", "write_counter")}
+assert inside["record"] == outside, "the outside was altered"
+print(json.dumps(inside))
