@@ -262,6 +262,19 @@ fn put_chooses_the_version_for_one_record() {
     assert_eq!(store.vault(KEY).users().count(), 2);
 }
 
+/// As another program may have written it.
+#[test]
+fn a_record_of_version_2_may_be_spelled_otherwise() {
+    let store = Store::new();
+    let vectors = fixture("record-2.0.json");
+    let case = &vectors["cases"][0];
+    let record = case["record"].as_str().unwrap().replace("\":", "\" : ");
+    write_private(&store.file("anna@example.com"), record.as_bytes());
+    let mut touch = store.moat(&["touch", "anna@example.com"]);
+    touch.env("FOSSAWORK_MASTER_KEY", case["master_key"].as_str().unwrap());
+    expect(0, &run(&mut touch));
+}
+
 #[test]
 fn damaged_settings_are_told_and_nothing_is_written() {
     let store = Store::new();

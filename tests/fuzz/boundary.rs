@@ -15,11 +15,11 @@ use cap_std::ambient_authority;
 use cap_std::fs::Dir;
 use libfuzzer_sys::fuzz_target;
 use moat::{Directory, KeyCache, KeyRing, MasterKey, UserId, Vault};
-use moat_guest::{contract, vault as guest};
+use moat_guest::{contract, migration, vault as guest};
 use support::{KEYS, Memory, USER};
 
 /// How many calls there are, and the first that writes.
-const CALLS: u8 = 9;
+const CALLS: u8 = 11;
 const FIRST_THAT_WRITES: u8 = 5;
 
 struct Sandboxed {
@@ -35,7 +35,7 @@ static SANDBOXED: LazyLock<Sandboxed> = LazyLock::new(|| {
     let [primary, other] = KEYS.map(|(id, material)| MasterKey::new(material).with_id(id));
     let keys = KeyRing::new(primary).with_other(other);
     let vault = Vault::builder(Directory::new(dir).expect("it is private"), keys)
-        .key_cache(KeyCache::new(KEYS.len(), Duration::MAX))
+        .key_cache(KeyCache::new(64, Duration::MAX))
         .build()
         .expect("the component loads");
     let user = UserId::parse(USER).expect("it is a user id");
@@ -54,6 +54,7 @@ macro_rules! envelope {
             e.key_id,
             e.created_at,
             e.encrypted_at,
+            e.write_counter,
             e.size,
             e.revision,
         )
@@ -67,6 +68,15 @@ macro_rules! summary {
         let key = (s.key.id, s.key.primary, s.key.weakness.map(|weakness| weakness as u8));
         let times = (s.created_at, s.last_used, s.is_valid, s.validation_attempts);
         (s.user_id, s.username, s.field_names, times, key, envelope!(s.envelope))
+    }};
+}
+
+/// The same of what became of a record.
+macro_rules! rewritten {
+    ($rewritten:expr) => {{
+        let r = $rewritten;
+        let key = r.key.map(|key| (key.id, key.primary, key.weakness.map(|w| w as u8)));
+        (r.changed, key, envelope!(r.before))
     }};
 }
 
@@ -157,7 +167,31 @@ fn call(number: u8, sandboxed: &Sandboxed, memory: &Memory) -> bool {
                 }),
             )
         }
-        _ => same(vault.remove(user, None), guest::remove(memory, USER, None)),
+        8 => same(vault.remove(user, None), guest::remove(memory, USER, None)),
+        9 => {
+            let mut options = moat::MigrateOptions::default();
+            options.accept_default_key = option;
+            options.version = option.then(|| "2.0".to_owned());
+            let native = contract::MigrateOptions {
+                dry_run: false,
+                accept_default_key: option,
+                version: options.version.clone(),
+                encoding: None,
+            };
+            let sandboxed = vault.migrate(slice::from_ref(user), &options);
+            let native = migration::migrate(memory, &[USER.to_owned()], &native).remove(0);
+            same(
+                sandboxed.and_then(|mut a| a.remove(0)).map(|r| rewritten!(r)),
+                native.map(|r| rewritten!(r)),
+            )
+        }
+        _ => same(
+            vault
+                .rewrap(slice::from_ref(user), option)
+                .and_then(|mut a| a.remove(0))
+                .map(|r| rewritten!(r)),
+            migration::rewrap(memory, &[USER.to_owned()], option).remove(0).map(|r| rewritten!(r)),
+        ),
     }
 }
 

@@ -42,6 +42,7 @@ write("boundary", b"\x05\x06\x07\x02" + odd)
 samples = json.loads((FIXTURES / "fossawork-samples.json").read_text())["cases"]
 for sample in samples:
     write("record", template(sample))
+    write("boundary", b"\x09\x0a\x82\x02" + template(sample), b"\x82\x05\x0a\x03" + template(sample))
     write("boundary", b"\x00\x02\x05\x03" + template(sample), b"\x04\x07\x06\x08" + template(sample))
     write("user_id", sample["user_id"].encode(), sample["file"].encode())
 

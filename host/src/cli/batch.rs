@@ -5,14 +5,18 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError, mpsc};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use moat::{Error, UserId, Vault};
 
 use super::context::Context;
 use super::failure::Failure;
 
-/// How many records one call into the sandbox is for.
-const PER_CALL: usize = 4;
+/// How many records one call into the sandbox is for, at least and at most: the more, the fewer syncs.
+const PER_CALL: (usize, usize) = (4, 64);
+
+/// How long a call should take, so that there is progress to see and little to lose.
+const CALL: Duration = Duration::from_millis(200);
 
 /// What came of one user's record.
 pub(super) type Answer<T> = (UserId, Result<T, Error>);
@@ -32,9 +36,9 @@ pub(super) fn for_each<T: Send>(
         Box::new(named.iter().cloned().map(Ok))
     };
     let calls = Mutex::new((0_usize, users));
-    let next_call = || {
+    let next_call = |size| {
         let (number, users) = &mut *calls.lock().unwrap_or_else(PoisonError::into_inner);
-        let call: Result<Vec<_>, _> = users.take(PER_CALL).collect();
+        let call: Result<Vec<_>, _> = users.take(size).collect();
         *number += 1;
         match call {
             Ok(users) if users.is_empty() => None,
@@ -49,10 +53,14 @@ pub(super) fn for_each<T: Send>(
             let sender = sender.clone();
             scope.spawn(|| {
                 let sender = sender;
+                let mut size = PER_CALL.0;
                 while !over.load(Ordering::Relaxed)
-                    && let Some((number, call)) = next_call()
+                    && let Some((number, call)) = next_call(size)
                 {
+                    let begun = Instant::now();
                     let answers = call.map(|users| answer(&users, &ask));
+                    let fast = begun.elapsed() < CALL;
+                    size = if fast { size * 2 } else { size / 2 }.clamp(PER_CALL.0, PER_CALL.1);
                     if sender.send((number, answers)).is_err() {
                         break;
                     }

@@ -83,13 +83,17 @@ fn print(write: impl Fn(&mut dyn Write) -> io::Result<()>) -> Result<(), Failure
 }
 
 /// A reader that has seen enough, as `head`, is no failure.
-fn printed(outcome: io::Result<()>) -> Result<(), Failure> {
+pub(super) fn printed(outcome: io::Result<()>) -> Result<(), Failure> {
     match outcome {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(Failure::other(format!("printing: {error}"), "check standard output"))
-        }
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(unprintable(error)),
         _ => Ok(()),
     }
+}
+
+/// Standard output doesn't take what is printed.
+#[allow(clippy::needless_pass_by_value, reason = "it is mapped from an error")]
+pub(super) fn unprintable(error: io::Error) -> Failure {
+    Failure::other(format!("printing: {error}"), "check standard output")
 }
 
 /// Counts the bytes that are written to it.

@@ -1,39 +1,73 @@
 //! A list that is printed while it comes about: lines for people, or one JSON object with an array and a summary.
+//! It holds no secrets, and so is buffered, but for people who watch it.
+
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
 
 use serde_json::Value;
 
 use super::failure::Failure;
 use super::output::{self, Output};
+use crate::ambient;
 
 /// A list under way.
 pub(super) struct Report<'o> {
     output: &'o Output,
     /// What the array is called.
     name: &'static str,
+    stdout: BufWriter<File>,
+    watched: bool,
     begun: bool,
 }
 
 impl<'o> Report<'o> {
-    pub(super) fn new(output: &'o Output, name: &'static str) -> Self {
-        Self { output, name, begun: false }
+    pub(super) fn new(output: &'o Output, name: &'static str) -> Result<Self, Failure> {
+        Ok(Self {
+            output,
+            name,
+            stdout: BufWriter::new(ambient::standard_output().map_err(output::unprintable)?),
+            watched: ambient::standard_output_is_terminal(),
+            begun: false,
+        })
     }
 
     /// Prints an entry.
     pub(super) fn add(&mut self, text: &str, value: &Value) -> Result<(), Failure> {
+        self.line(text)?;
+        self.entry(value)
+    }
+
+    /// Prints a line for people.
+    pub(super) fn line(&mut self, text: &str) -> Result<(), Failure> {
+        if self.output.json {
+            return Ok(());
+        }
+        self.print(&format!("{}\n", output::printable(text)))
+    }
+
+    /// Prints an element of the array.
+    pub(super) fn entry(&mut self, value: &Value) -> Result<(), Failure> {
         if !self.output.json {
-            return self.output.line(&output::printable(text));
+            return Ok(());
         }
         let before = self.before_entry();
-        self.output.raw(format!("{before}{value}").as_bytes())
+        self.print(&format!("{before}{value}"))
     }
 
     /// Prints the summary, also of a list that was broken off.
     pub(super) fn finish(mut self, text: &str, summary: &Value) -> Result<(), Failure> {
-        if !self.output.json {
-            return self.output.done(text, summary);
+        if self.output.json {
+            let before = if self.begun { String::new() } else { self.before_entry() };
+            self.print(&format!("{before}],\"summary\":{summary}}}\n"))?;
         }
-        let before = if self.begun { String::new() } else { self.before_entry() };
-        self.output.raw(format!("{before}],\"summary\":{summary}}}\n").as_bytes())
+        output::printed(self.stdout.flush())?;
+        if self.output.json || text.is_empty() { Ok(()) } else { self.output.done(text, summary) }
+    }
+
+    fn print(&mut self, text: &str) -> Result<(), Failure> {
+        let written = self.stdout.write_all(text.as_bytes());
+        let flushed = |()| if self.watched { self.stdout.flush() } else { Ok::<_, io::Error>(()) };
+        output::printed(written.and_then(flushed))
     }
 
     fn before_entry(&mut self) -> String {

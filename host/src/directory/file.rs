@@ -44,7 +44,8 @@ pub(super) fn read(dir: &Dir, name: &str, owner: u32) -> Result<Option<Vec<u8>>,
         tracing::warn!("others can reach {name:?} (mode {mode:04o}); the next write makes it 0600");
     }
 
-    let mut contents = Vec::new();
+    // With room for all of it and one byte more, it is read at once.
+    let mut contents = Vec::with_capacity(usize::try_from(metadata.len()).unwrap_or(0) + 1);
     let limit = MAX_FILE_BYTES as u64 + 1;
     file.take(limit).read_to_end(&mut contents).map_err(failed)?;
     if contents.len() > MAX_FILE_BYTES {

@@ -16,7 +16,8 @@ pub(super) const WRITE: &str = ".moat.lock";
 /// Held while many records are rewritten.
 pub(super) const BATCH: &str = ".moat.batch.lock";
 
-const RETRY_AFTER: Duration = Duration::from_millis(5);
+/// How long to wait before trying again: short at first, since most writes are.
+const RETRY_AFTER: (Duration, Duration) = (Duration::from_micros(200), Duration::from_millis(5));
 
 /// Holds a lock until it is dropped.
 #[derive(Debug)]
@@ -31,10 +32,14 @@ pub(super) fn acquire(dir: &Dir, name: &str, wait: Duration) -> Result<Lock, Err
     options.write(true).create(true).mode(0o600);
     let file = open_in_place(dir, name, &mut options).map_err(failed)?.into_std();
     let begun = Instant::now();
+    let mut pause = RETRY_AFTER.0;
     loop {
         match file.try_lock() {
             Ok(()) => return Ok(Lock { _file: file }),
-            Err(TryLockError::WouldBlock) if begun.elapsed() < wait => thread::sleep(RETRY_AFTER),
+            Err(TryLockError::WouldBlock) if begun.elapsed() < wait => {
+                thread::sleep(pause);
+                pause = (pause * 2).min(RETRY_AFTER.1);
+            }
             Err(TryLockError::WouldBlock) => {
                 let message = match name {
                     BATCH => "another process is migrating or rotating this directory".to_owned(),

@@ -1,8 +1,8 @@
 //! The credentials directory, over a handle that was opened once.
 //!
 //! A file is replaced whole: written under a temporary name, synced, renamed, and the directory synced. All
-//! writers take turns by a lock file, so there is never more than one temporary file, and whoever writes or
-//! removes next clears away what a crash left of it. Readers take no lock: a rename shows them the old file or
+//! writers take turns by a lock file, so temporary files are one writer's, and whoever writes or removes next clears
+//! away what a crash left of them. Readers take no lock: a rename shows them the old file or
 //! the new one.
 
 mod file;
@@ -14,20 +14,35 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
 use cap_std::fs::{Dir, File, MetadataExt, OpenOptions, OpenOptionsExt};
-use rustix::fs::OFlags;
+use rustix::fs::{Advice, OFlags};
 use sha2::{Digest, Sha256};
 
 use crate::component::hex;
 use crate::contract::ErrorCode;
 use crate::error::Error;
 pub use lock::Lock;
+use names::Names;
 
 /// The largest file that is read or written, in bytes.
 pub const MAX_FILE_BYTES: usize = 64 * 1024;
 
-/// Where a file is written before it takes its name. No record can have this name, since a user id doesn't
+/// Where a file is written before it takes its name. No record can have such a name, since a user id doesn't
 /// begin with a dot.
-const TEMPORARY: &str = ".moat.tmp";
+fn temporary(number: usize) -> String {
+    match number {
+        0 => ".moat.tmp".to_owned(),
+        _ => format!(".moat.tmp.{number}"),
+    }
+}
+
+/// A file that is to be written.
+#[derive(Debug)]
+pub(crate) struct Change {
+    pub(crate) name: String,
+    pub(crate) contents: Vec<u8>,
+    /// The revision of the file that it replaces; `None`: there must be none.
+    pub(crate) replaces: Option<String>,
+}
 
 /// A directory whose owner is the caller and in which nobody else can write.
 #[derive(Debug)]
@@ -35,6 +50,7 @@ pub struct Directory {
     dir: Dir,
     owner: u32,
     lock_wait: Duration,
+    names: Names,
 }
 
 impl Directory {
@@ -55,7 +71,7 @@ impl Directory {
             let mode = metadata.mode() & 0o7777;
             return refuse(format!("others can write in the directory (mode {mode:04o})"));
         }
-        Ok(Self { dir, owner, lock_wait: Duration::from_secs(10) })
+        Ok(Self { dir, owner, lock_wait: Duration::from_secs(10), names: Names::default() })
     }
 
     /// How long a write waits for other writers; 10 s by default. Then it fails with [`ErrorCode::Locked`].
@@ -81,37 +97,88 @@ impl Directory {
         contents: &[u8],
         replaces: Option<&str>,
     ) -> Result<String, Error> {
-        let name = plain(name)?;
-        if contents.len() > MAX_FILE_BYTES {
-            return Err(file::too_large(name, contents.len() as u64));
-        }
+        let change = Change {
+            name: plain(name)?.to_owned(),
+            contents: contents.to_vec(),
+            replaces: replaces.map(str::to_owned),
+        };
         let _lock = self.lock()?;
-        if self.revision_of(name)?.as_deref() != replaces {
-            return Err(conflict(name));
-        }
-        self.replace(name, contents)
+        self.check(&change)?;
+        self.replace(&[&change])
             .map_err(|error| Error::io(format_args!("writing {name:?}"), error))?;
         Ok(revision(contents))
     }
 
-    fn replace(&self, name: &str, contents: &[u8]) -> io::Result<()> {
-        let written = self
-            .write_temporary(contents)
-            .and_then(|()| self.dir.rename(TEMPORARY, &self.dir, name));
+    /// Replaces some files, and tells of each whether it was. They share their syncs: all are on the disk before
+    /// the first takes its name. Where that fails, each is written by itself.
+    pub(crate) fn write_all(&self, changes: &[Change]) -> Result<Vec<Result<(), Error>>, Error> {
+        let lock = self.lock()?;
+        let checked: Vec<_> = changes.iter().map(|change| self.check(change)).collect();
+        let sound: Vec<_> =
+            changes.iter().zip(&checked).filter_map(|(c, ok)| ok.is_ok().then_some(c)).collect();
+        if self.replace(&sound).is_ok() {
+            return Ok(checked);
+        }
+        drop(lock);
+        let one_by_one = changes.iter().map(|change| {
+            let Change { name, contents, replaces } = change;
+            // It may have been done before the failure.
+            if self.revision_of(name)?.as_deref() == Some(revision(contents).as_str()) {
+                return self.sync().map_err(|e| Error::io(format_args!("writing {name:?}"), e));
+            }
+            self.write(name, contents, replaces.as_deref()).map(drop)
+        });
+        Ok(one_by_one.collect())
+    }
+
+    /// Whether this can be written over what is there.
+    fn check(&self, change: &Change) -> Result<(), Error> {
+        let name = plain(&change.name)?;
+        if change.contents.len() > MAX_FILE_BYTES {
+            return Err(file::too_large(name, change.contents.len() as u64));
+        }
+        if self.revision_of(name)? != change.replaces {
+            return Err(conflict(name));
+        }
+        Ok(())
+    }
+
+    fn replace(&self, changes: &[&Change]) -> io::Result<()> {
+        let written = self.write_temporaries(changes).and_then(|()| {
+            // The last one first, so that what a crash leaves is numbered without a gap.
+            changes.iter().enumerate().rev().try_for_each(|(number, change)| {
+                self.dir.rename(temporary(number), &self.dir, &change.name)
+            })
+        });
         if written.is_err() {
             // The first error is the one to report; what is left behind the next writer removes.
-            let _ = self.dir.remove_file(TEMPORARY);
+            let _ = self.remove_temporaries();
         }
         written?;
         self.sync()
     }
 
-    fn write_temporary(&self, contents: &[u8]) -> io::Result<()> {
+    fn write_temporaries(&self, changes: &[&Change]) -> io::Result<()> {
         let mut options = OpenOptions::new();
         options.write(true).create_new(true).mode(0o600);
-        let mut file = self.dir.open_with(TEMPORARY, &options)?;
-        file.write_all(contents)?;
-        file.sync_all()
+        let mut files = Vec::with_capacity(changes.len());
+        for (number, change) in changes.iter().enumerate() {
+            let mut file = self.dir.open_with(temporary(number), &options)?;
+            file.write_all(&change.contents)?;
+            if changes.len() > 1 {
+                // So that the disk is at work on all of them before the first is waited for.
+                let _ = rustix::fs::fadvise(&file, 0, None, Advice::DontNeed);
+            }
+            files.push(file);
+        }
+        files.iter().try_for_each(File::sync_all)
+    }
+
+    /// Removes what a writer that crashed left behind.
+    fn remove_temporaries(&self) -> io::Result<()> {
+        let missing = |number: &usize| self.dir.symlink_metadata(temporary(*number)).is_err();
+        let count = (0..).find(missing).unwrap_or(0);
+        (0..count).rev().try_for_each(|number| self.dir.remove_file(temporary(number)))
     }
 
     /// Removes a file of this revision (`None`: of any), and tells whether there was one. What stands there
@@ -137,7 +204,8 @@ impl Directory {
         cursor: Option<&str>,
         limit: u32,
     ) -> Result<(Vec<String>, Option<String>), Error> {
-        names::page(&self.dir, cursor, limit)
+        self.names
+            .page(&self.dir, cursor, limit)
             .map_err(|error| Error::io("listing the directory", error))
     }
 
@@ -145,12 +213,9 @@ impl Directory {
     /// record that is to go.
     fn lock(&self) -> Result<Lock, Error> {
         let lock = lock::acquire(&self.dir, lock::WRITE, self.lock_wait)?;
-        match self.dir.remove_file(TEMPORARY) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                Err(Error::io(format_args!("removing {TEMPORARY:?}"), error))
-            }
-            _ => Ok(lock),
-        }
+        self.remove_temporaries()
+            .map_err(|error| Error::io("removing what a crash left behind", error))?;
+        Ok(lock)
     }
 
     /// Takes the turn of those who rewrite many records; they don't wait for each other.
@@ -177,7 +242,7 @@ impl AsFd for Directory {
 }
 
 /// The revision of a file: the first half of its SHA-256.
-fn revision(contents: &[u8]) -> String {
+pub(crate) fn revision(contents: &[u8]) -> String {
     let digest = Sha256::digest(contents);
     let (half, _) = digest.split_at(16);
     hex(half)

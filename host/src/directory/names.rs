@@ -1,22 +1,56 @@
-//! The names of a directory in pages: sorted, and never more in memory than one page.
+//! The names of a directory in pages: sorted, and never all of them in memory.
 
-use std::collections::BinaryHeap;
+use std::collections::{BinaryHeap, VecDeque};
 use std::io;
+use std::sync::{Mutex, PoisonError};
 
 use cap_std::fs::Dir;
 
 /// The largest page.
 const MAX_NAMES: u32 = 4096;
 
-/// The `limit` smallest names after `cursor`, and the last of them if there are more. The directory is read
-/// through for every page, which needs no state between pages and stays right while others write.
-pub(super) fn page(
-    dir: &Dir,
-    cursor: Option<&str>,
-    limit: u32,
-) -> io::Result<(Vec<String>, Option<String>)> {
-    let limit = limit.clamp(1, MAX_NAMES) as usize;
-    let mut smallest = BinaryHeap::with_capacity(limit + 1);
+/// How many names are read ahead: at most 16 MiB, and one pass over a directory of 100,000 instead of 25.
+const AHEAD: usize = 64 * 1024;
+
+/// The names that were read ahead. Another listing meanwhile reads anew, which costs time and nothing else.
+#[derive(Debug, Default)]
+pub(super) struct Names(Mutex<Ahead>);
+
+#[derive(Debug, Default)]
+struct Ahead {
+    /// The cursor that these names come after.
+    after: Option<String>,
+    names: VecDeque<String>,
+    /// Whether the directory has more.
+    more: bool,
+}
+
+impl Names {
+    /// The `limit` smallest names after `cursor`, and the last of them if there are more.
+    pub(super) fn page(
+        &self,
+        dir: &Dir,
+        cursor: Option<&str>,
+        limit: u32,
+    ) -> io::Result<(Vec<String>, Option<String>)> {
+        let limit = limit.clamp(1, MAX_NAMES) as usize;
+        // What a panic left here is at worst read anew.
+        let mut ahead = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if cursor.is_none() || ahead.after.as_deref() != cursor || ahead.names.is_empty() {
+            *ahead = read(dir, cursor)?;
+        }
+        let count = limit.min(ahead.names.len());
+        let names: Vec<String> = ahead.names.drain(..count).collect();
+        let more = ahead.more || !ahead.names.is_empty();
+        let next = if more { names.last().cloned() } else { None };
+        ahead.after.clone_from(&next);
+        Ok((names, next))
+    }
+}
+
+/// Reads the smallest names after `cursor`.
+fn read(dir: &Dir, cursor: Option<&str>) -> io::Result<Ahead> {
+    let mut smallest = BinaryHeap::new();
     let mut more = false;
     for entry in dir.entries()? {
         // A name that is not UTF-8 is no record's.
@@ -27,14 +61,12 @@ pub(super) fn page(
             continue;
         }
         smallest.push(name);
-        if smallest.len() > limit {
+        if smallest.len() > AHEAD {
             smallest.pop();
             more = true;
         }
     }
-    let names = smallest.into_sorted_vec();
-    let next = if more { names.last().cloned() } else { None };
-    Ok((names, next))
+    Ok(Ahead { after: None, names: smallest.into_sorted_vec().into(), more })
 }
 
 #[cfg(test)]
@@ -52,9 +84,10 @@ mod tests {
         }
         expected.sort();
         for limit in [1, 7, 24, 25, 26] {
+            let all_names = Names::default();
             let (mut all, mut cursor) = (Vec::new(), None);
             loop {
-                let (names, next) = page(&dir, cursor.as_deref(), limit).unwrap();
+                let (names, next) = all_names.page(&dir, cursor.as_deref(), limit).unwrap();
                 assert!(names.len() <= limit as usize);
                 all.extend(names);
                 cursor = next;
@@ -70,6 +103,6 @@ mod tests {
     fn an_empty_directory_has_one_empty_page() {
         let path = tempfile::tempdir().unwrap();
         let dir = Dir::open_ambient_dir(path.path(), ambient_authority()).unwrap();
-        assert_eq!(page(&dir, None, 0).unwrap(), (Vec::new(), None));
+        assert_eq!(Names::default().page(&dir, None, 0).unwrap(), (Vec::new(), None));
     }
 }

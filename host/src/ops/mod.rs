@@ -16,16 +16,20 @@ pub use migrate::{MigrateOptions, Rewritten};
 pub use put::{PutOptions, Stored};
 pub use reveal::Revealed;
 
+use std::collections::HashMap;
 use std::slice;
 
 use wasmtime::Store;
 
-use crate::contract::{self, Summary};
+use crate::contract::{self, ErrorCode, Summary};
 use crate::error::Error;
 use crate::sandbox::bindings::CredentialVault;
 use crate::sandbox::{Call, Function, Operation};
 use crate::user_id::UserId;
 use crate::vault::Vault;
+
+/// How often a user is asked about again who lost to another writer.
+const CONFLICTS: usize = 16;
 
 impl Vault {
     /// Calls a function of the component that tells all but the secrets of this user's record.
@@ -40,26 +44,58 @@ impl Vault {
         Ok(summary)
     }
 
-    /// Calls a function of the component that answers for each of some users, and checks each answer.
+    /// Calls a function of the component that answers for each of some users, and checks each answer. Who lost
+    /// to another writer is asked about again.
     fn for_each<A, T>(
         &self,
         operation: Operation,
         users: &[UserId],
         check: impl Fn(&UserId, A) -> Result<T, Error>,
-        function: impl FnOnce(
+        function: impl Fn(
+            &CredentialVault,
+            &mut Store<Call>,
+            &[String],
+        ) -> wasmtime::Result<Vec<Result<A, contract::Error>>>,
+    ) -> Result<Vec<Result<T, Error>>, Error> {
+        let mut answers = self.ask_each(operation, users, &check, &function)?;
+        for (user, answer) in users.iter().zip(&mut answers) {
+            for _ in 0..CONFLICTS {
+                if !answer.as_ref().is_err_and(|error| error.code() == ErrorCode::Conflict) {
+                    break;
+                }
+                let again = self.ask_each(operation, slice::from_ref(user), &check, &function)?;
+                again.into_iter().for_each(|again| *answer = again);
+            }
+        }
+        Ok(answers)
+    }
+
+    fn ask_each<A, T>(
+        &self,
+        operation: Operation,
+        users: &[UserId],
+        check: impl Fn(&UserId, A) -> Result<T, Error>,
+        function: impl Fn(
             &CredentialVault,
             &mut Store<Call>,
             &[String],
         ) -> wasmtime::Result<Vec<Result<A, contract::Error>>>,
     ) -> Result<Vec<Result<T, Error>>, Error> {
         let user_ids: Vec<String> = users.iter().map(UserId::to_string).collect();
+        let mut failed = Ok(HashMap::new());
         let answers = self.call(operation, users, |component, store| {
-            function(component, store, &user_ids).map(Ok)
+            let answers = function(component, &mut *store, &user_ids)?;
+            failed = store.data_mut().commit();
+            Ok(Ok(answers))
         })?;
         if answers.len() != users.len() {
             return Err(Error::answer("answered for fewer or more users than it was asked for"));
         }
-        let answers = users.iter().zip(answers).map(|(user, answer)| check(user, answer?));
+        let mut failed = failed?;
+        let answers = users.iter().zip(answers).map(|(user, answer)| {
+            let answer = check(user, answer?)?;
+            failed.remove(&user.file_name()).map_or(Ok(answer), Err)
+        });
         Ok(answers.collect())
     }
 }

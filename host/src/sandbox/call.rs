@@ -18,6 +18,7 @@ use super::outgoing;
 use super::stop::Stop;
 use super::surroundings::Surroundings;
 use crate::contract::{self, DerivedKey, ErrorCode};
+use crate::directory::{Change, revision};
 use crate::error::Error;
 use crate::keys::KeyCache;
 use crate::user_id::UserId;
@@ -35,6 +36,8 @@ pub(crate) struct Call {
     in_host: Duration,
     /// The files as they were last read or written: what a write may replace.
     seen: HashMap<String, directory::File>,
+    /// What an operation on many users wrote, which is yet to be done.
+    staged: Vec<Change>,
     /// Where the next page of names begins, as the host last answered.
     next_page: Option<String>,
     /// Whether another process held the lock for longer than is waited.
@@ -55,6 +58,7 @@ impl Call {
             started: Instant::now(),
             in_host: Duration::ZERO,
             seen: HashMap::new(),
+            staged: Vec::new(),
             next_page: None,
             locked: false,
             failure: None,
@@ -85,6 +89,17 @@ impl Call {
             return Err(Stop::Deadline);
         }
         Ok(())
+    }
+
+    /// Writes what an operation on many users staged, and tells of the files that could not be written.
+    pub(crate) fn commit(&mut self) -> Result<HashMap<String, Error>, Error> {
+        let staged = std::mem::take(&mut self.staged);
+        if staged.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let outcomes = self.surroundings.write_all(&staged)?;
+        let failed = staged.into_iter().zip(outcomes);
+        Ok(failed.filter_map(|(change, done)| Some((change.name, done.err()?))).collect())
     }
 
     /// The component's failure, with the cause that only the host knows where it is the host's own.
@@ -209,6 +224,14 @@ impl directory::Host for Call {
         let user = self.require_file(self.grant.access().write, &name, "write this file")?;
         self.require_patience()?;
         self.check_outgoing(user, &name, &contents, replaces.as_deref()).map_err(Stop::Outgoing)?;
+        if self.grant.operation().writes_many() && name != SETTINGS {
+            let revision = revision(&contents);
+            let written =
+                directory::File { contents: contents.clone(), revision: revision.clone() };
+            self.seen.insert(name.clone(), written);
+            self.staged.push(Change { name, contents, replaces });
+            return Ok(Ok(directory::Written { revision }));
+        }
         let revision = match self.answer(|lent| lent.write(&name, &contents, replaces.as_deref())) {
             Ok(revision) => revision,
             Err(error) => return Ok(Err(error)),

@@ -98,6 +98,11 @@ impl Operation {
         Self::RemoveBackup,
     ];
 
+    /// Whether it writes the files of several users, all at its end.
+    pub(crate) fn writes_many(self) -> bool {
+        matches!(self, Self::Migrate | Self::Rewrap)
+    }
+
     /// What it is granted.
     pub fn access(self) -> Access {
         let none = Access::default();
@@ -156,6 +161,10 @@ impl Grant {
     pub(crate) fn new(operation: Operation, users: &[UserId]) -> Self {
         let users = users.to_vec();
         Self { operation, users }
+    }
+
+    pub(crate) fn operation(&self) -> Operation {
+        self.operation
     }
 
     pub(crate) fn access(&self) -> Access {

@@ -95,8 +95,9 @@ pub(crate) fn check(
     if version == "2.0" {
         // Or it could bring out 16 bytes as a salt.
         let settings = settings.and_then(parse).unwrap_or_default();
-        let kdf = record.require::<Box<RawValue>>("kdf")?;
-        if !same(&old, "kdf", &kdf) && !same(&settings, "kdf", &kdf) {
+        let kdf: Kdf = record.require("kdf")?;
+        let same = |other: &Members| other.find("kdf").ok().flatten().as_ref() == Some(&kdf);
+        if !same(&old) && !same(&settings) {
             return Err(Reason::Kdf);
         }
         let counter: u32 = record.require("write_counter")?;
@@ -138,7 +139,7 @@ pub(crate) fn check_settings(contents: &[u8], old: Option<&[u8]>) -> Result<(), 
 }
 
 /// How version 2.0 derives keys.
-#[derive(Deserialize)]
+#[derive(PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Kdf {
     name: String,

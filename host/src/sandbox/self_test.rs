@@ -13,6 +13,7 @@ use super::stop::Stop;
 use super::surroundings::Surroundings;
 use super::{Call, Grant, Limits, Operation, Sandbox};
 use crate::contract::{self, Credential, DerivedKey, ErrorCode, Field, MasterKey};
+use crate::directory::Change;
 use crate::error::Error;
 use crate::user_id::UserId;
 
@@ -77,6 +78,10 @@ impl Surroundings for Rehearsal {
     ) -> Result<String, Error> {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(contents.to_vec());
         Ok(String::new())
+    }
+
+    fn write_all(&self, _changes: &[Change]) -> Result<Vec<Result<(), Error>>, Error> {
+        Ok(Vec::new())
     }
 
     fn remove(&self, _name: &str, _expected: Option<&str>) -> Result<bool, Error> {

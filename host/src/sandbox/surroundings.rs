@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use super::bindings::fossawork::credentials::key_cache::Slot;
 use super::stop::Stop;
 use crate::contract::{DerivedKey, MasterKey};
-use crate::directory::Directory;
+use crate::directory::{Change, Directory};
 use crate::error::Error;
 use crate::keys::{KeyCache, KeySource};
 
@@ -16,6 +16,8 @@ pub(crate) trait Surroundings: Send + Sync {
     fn read(&self, name: &str) -> Result<Option<(Vec<u8>, String)>, Error>;
     /// Replaces the file of the revision `replaces` (`None`: creates it), and returns the new revision.
     fn write(&self, name: &str, contents: &[u8], replaces: Option<&str>) -> Result<String, Error>;
+    /// Writes files that may share their syncs, and tells of each whether it was written.
+    fn write_all(&self, changes: &[Change]) -> Result<Vec<Result<(), Error>>, Error>;
     /// Removes a file of this revision (`None`: of any), and tells whether there was one.
     fn remove(&self, name: &str, expected: Option<&str>) -> Result<bool, Error>;
     /// A page of names, and where the next begins.
@@ -50,6 +52,10 @@ impl Surroundings for Resources {
 
     fn write(&self, name: &str, contents: &[u8], replaces: Option<&str>) -> Result<String, Error> {
         self.directory.write(name, contents, replaces)
+    }
+
+    fn write_all(&self, changes: &[Change]) -> Result<Vec<Result<(), Error>>, Error> {
+        self.directory.write_all(changes)
     }
 
     fn remove(&self, name: &str, expected: Option<&str>) -> Result<bool, Error> {

@@ -1,7 +1,8 @@
 //! A host in memory.
 
 use std::cell::RefCell;
-use std::sync::LazyLock;
+use std::collections::HashMap;
+use std::sync::{LazyLock, Mutex};
 
 use moat_guest::Environment;
 use moat_guest::contract::{Error, File, MasterKey, NamePage, Slot};
@@ -26,16 +27,20 @@ pub(crate) static DERIVED: LazyLock<[Key; 2]> = LazyLock::new(|| {
     KEYS.map(|(_, material)| *keys::derive(material, &user))
 });
 
-/// The user's record, the ring, and a clock that stands still.
+/// The roots of version 2.0 by their place in the ring and their parameters, each derived once.
+static ROOTS: LazyLock<Mutex<HashMap<(u32, String), Vec<u8>>>> = LazyLock::new(Mutex::default);
+
+/// The user's record, settings, the ring, and a clock that stands still.
 pub struct Memory {
     record: RefCell<Option<Vec<u8>>>,
+    settings: RefCell<Option<Vec<u8>>>,
     lends_keys: bool,
 }
 
 impl Memory {
     /// With this record, or none.
     pub fn new(record: Option<Vec<u8>>) -> Self {
-        Self { record: RefCell::new(record), lends_keys: true }
+        Self { record: RefCell::new(record), settings: RefCell::default(), lends_keys: true }
     }
 
     /// The same, but it is a bug to ask for a key.
@@ -48,21 +53,25 @@ impl Memory {
         self.record.borrow().clone()
     }
 
-    fn revision(&self) -> Option<String> {
-        self.record().map(|record| revision(&record))
+    /// The file of this name.
+    fn file(&self, name: &str) -> &RefCell<Option<Vec<u8>>> {
+        match name {
+            "anna.cred" => &self.record,
+            "moat.json" => &self.settings,
+            _ => panic!("{name:?} is none of the call's files"),
+        }
     }
 }
 
 impl Environment for Memory {
     fn read(&self, name: &str) -> Result<Option<File>, Error> {
-        assert_eq!(name, "anna.cred");
-        let revision = self.revision().unwrap_or_default();
-        Ok(self.record().map(|contents| File { contents, revision }))
+        let contents = self.file(name).borrow().clone();
+        Ok(contents.map(|contents| File { revision: revision(&contents), contents }))
     }
 
     fn write(&self, name: &str, contents: &[u8], replaces: Option<&str>) -> Result<String, Error> {
-        assert_eq!((name, replaces), ("anna.cred", self.revision().as_deref()));
-        self.record.replace(Some(contents.to_vec()));
+        let old = self.file(name).replace(Some(contents.to_vec()));
+        assert_eq!(replaces, old.as_deref().map(revision).as_deref());
         Ok(revision(contents))
     }
 
@@ -88,13 +97,23 @@ impl Environment for Memory {
 
     fn lookup(&self, slot: &Slot) -> Option<Vec<u8>> {
         assert!(self.lends_keys);
-        Some(DERIVED[slot.ring_index as usize].to_vec())
+        if slot.user_id.is_some() {
+            return Some(DERIVED[slot.ring_index as usize].to_vec());
+        }
+        ROOTS.lock().unwrap().get(&(slot.ring_index, slot.parameters.clone())).cloned()
     }
 
-    fn remember(&self, _slot: &Slot, _key: &[u8]) {}
+    fn remember(&self, slot: &Slot, key: &[u8]) {
+        let root = (slot.ring_index, slot.parameters.clone());
+        ROOTS.lock().unwrap().insert(root, key.to_vec());
+    }
 
     fn now(&self) -> u64 {
         NOW
+    }
+
+    fn random(&self) -> Result<[u8; 16], Error> {
+        Ok([7; 16])
     }
 }
 

@@ -9,16 +9,14 @@ use crate::cli::report::Report;
 
 pub(crate) fn run(context: &Context) -> Result<ExitCode, Failure> {
     let vault = context.vault(Operation::Users.access())?;
-    let mut report = Report::new(&context.output, "users");
+    let mut report = Report::new(&context.output, "users")?;
     let mut users = 0;
     let outcome = vault.users().try_for_each(|user| {
         let user = user.map_err(|error| context.explain(&error))?;
         users += 1;
         report.add(user.as_str(), &json!({ "user_id": user.as_str() }))
     });
-    if context.output.json {
-        report.finish("", &json!({ "users": users }))?;
-    }
+    report.finish("", &json!({ "users": users }))?;
     outcome?;
     Ok(ExitCode::SUCCESS)
 }

@@ -27,7 +27,7 @@ pub(crate) fn run(context: &Context, arguments: &Migrate) -> Result<ExitCode, Fa
     if let Some(version) = options.version.as_deref().filter(|_| is_whole(arguments)) {
         vault.configure(version).map_err(|error| failed(&error))?;
     }
-    let mut report = Report::new(&context.output, "records");
+    let mut report = Report::new(&context.output, "records")?;
     let mut counts = Counts::default();
     let ask = |users: &[_]| vault.migrate(users, &options);
     let outcome = batch::for_each(context, &vault, &arguments.user, ask, |(user, answer)| {

@@ -20,15 +20,13 @@ pub(crate) fn run(context: &Context, arguments: &Rotate) -> Result<ExitCode, Fai
     let failed = |error: &Error| context.explain(error);
     let _turn = if looks_only { None } else { Some(vault.batch().map_err(|e| failed(&e))?) };
 
-    let mut report = Report::new(&context.output, "records");
+    let mut report = Report::new(&context.output, "records")?;
     let mut counts = Counts::default();
     let mut failures = Vec::new();
     let ask = |users: &[_]| vault.rewrap(users, looks_only);
     let outcome = batch::for_each(context, &vault, &arguments.user, ask, |(user, answer)| {
         counts.count(&answer);
-        if context.output.json {
-            report.add("", &entry(&user, &answer))?;
-        }
+        report.entry(&entry(&user, &answer))?;
         match answer {
             Err(error) if ends_all(&error) => Err(failed(&error)),
             Err(error) => {
@@ -38,9 +36,7 @@ pub(crate) fn run(context: &Context, arguments: &Rotate) -> Result<ExitCode, Fai
             Ok(_) => Ok(()),
         }
     });
-    for failure in failures.iter().filter(|_| !context.output.json) {
-        context.output.line(&output::printable(failure))?;
-    }
+    failures.iter().try_for_each(|failure| report.line(failure))?;
     report.finish(&counts.text(arguments), &counts.json(looks_only))?;
     outcome?;
     Ok(ExitCode::from(if counts.failed == 0 { 0 } else { NOT_DECRYPTED }))

@@ -13,7 +13,7 @@ use crate::cli::report::Report;
 pub(crate) fn run(context: &Context, verify: &Verify) -> Result<ExitCode, Failure> {
     let access = Operation::Verify.access().or(Operation::Users.access());
     let vault = context.vault(access)?;
-    let mut report = Report::new(&context.output, "records");
+    let mut report = Report::new(&context.output, "records")?;
     let (mut ok, mut failed) = (0, 0);
     let ask = |users: &[_]| vault.verify(users);
     let outcome = batch::for_each(context, &vault, &verify.users, ask, |answer| {
