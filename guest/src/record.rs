@@ -5,7 +5,7 @@
 //! ```
 //!
 //! Nothing here is authenticated: it is checked for form, and believed for nothing but where to look. Version 2.0
-//! repeats a part of it inside the token (see [`Binding`]).
+//! repeats a part of it inside the token (see `FORMAT.md`).
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE;
