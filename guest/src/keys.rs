@@ -19,15 +19,10 @@ use crate::record::Record;
 use crate::scheme::Scheme;
 use crate::token::Token;
 use crate::user_id::UserId;
+use crate::weakness::{PUBLISHED_DEFAULT, weakness};
 
 /// The rounds of PBKDF2 in version 1.0 of the record.
 pub const ROUNDS: u32 = 100_000;
-
-/// The key that the FossaWork application fell back to, in its public source. It never encrypts anything.
-pub const PUBLISHED_DEFAULT: &[u8] = b"default_key_change_me";
-
-/// A shorter master key, in bytes, doesn't encrypt.
-pub const MIN_BYTES: usize = 16;
 
 /// The key of a user in version 1.0, from a master key: PBKDF2-HMAC-SHA256 (RFC 8018), 32 bytes. The salt is the first 16
 /// bytes of the SHA-256 of the user id.
@@ -245,14 +240,4 @@ impl UserKeys<'_> {
 
 fn info(key: &MasterKey) -> KeyInfo {
     KeyInfo { id: key.id.clone(), primary: key.primary, weakness: weakness(&key.material) }
-}
-
-fn weakness(master_key: &[u8]) -> Option<KeyWeakness> {
-    if master_key == PUBLISHED_DEFAULT {
-        Some(KeyWeakness::PublishedDefault)
-    } else if master_key.len() < MIN_BYTES {
-        Some(KeyWeakness::TooShort)
-    } else {
-        None
-    }
 }

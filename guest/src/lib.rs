@@ -36,6 +36,7 @@ pub mod timestamp;
 pub mod token;
 pub mod user_id;
 pub mod vault;
+pub mod weakness;
 
 pub use environment::Environment;
 

@@ -20,7 +20,7 @@ use moat_guest::contract::{
 use moat_guest::kdf::{self, Kdf};
 use moat_guest::token::Token;
 use moat_guest::user_id::UserId;
-use moat_guest::{keys, migration, vault};
+use moat_guest::{keys, migration, vault, weakness};
 use serde_json::{Value, json};
 use support::{Memory, SALT, credential, options, primary, spare};
 
@@ -147,7 +147,7 @@ fn each_legacy_kind_becomes_current_and_keeps_what_it_holds() {
 
 #[test]
 fn the_published_key_needs_consent() {
-    let published = std::str::from_utf8(keys::PUBLISHED_DEFAULT).unwrap();
+    let published = std::str::from_utf8(weakness::PUBLISHED_DEFAULT).unwrap();
     for kind in [CURRENT, ENCRYPTED] {
         let contents = record(&sealed(published), kind);
         let memory = memory(&contents);

@@ -19,11 +19,12 @@ use zeroize::Zeroizing;
 const MAX_SECRET_BYTES: usize = 64 * 1024;
 
 /// The variables that hold a key or name where it is; no child process inherits them.
-const KEY_VARIABLES: [&str; 4] = [
+const KEY_VARIABLES: [&str; 5] = [
     "FOSSAWORK_MASTER_KEY",
     "FOSSAWORK_MASTER_KEY_PREVIOUS",
     "FOSSAWORK_MASTER_KEY_FILE",
     "FOSSAWORK_MASTER_KEY_COMMAND",
+    "FOSSAWORK_KEYRING",
 ];
 
 /// The arguments of the process.
@@ -63,6 +64,19 @@ pub(crate) fn open_or_create_directory(path: &Path) -> io::Result<Dir> {
         File::open(parent)?.sync_all()?;
     }
     open_directory(path)
+}
+
+/// Opens the directory that a file is in, or is to be in, and tells the file's name there.
+pub(crate) fn open_parent(path: &Path) -> io::Result<(Dir, String)> {
+    let name = path.file_name().and_then(OsStr::to_str);
+    let name = name.ok_or_else(|| io::Error::other("it doesn't end with a plain file name"))?;
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    Ok((open_directory(parent.unwrap_or(Path::new(".")))?, name.to_owned()))
+}
+
+/// Whether something has this name.
+pub(crate) fn exists(path: &Path) -> bool {
+    path.symlink_metadata().is_ok()
 }
 
 /// Why a file with a secret was not read.

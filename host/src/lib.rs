@@ -37,10 +37,16 @@ mod sandbox;
 #[path = "../../guest/src/user_id.rs"]
 mod user_id;
 mod vault;
+#[path = "../../guest/src/weakness.rs"]
+#[allow(unreachable_pub, reason = "public in the component's crate")]
+mod weakness;
 
 pub use directory::{Directory, Lock, MAX_FILE_BYTES};
 pub use error::Error;
-pub use keys::{KeyCache, KeyRing, KeySource, MasterKey, generate_key};
+pub use keys::{
+    KeyCache, KeyRing, KeySource, KeyState, MasterKey, RingDocument, RingError, RingKey,
+    generate_key,
+};
 pub use ops::{Leftover, MigrateOptions, PutOptions, Revealed, Rewritten, Stored};
 pub use sandbox::contract::{
     Credential, Envelope, ErrorCode, Field, KeyInfo, KeyWeakness, RecordKind, Summary,

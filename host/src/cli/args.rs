@@ -9,8 +9,8 @@ use clap_complete::Shell;
 use moat::{TokenEncoding, UserId, UserIdError};
 
 const AFTER_HELP: &str = "\
-The master key comes from --master-key-file, --master-key-command, or without these from \
-FOSSAWORK_MASTER_KEY, FOSSAWORK_MASTER_KEY_FILE, FOSSAWORK_MASTER_KEY_COMMAND, or the systemd credential \
+The master key comes from --keyring, --master-key-file, --master-key-command, or without these from \
+FOSSAWORK_MASTER_KEY, FOSSAWORK_KEYRING, FOSSAWORK_MASTER_KEY_FILE, FOSSAWORK_MASTER_KEY_COMMAND, or the systemd credential \
 `fossawork-master-key`. `moat keygen` makes one. FOSSAWORK_MASTER_KEY_PREVIOUS holds further keys, one a \
 line, which only open what is under them.
 
@@ -36,11 +36,21 @@ pub(super) struct Options {
     #[arg(long, global = true, value_name = "PATH", value_hint = ValueHint::DirPath)]
     pub(super) dir: Option<PathBuf>,
 
+    /// A file with a ring of master keys, as `moat keys` writes it; nobody else may read it
+    #[arg(
+        long,
+        global = true,
+        value_name = "PATH",
+        conflicts_with_all = ["master_key_file", "master_key_command"],
+        value_hint = ValueHint::FilePath
+    )]
+    pub(super) keyring: Option<PathBuf>,
+
     /// A file that holds the master key; nobody else may read it
     #[arg(long, global = true, value_name = "PATH", value_hint = ValueHint::FilePath)]
     pub(super) master_key_file: Option<PathBuf>,
 
-    /// A shell command that prints the master key
+    /// A shell command that prints the master key, or a ring of them
     #[arg(
         long,
         global = true,
@@ -111,6 +121,9 @@ pub(super) enum Verb {
     Migrate(Migrate),
     /// Encrypt records with the primary key that are under another
     Rotate(Rotate),
+    /// Look after the keys of a ring
+    #[command(subcommand)]
+    Keys(Keys),
     /// Show the sandboxed component: its digest, imports, limits and grants
     Component(Component),
     /// Run a program with a credential in its environment
@@ -285,9 +298,67 @@ pub(super) struct Rotate {
     #[arg(long, conflicts_with = "dry_run")]
     pub(super) status: bool,
 
+    /// Only when the ring's primary key is this old (90d, 12w, 36h), or an older one isn't retired yet; retires
+    /// what no record is under any more
+    #[arg(long, value_name = "AGE", value_parser = age, conflicts_with_all = ["dry_run", "status", "user"])]
+    pub(super) if_older_than: Option<Duration>,
+
+    /// Make a new primary key when it is due
+    #[arg(long, requires = "if_older_than")]
+    pub(super) new_key: bool,
+
     /// Only this user's record; may be repeated
     #[arg(long, value_name = "USER", value_parser = user)]
     pub(super) user: Vec<UserId>,
+}
+
+/// What `keys` does.
+#[derive(Subcommand)]
+pub(super) enum Keys {
+    /// List the keys, with the number of records that are under each
+    List {
+        /// Don't open the records to count them
+        #[arg(long)]
+        no_records: bool,
+    },
+    /// Add a new key; the first one makes the file, and is the primary key
+    Add(AddKey),
+    /// Encrypt with this key from now on
+    Promote(KeyId),
+    /// Take a key out of use that no record is under; it stays in the file
+    Retire(KeyId),
+    /// Take a retired key into use again
+    Restore(KeyId),
+    /// Remove a retired key for ever
+    Erase {
+        /// The key's id
+        id: String,
+
+        /// Don't ask at a terminal
+        #[arg(short, long)]
+        yes: bool,
+    },
+}
+
+#[derive(Args)]
+pub(super) struct AddKey {
+    /// What to call the key; without this it gets a name at random. Records show it in the clear
+    #[arg(long)]
+    pub(super) id: Option<String>,
+
+    /// Encrypt with this key from now on
+    #[arg(long)]
+    pub(super) primary: bool,
+
+    /// Read the key from standard input instead of making one; one trailing newline is dropped
+    #[arg(long)]
+    pub(super) key_stdin: bool,
+}
+
+#[derive(Args)]
+pub(super) struct KeyId {
+    /// The key's id
+    pub(super) id: String,
 }
 
 #[derive(Args)]
@@ -337,6 +408,15 @@ fn field(text: &str) -> Result<(String, String), &'static str> {
 fn seconds(text: &str) -> Result<Duration, &'static str> {
     let seconds = text.parse().map_err(|_| "it is not a number of seconds")?;
     Duration::try_from_secs_f64(seconds).map_err(|_| "it is not a number of seconds")
+}
+
+fn age(text: &str) -> Result<Duration, &'static str> {
+    let wrong = "it is not an age such as 90d, 12w or 36h";
+    let units = [("w", 7 * 86_400), ("d", 86_400), ("h", 3600), ("m", 60), ("s", 1)];
+    let found = units.iter().find_map(|(unit, seconds)| Some((text.strip_suffix(unit)?, seconds)));
+    let (number, seconds) = found.ok_or(wrong)?;
+    let number: u64 = number.parse().map_err(|_| wrong)?;
+    number.checked_mul(*seconds).map(Duration::from_secs).ok_or(wrong)
 }
 
 fn prefix(text: &str) -> Result<String, &'static str> {

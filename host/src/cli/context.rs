@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cap_std::fs::Dir;
-use moat::{Access, Directory, Error, ErrorCode, KeySource, Sandbox, Vault};
+use moat::{Access, Directory, Error, ErrorCode, KeyRing, KeySource, Sandbox, Vault};
 
 use super::args::Options;
 use super::env_file::Environment;
@@ -25,6 +25,7 @@ pub(super) struct Context {
     environment: Environment,
     dir: Option<PathBuf>,
     lock_wait: Duration,
+    keyring: Option<PathBuf>,
     master_key_file: Option<PathBuf>,
     master_key_command: Option<String>,
     #[cfg(feature = "compiler")]
@@ -38,6 +39,7 @@ impl Context {
             environment: Environment::load(options.env_file.as_deref())?,
             dir: options.dir,
             lock_wait: options.lock_wait,
+            keyring: options.keyring,
             master_key_file: options.master_key_file,
             master_key_command: options.master_key_command,
             #[cfg(feature = "compiler")]
@@ -64,6 +66,7 @@ impl Context {
     pub(super) fn master_key(&self) -> Result<MasterKeySource, Failure> {
         MasterKeySource::choose(
             &self.environment,
+            self.keyring.as_deref(),
             self.master_key_file.as_deref(),
             self.master_key_command.as_deref(),
         )
@@ -72,7 +75,7 @@ impl Context {
     /// The vault over the directory, which has to be there, for calls of this access. From here on the thread,
     /// and all that it starts, can do little else.
     pub(super) fn vault(&self, access: Access) -> Result<Vault, Failure> {
-        self.vault_over(ambient::open_directory, self.master_key()?, access)
+        self.vault_over(ambient::open_directory, self.master_key()?, access, None)
     }
 
     /// As [`Self::vault`], over a directory which is made if it isn't there.
@@ -81,14 +84,25 @@ impl Context {
         keys: MasterKeySource,
         access: Access,
     ) -> Result<Vault, Failure> {
-        self.vault_over(ambient::open_or_create_directory, keys, access)
+        self.vault_over(ambient::open_or_create_directory, keys, access, None)
+    }
+
+    /// As [`Self::vault`], with the keys of a ring, whose own directory can still be written then.
+    pub(super) fn vault_beside_ring(
+        &self,
+        keys: KeyRing,
+        access: Access,
+        ring: Option<&Directory>,
+    ) -> Result<Vault, Failure> {
+        self.vault_over(ambient::open_directory, keys, access, ring)
     }
 
     fn vault_over(
         &self,
         open: impl FnOnce(&Path) -> io::Result<Dir>,
-        keys: MasterKeySource,
+        keys: impl KeySource + 'static,
         access: Access,
+        ring: Option<&Directory>,
     ) -> Result<Vault, Failure> {
         let path = self.path()?;
         let directory = open(&path)
@@ -105,7 +119,11 @@ impl Context {
             keys.ring().map_err(failed)?;
         }
         let sandbox = self.sandbox()?;
-        let confined = confinement::confine(Some((directory.as_fd(), access)));
+        let mut writable_ring = Access::default();
+        writable_ring.write = true;
+        let directories = std::iter::once((directory.as_fd(), access))
+            .chain(ring.map(|ring| (ring.as_fd(), writable_ring)));
+        let confined = confinement::confine(&directories.collect::<Vec<_>>());
         for part in confined.map_err(|error| Failure::confinement(&*error))? {
             if part.is_in_force() {
                 tracing::info!("{part}");

@@ -46,6 +46,16 @@ impl Failure {
         }
     }
 
+    /// What is asked for would lose something that is still needed.
+    pub(super) fn in_use(message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self {
+            exit: exit_code(ErrorCode::Conflict),
+            code: "in-use",
+            message: message.into(),
+            hint: hint.into(),
+        }
+    }
+
     /// Anything else.
     pub(super) fn other(message: impl Into<String>, hint: impl Into<String>) -> Self {
         Self { exit: OTHER, code: "other", message: message.into(), hint: hint.into() }

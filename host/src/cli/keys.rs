@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use moat::{Error, ErrorCode, KeyRing, KeySource, MasterKey};
+use moat::{Error, ErrorCode, KeyRing, KeySource, MasterKey, RingDocument};
 use zeroize::Zeroizing;
 
 use super::env_file::Environment;
@@ -14,6 +14,8 @@ use crate::ambient::{self, SecretFileError};
 const VARIABLE: &str = "FOSSAWORK_MASTER_KEY";
 /// Keys that open what is under them and don't encrypt, one a line.
 const PREVIOUS_VARIABLE: &str = "FOSSAWORK_MASTER_KEY_PREVIOUS";
+/// A file with a ring of keys.
+const RING_VARIABLE: &str = "FOSSAWORK_KEYRING";
 const FILE_VARIABLE: &str = "FOSSAWORK_MASTER_KEY_FILE";
 const COMMAND_VARIABLE: &str = "FOSSAWORK_MASTER_KEY_COMMAND";
 const SYSTEMD_CREDENTIAL: &str = "fossawork-master-key";
@@ -26,6 +28,8 @@ pub(super) struct MasterKeySource {
 }
 
 enum Place {
+    /// A file with a ring document.
+    Ring(PathBuf),
     Variable(Zeroizing<Vec<u8>>),
     File(PathBuf),
     Command(String),
@@ -36,6 +40,7 @@ enum Place {
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Ring(path) => write!(f, "the key ring {}", path.display()),
             Self::Variable(_) => f.write_str(VARIABLE),
             Self::File(path) => write!(f, "the file {}", path.display()),
             Self::Command(_) => f.write_str("the master key command"),
@@ -49,13 +54,15 @@ impl MasterKeySource {
     /// the wrong one of them, credentials would be encrypted that the right one doesn't open.
     pub(super) fn choose(
         environment: &Environment,
+        ring: Option<&Path>,
         file: Option<&Path>,
         command: Option<&str>,
     ) -> Result<Self, Failure> {
-        let place = match (file, command) {
-            (Some(path), _) => Place::File(path.to_owned()),
-            (None, Some(command)) => Place::Command(command.to_owned()),
-            (None, None) => Self::from_environment(environment)?,
+        let place = match (ring, file, command) {
+            (Some(path), _, _) => Place::Ring(path.to_owned()),
+            (None, Some(path), _) => Place::File(path.to_owned()),
+            (None, None, Some(command)) => Place::Command(command.to_owned()),
+            (None, None, None) => Self::from_environment(environment)?,
         };
         let previous = environment.find(PREVIOUS_VARIABLE).unwrap_or_default();
         Ok(Self { place, previous, ring: OnceLock::new() })
@@ -69,7 +76,7 @@ impl MasterKeySource {
             }
         };
         let mut found = Vec::new();
-        for name in [VARIABLE, FILE_VARIABLE, COMMAND_VARIABLE] {
+        for name in [VARIABLE, RING_VARIABLE, FILE_VARIABLE, COMMAND_VARIABLE] {
             if let Some(value) = environment.find(name).filter(|value| !value.is_empty()) {
                 found.push((name, value));
             }
@@ -78,11 +85,12 @@ impl MasterKeySource {
         if names.len() > 1 {
             return Err(Failure::master_key(
                 format!("the master key has more than one source: {}", names.join(" and ")),
-                "unset all but one of them, or name one with --master-key-file or --master-key-command",
+                "unset all but one of them, or name one with --keyring, --master-key-file or --master-key-command",
             ));
         }
         match found.pop() {
             Some((VARIABLE, value)) => Ok(Place::Variable(value)),
+            Some((RING_VARIABLE, value)) => Ok(Place::Ring(text(RING_VARIABLE, value)?.into())),
             Some((FILE_VARIABLE, value)) => Ok(Place::File(text(FILE_VARIABLE, value)?.into())),
             Some((_, value)) => Ok(Place::Command(text(COMMAND_VARIABLE, value)?)),
             None => Ok(Place::Systemd),
@@ -93,6 +101,11 @@ impl MasterKeySource {
         let missing = |reason: String| Error::new(ErrorCode::MasterKeyMissing, reason);
         let key = match &self.place {
             Place::Variable(key) => return Ok(key.clone()),
+            // As it stands there, since it may be written again.
+            Place::Ring(path) => {
+                return ambient::read_secret_file(path)
+                    .map_err(|error| missing(describe(&path.display().to_string(), &error)));
+            }
             Place::File(path) => ambient::read_secret_file(path)
                 .map_err(|error| missing(describe(&path.display().to_string(), &error)))?,
             Place::Command(command) => ambient::run_secret_command(command)
@@ -107,6 +120,52 @@ impl MasterKeySource {
         }
         Ok(key)
     }
+
+    /// The file with the ring document, if the keys come from one.
+    pub(super) fn ring_file(&self) -> Option<&Path> {
+        match &self.place {
+            Place::Ring(path) => Some(path),
+            _ => None,
+        }
+    }
+
+    /// The ring document; `None` when there is just a key.
+    pub(super) fn document(&self) -> Result<Option<RingDocument>, Error> {
+        self.document_in(&self.read()?)
+    }
+
+    fn document_in(&self, text: &[u8]) -> Result<Option<RingDocument>, Error> {
+        let refuse = |what: String| Err(Error::new(ErrorCode::MasterKeyMissing, what));
+        match &self.place {
+            Place::Ring(_) => {}
+            Place::Variable(_) => return Ok(None),
+            _ if !RingDocument::is_meant(text) => return Ok(None),
+            Place::File(_) => {
+                return refuse(format!("{} holds a key ring; name it with --keyring", self.place));
+            }
+            Place::Command(_) | Place::Systemd => {}
+        }
+        if !self.previous.is_empty() {
+            return refuse(format!(
+                "{PREVIOUS_VARIABLE} is set beside {}; add these keys to the ring with `moat keys add`",
+                self.place
+            ));
+        }
+        match RingDocument::parse(text) {
+            Ok(document) => Ok(Some(document)),
+            Err(error) => refuse(format!("{}: {error}", self.place)),
+        }
+    }
+
+    fn single(&self, key: &[u8]) -> KeyRing {
+        let lines = self.previous.split(|byte| *byte == b'\n');
+        let previous = lines.map(|line| line.strip_suffix(b"\r").unwrap_or(line));
+        previous
+            .filter(|key| !key.is_empty())
+            .fold(KeyRing::new(MasterKey::new(key)), |ring, key| {
+                ring.with_other(MasterKey::new(key))
+            })
+    }
 }
 
 impl KeySource for MasterKeySource {
@@ -114,12 +173,11 @@ impl KeySource for MasterKeySource {
         if let Some(ring) = self.ring.get() {
             return Ok(ring.clone());
         }
-        let ring = KeyRing::new(MasterKey::new(&self.read()?));
-        let lines = self.previous.split(|byte| *byte == b'\n');
-        let previous = lines.map(|line| line.strip_suffix(b"\r").unwrap_or(line));
-        let ring = previous
-            .filter(|key| !key.is_empty())
-            .fold(ring, |ring, key| ring.with_other(MasterKey::new(key)));
+        let text = self.read()?;
+        let ring = match self.document_in(&text)? {
+            Some(document) => document.ring(),
+            None => self.single(&text),
+        };
         tracing::info!("the master key is from {}", self.place);
         Ok(self.ring.get_or_init(|| ring).clone())
     }

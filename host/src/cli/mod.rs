@@ -9,6 +9,7 @@ mod failure;
 mod keys;
 mod output;
 mod report;
+mod ring_file;
 mod verbs;
 
 use std::process::ExitCode;
@@ -53,6 +54,7 @@ fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         Verb::Verify(verify) => verbs::verify::run(&context, &verify),
         Verb::Migrate(migrate) => verbs::migrate::run(&context, &migrate),
         Verb::Rotate(rotate) => verbs::rotate::run(&context, &rotate),
+        Verb::Keys(keys) => verbs::keys::run(&context, &keys),
         Verb::Component(component) => verbs::component::run(&context, &component),
         Verb::Exec(exec) => verbs::exec::run(&context, &exec),
         Verb::Completions { shell } => verbs::generate::completions(&context, shell),

@@ -96,6 +96,19 @@ pub(super) fn unprintable(error: io::Error) -> Failure {
     Failure::other(format!("printing: {error}"), "check standard output")
 }
 
+/// Asks at a terminal, where there is one, whether to delete something.
+pub(super) fn confirm(question: &str) -> Result<(), Failure> {
+    if !ambient::standard_input_is_terminal() {
+        return Ok(());
+    }
+    let answer = ambient::ask(&format!("{question} [y/N] "))
+        .map_err(|error| Failure::other(format!("asking: {error}"), "give --yes"))?;
+    if !matches!(answer.trim(), "y" | "Y" | "yes") {
+        return Err(Failure::other("not confirmed", "nothing was deleted"));
+    }
+    Ok(())
+}
+
 /// Counts the bytes that are written to it.
 struct Length(usize);
 

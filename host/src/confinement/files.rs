@@ -1,4 +1,4 @@
-//! Landlock: no file but those below the directory, no TCP, no signal to other processes.
+//! Landlock: no file but those below the directories, no TCP, no signal to other processes.
 
 use std::os::fd::BorrowedFd;
 
@@ -14,20 +14,18 @@ use super::Part;
 /// What is asked for; of this, an older kernel gives what it has.
 const NEWEST: ABI = ABI::V6;
 
-pub(super) fn confine(directory: Option<(BorrowedFd<'_>, Access)>) -> Result<Part, RulesetError> {
-    restrict(directory).map(|status| describe(&status, directory.is_some()))
+pub(super) fn confine(directories: &[(BorrowedFd<'_>, Access)]) -> Result<Part, RulesetError> {
+    restrict(directories).map(|status| describe(&status, directories.len()))
 }
 
-fn restrict(
-    directory: Option<(BorrowedFd<'_>, Access)>,
-) -> Result<RestrictionStatus, RulesetError> {
+fn restrict(directories: &[(BorrowedFd<'_>, Access)]) -> Result<RestrictionStatus, RulesetError> {
     let mut ruleset = Ruleset::default()
         .handle_access(AccessFs::from_all(NEWEST))?
         .handle_access(AccessNet::from_all(NEWEST))?
         .scope(Scope::from_all(NEWEST))?
         .create()?;
-    if let Some((directory, access)) = directory {
-        ruleset = ruleset.add_rule(PathBeneath::new(directory, rights(access)))?;
+    for (directory, access) in directories {
+        ruleset = ruleset.add_rule(PathBeneath::new(directory, rights(*access)))?;
     }
     ruleset.restrict_self()
 }
@@ -41,7 +39,7 @@ fn rights(access: Access) -> BitFlags<AccessFs> {
     rights
 }
 
-fn describe(status: &RestrictionStatus, below_directory: bool) -> Part {
+fn describe(status: &RestrictionStatus, directories: usize) -> Part {
     let abi = match status.landlock {
         LandlockStatus::Available { effective_abi, .. } => effective_abi,
         LandlockStatus::NotEnabled => {
@@ -51,7 +49,11 @@ fn describe(status: &RestrictionStatus, below_directory: bool) -> Part {
             return Part::Missing("Landlock: this kernel doesn't have it".to_owned());
         }
     };
-    let files = if below_directory { "no file outside of the directory" } else { "no file" };
+    let files = match directories {
+        0 => "no file",
+        1 => "no file outside of the directory",
+        _ => "no file outside of the directory and the key ring's",
+    };
     match status.ruleset {
         RulesetStatus::FullyEnforced => {
             Part::InForce(format!("Landlock: {files}, no TCP, no signal to others ({abi:?})"))

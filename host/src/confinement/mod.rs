@@ -23,13 +23,13 @@ pub(crate) fn forbid_dumps() -> Part {
     }
 }
 
-/// Confines the calling thread, and all that it starts, to what this access needs in the directory; to no file
-/// at all without one. What this kernel doesn't have is left out; fails when something else goes wrong.
+/// Confines the calling thread, and all that it starts, to what each access needs in its directory; to no file
+/// at all without any. What this kernel doesn't have is left out; fails when something else goes wrong.
 pub(crate) fn confine(
-    directory: Option<(BorrowedFd<'_>, Access)>,
+    directories: &[(BorrowedFd<'_>, Access)],
 ) -> Result<[Part; 2], Box<dyn Error>> {
     // Landlock first: seccomp leaves no system call to do it with.
-    Ok([files::confine(directory)?, system_calls::confine()?])
+    Ok([files::confine(directories)?, system_calls::confine()?])
 }
 
 /// One part of the confinement, in words.
@@ -76,7 +76,7 @@ mod tests {
         fs::write(path.path().join("inside"), "").unwrap();
         let dir = Dir::open_ambient_dir(path.path(), ambient_authority()).unwrap();
         let confined = thread::spawn(move || {
-            for part in confine(Some((dir.as_fd(), operation.access()))).unwrap() {
+            for part in confine(&[(dir.as_fd(), operation.access())]).unwrap() {
                 assert!(part.is_in_force(), "{part}");
             }
             test(&dir);

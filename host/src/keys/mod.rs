@@ -1,7 +1,9 @@
 //! Master keys, and the derived keys that are kept between calls.
 
 mod cache;
+mod document;
 mod ring;
 
 pub use cache::KeyCache;
+pub use document::{KeyState, RingDocument, RingError, RingKey};
 pub use ring::{KeyRing, KeySource, MasterKey, generate_key};

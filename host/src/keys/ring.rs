@@ -13,11 +13,17 @@ use crate::error::Error;
 
 /// Makes a new master key: 32 random bytes as 43 URL-safe characters.
 pub fn generate_key() -> Result<Zeroizing<String>, Error> {
-    let mut bytes = Zeroizing::new([0; 32]);
-    getrandom::getrandom(&mut *bytes).map_err(|error| {
+    let bytes = random_bytes::<32>().map_err(|error| {
         Error::caused(ErrorCode::MasterKeyMissing, "the system gives no random bytes", error)
     })?;
     Ok(Zeroizing::new(URL_SAFE_NO_PAD.encode(bytes.as_slice())))
+}
+
+/// Bytes from the system.
+pub(super) fn random_bytes<const N: usize>() -> Result<Zeroizing<[u8; N]>, getrandom::Error> {
+    let mut bytes = Zeroizing::new([0; N]);
+    getrandom::getrandom(&mut *bytes)?;
+    Ok(bytes)
 }
 
 /// A master key: any bytes, used exactly as given. Clones share the one copy of them.
@@ -41,12 +47,13 @@ impl MasterKey {
         self
     }
 
+    /// The bytes of the key.
+    pub(crate) fn expose(&self) -> &[u8] {
+        self.material.expose_secret()
+    }
+
     fn lend(&self, primary: bool) -> contract::MasterKey {
-        contract::MasterKey {
-            id: self.id.clone(),
-            primary,
-            material: self.material.expose_secret().to_vec(),
-        }
+        contract::MasterKey { id: self.id.clone(), primary, material: self.expose().to_vec() }
     }
 }
 

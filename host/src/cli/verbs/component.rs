@@ -34,7 +34,7 @@ fn describe(context: &Context) -> Result<(), Failure> {
     let sandbox = Sandbox::embedded().map_err(failed)?;
     let dumps = confinement::forbid_dumps();
     let [files, system_calls] =
-        confinement::confine(None).map_err(|error| Failure::confinement(&*error))?;
+        confinement::confine(&[]).map_err(|error| Failure::confinement(&*error))?;
     sandbox.self_test().map_err(failed)?;
     let memory = if sandbox.locks_memory() {
         Part::InForce("the sandbox's memory is locked, never dumped, and wiped".to_owned())

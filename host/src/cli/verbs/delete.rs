@@ -3,7 +3,6 @@ use std::process::ExitCode;
 use moat::{Error, ErrorCode, Operation};
 use serde_json::json;
 
-use crate::ambient;
 use crate::cli::args::Delete;
 use crate::cli::context::Context;
 use crate::cli::failure::Failure;
@@ -13,12 +12,8 @@ pub(crate) fn run(context: &Context, delete: &Delete) -> Result<ExitCode, Failur
     let vault = context.vault(Operation::Remove.access())?;
     let user = &delete.user;
     let shown = output::printable(user.as_str());
-    if !delete.yes && ambient::standard_input_is_terminal() {
-        let answer = ambient::ask(&format!("delete the credential of {shown}? [y/N] "))
-            .map_err(|error| Failure::other(format!("asking: {error}"), "give --yes"))?;
-        if !matches!(answer.trim(), "y" | "Y" | "yes") {
-            return Err(Failure::other("not confirmed", "nothing was deleted"));
-        }
+    if !delete.yes {
+        output::confirm(&format!("delete the credential of {shown}?"))?;
     }
     if !vault.remove(user, None).map_err(|error| context.explain(&error))? {
         let missing = Error::new(ErrorCode::NotFound, "there is no credential of this user");

@@ -7,6 +7,7 @@ pub(super) mod generate;
 pub(super) mod get;
 pub(super) mod inspect;
 pub(super) mod keygen;
+pub(super) mod keys;
 pub(super) mod list;
 pub(super) mod mark;
 pub(super) mod migrate;

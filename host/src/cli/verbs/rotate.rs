@@ -1,7 +1,10 @@
 use std::collections::BTreeMap;
 use std::process::ExitCode;
+use std::time::Duration;
 
-use moat::{Error, KeyInfo, Operation, Rewritten, UserId};
+use moat::{
+    Access, Error, ErrorCode, KeyInfo, KeyState, Operation, Rewritten, RingDocument, UserId, Vault,
+};
 use serde_json::{Value, json};
 
 use super::migrate::ends_all;
@@ -11,35 +14,137 @@ use crate::cli::context::Context;
 use crate::cli::failure::{Failure, NOT_DECRYPTED};
 use crate::cli::output;
 use crate::cli::report::Report;
+use crate::cli::ring_file::{self, RingFile, refused};
+
+/// How often a directory is gone through to find nothing under old keys any more, while others write.
+const PASSES: usize = 4;
 
 pub(crate) fn run(context: &Context, arguments: &Rotate) -> Result<ExitCode, Failure> {
+    if let Some(age) = arguments.if_older_than {
+        return when_due(context, age, arguments.new_key);
+    }
     let looks_only = arguments.dry_run || arguments.status;
-    let mut access = Operation::Rewrap.access().or(Operation::Users.access());
-    access.write = !looks_only;
-    let vault = context.vault(access)?;
+    let vault = context.vault(access(looks_only))?;
     let failed = |error: &Error| context.explain(error);
     let _turn = if looks_only { None } else { Some(vault.batch().map_err(|e| failed(&e))?) };
 
     let mut report = Report::new(&context.output, "records")?;
-    let mut counts = Counts::default();
     let mut failures = Vec::new();
-    let ask = |users: &[_]| vault.rewrap(users, looks_only);
-    let outcome = batch::for_each(context, &vault, &arguments.user, ask, |(user, answer)| {
-        counts.count(&answer);
-        report.entry(&entry(&user, &answer))?;
-        match answer {
-            Err(error) if ends_all(&error) => Err(failed(&error)),
-            Err(error) => {
-                failures.push(format!("failed  {user}: {error}"));
-                Ok(())
-            }
-            Ok(_) => Ok(()),
+    let (counts, outcome) = rewrap(context, &vault, &arguments.user, looks_only, |user, answer| {
+        if let Err(error) = answer {
+            failures.push(format!("failed  {user}: {error}"));
         }
+        report.entry(&entry(user, answer))
     });
     failures.iter().try_for_each(|failure| report.line(failure))?;
     report.finish(&counts.text(arguments), &counts.json(looks_only))?;
     outcome?;
-    Ok(ExitCode::from(if counts.failed == 0 { 0 } else { NOT_DECRYPTED }))
+    Ok(counts.exit_code())
+}
+
+/// What the program needs to look at all records, or to rotate them.
+pub(super) fn access(looks_only: bool) -> Access {
+    let mut access = Operation::Rewrap.access().or(Operation::Users.access());
+    access.write = !looks_only;
+    access
+}
+
+/// How many records are under which key.
+pub(super) fn count(context: &Context, vault: &Vault) -> Result<Counts, Failure> {
+    let (counts, outcome) = rewrap(context, vault, &[], true, |_, _| Ok(()));
+    outcome.map(|()| counts)
+}
+
+fn rewrap(
+    context: &Context,
+    vault: &Vault,
+    users: &[UserId],
+    looks_only: bool,
+    mut tell: impl FnMut(&UserId, &Result<Rewritten, Error>) -> Result<(), Failure>,
+) -> (Counts, Result<(), Failure>) {
+    let mut counts = Counts::default();
+    let ask = |users: &[_]| vault.rewrap(users, looks_only);
+    let outcome = batch::for_each(context, vault, users, ask, |(user, answer)| {
+        counts.count(&answer);
+        tell(&user, &answer)?;
+        match answer {
+            Err(error) if ends_all(&error) => Err(context.explain(&error)),
+            _ => Ok(()),
+        }
+    });
+    (counts, outcome)
+}
+
+/// The rotation of a ring that a timer calls for, as often as it likes: a new primary key when the old one is due,
+/// everything under it, and the keys before it retired. Broken off anywhere, the next run goes on.
+fn when_due(context: &Context, age: Duration, new_key: bool) -> Result<ExitCode, Failure> {
+    let file = RingFile::of(context)?;
+    let mut ring = ring_file::read(context)?;
+    if ring.primary().age() >= age {
+        let id = ring.primary().id().to_owned();
+        if !new_key {
+            return Err(Failure::other(
+                format!(
+                    "the primary key {id:?} is due: it is older than {} days",
+                    age.as_secs() / 86_400
+                ),
+                "--new-key makes another in its place, and so does `moat keys add --primary`",
+            ));
+        }
+        let key = moat::generate_key().map_err(|error| context.explain(&error))?;
+        let new = ring.add(None, key.as_bytes()).map_err(refused)?;
+        ring.promote(&new).map_err(refused)?;
+        file.save(&mut ring)?;
+        tracing::info!("the key {new} is the primary one in place of {id}");
+    }
+    let superseded = superseded(&ring);
+    let primary = ring.primary().id().to_owned();
+    if superseded.is_empty() {
+        let value = json!({ "primary": primary, "rotated": 0, "failed": 0, "retired": [] });
+        let text = format!("nothing to do: {primary} is the only key in use, and not due");
+        context.output.done(&text, &value)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+
+    let vault = context.vault_beside_ring(ring.ring(), access(false), Some(&file.directory))?;
+    let _turn = vault.batch().map_err(|error| context.explain(&error))?;
+    let mut rotated = 0;
+    let mut counts = Counts::default();
+    // A record may have come under an old key meanwhile, from a process that knew no other.
+    for _ in 0..PASSES {
+        let (found, outcome) = rewrap(context, &vault, &[], false, |user, answer| {
+            if let Err(error) = answer {
+                tracing::warn!("{user}: {error}");
+            }
+            Ok(())
+        });
+        outcome?;
+        rotated += found.stale;
+        counts = found;
+        if counts.stale == 0 {
+            break;
+        }
+    }
+    let unneeded = |id: &String| counts.under(id) == 0 && counts.unknown() == 0;
+    let retired: Vec<String> = superseded.into_iter().filter(unneeded).collect();
+    retired.iter().try_for_each(|id| ring.retire(id)).map_err(refused)?;
+    if !retired.is_empty() {
+        file.save(&mut ring)?;
+    }
+    let failed = counts.failed;
+    let names = if retired.is_empty() { "none".to_owned() } else { retired.join(", ") };
+    let text =
+        format!("primary key {primary}: {rotated} rotated, {failed} failed; retired: {names}");
+    let value =
+        json!({ "primary": primary, "rotated": rotated, "failed": failed, "retired": retired });
+    context.output.done(&text, &value)?;
+    Ok(counts.exit_code())
+}
+
+/// The keys in use that another one took the place of.
+fn superseded(ring: &RingDocument) -> Vec<String> {
+    let waits = |key: &&moat::RingKey| key.state() == KeyState::Secondary && key.is_superseded();
+    ring.keys().iter().filter(waits).map(|key| key.id().to_owned()).collect()
 }
 
 fn entry(user: &UserId, answer: &Result<Rewritten, Error>) -> Value {
@@ -55,33 +160,71 @@ fn entry(user: &UserId, answer: &Result<Rewritten, Error>) -> Value {
 }
 
 #[derive(Default)]
-struct Counts {
+pub(super) struct Counts {
     /// Those that were under the primary key already.
     done: usize,
     /// Those that were under another.
     stale: usize,
     failed: usize,
+    /// Of the failed ones, those that may yet open with one of the keys: they couldn't be read, are of a version
+    /// to come, or have to be migrated first.
+    unknown: usize,
     /// How many records were found under which key.
-    keys: BTreeMap<String, usize>,
+    keys: BTreeMap<Key, usize>,
 }
+
+/// A key of the ring: whether it is the primary one, and its label.
+type Key = (bool, Option<String>);
 
 impl Counts {
     fn count(&mut self, answer: &Result<Rewritten, Error>) {
         match answer {
             Ok(rewritten) if rewritten.changed => self.stale += 1,
             Ok(_) => self.done += 1,
-            Err(_) => self.failed += 1,
+            Err(error) => {
+                self.failed += 1;
+                let closed = matches!(
+                    error.code(),
+                    ErrorCode::WrongKeyOrTampered | ErrorCode::Malformed | ErrorCode::TooLarge
+                );
+                self.unknown += usize::from(!closed && error.code() != ErrorCode::NotFound);
+            }
         }
-        if let Some(key) = answer.as_ref().ok().and_then(|rewritten| rewritten.key.as_ref()) {
-            *self.keys.entry(label(key)).or_default() += 1;
+        if let Some(KeyInfo { primary, id, .. }) =
+            answer.as_ref().ok().and_then(|rewritten| rewritten.key.as_ref())
+        {
+            *self.keys.entry((*primary, id.clone())).or_default() += 1;
         }
     }
 
+    /// How many records were found under the key of this id.
+    pub(super) fn under(&self, id: &str) -> usize {
+        let of_id = |(key, _): &(&Key, _)| key.1.as_deref() == Some(id);
+        self.keys.iter().filter(of_id).map(|(_, records)| records).sum()
+    }
+
+    /// How many records didn't open.
+    pub(super) fn failed(&self) -> usize {
+        self.failed
+    }
+
+    /// How many of them may yet be under one of the keys.
+    pub(super) fn unknown(&self) -> usize {
+        self.unknown
+    }
+
+    fn exit_code(&self) -> ExitCode {
+        ExitCode::from(if self.failed == 0 { 0 } else { NOT_DECRYPTED })
+    }
+
     fn text(&self, arguments: &Rotate) -> String {
-        let Self { done, stale, failed, keys } = self;
+        let Self { done, stale, failed, keys, .. } = self;
         if arguments.status {
-            let keys: String =
-                keys.iter().map(|(key, records)| format!("{records:7} under {key}\n")).collect();
+            let keys: String = keys
+                .iter()
+                .rev()
+                .map(|(key, records)| format!("{records:7} under {}\n", label(key)))
+                .collect();
             return format!("{keys}{done} done, {stale} stale, {failed} failed");
         }
         let rotated = if arguments.dry_run { "would be rotated" } else { "rotated" };
@@ -89,17 +232,19 @@ impl Counts {
     }
 
     fn json(&self, looks_only: bool) -> Value {
+        let keys: BTreeMap<_, _> =
+            self.keys.iter().map(|(key, records)| (label(key), records)).collect();
         json!({
             "dry_run": looks_only,
             "done": self.done,
             "stale": self.stale,
             "failed": self.failed,
-            "keys": self.keys,
+            "keys": keys,
         })
     }
 }
 
-fn label(key: &KeyInfo) -> String {
-    let role = if key.primary { "the primary key" } else { "another key" };
-    key.id.as_ref().map_or_else(|| role.to_owned(), |id| format!("{role} {id:?}"))
+fn label((primary, id): &Key) -> String {
+    let role = if *primary { "the primary key" } else { "another key" };
+    id.as_ref().map_or_else(|| role.to_owned(), |id| format!("{role} {id:?}"))
 }

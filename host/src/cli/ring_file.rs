@@ -1,0 +1,83 @@
+//! The file with the key ring, open to be changed.
+
+use std::path::PathBuf;
+
+use moat::{Directory, Error, ErrorCode, RingDocument, RingError};
+
+use super::context::Context;
+use super::failure::Failure;
+use crate::ambient;
+
+/// A ring file, and the directory that it is in.
+pub(super) struct RingFile {
+    path: PathBuf,
+    name: String,
+    pub(super) directory: Directory,
+}
+
+impl RingFile {
+    /// The file that the master keys come from. Fails when they come from somewhere else.
+    pub(super) fn of(context: &Context) -> Result<Self, Failure> {
+        let keys = context.master_key()?;
+        let path = keys.ring_file().ok_or_else(|| {
+            Failure::usage(
+                "there is no key ring to change",
+                "name its file with --keyring PATH or in FOSSAWORK_KEYRING; `moat keys add` makes it",
+            )
+        })?;
+        let failed = |error: Error| Failure::in_directory(&error, path.parent().unwrap_or(path));
+        let (dir, name) = ambient::open_parent(path).map_err(|error| {
+            let message = format!("opening the directory of {}: {error}", path.display());
+            failed(Error::caused(ErrorCode::Directory, message, error))
+        })?;
+        let directory = Directory::new(dir).map_err(failed)?;
+        Ok(Self { path: path.to_owned(), name, directory })
+    }
+
+    /// Whether the file is there.
+    pub(super) fn exists(&self) -> bool {
+        ambient::exists(&self.path)
+    }
+
+    /// Replaces the file, whole or not at all.
+    pub(super) fn save(&self, ring: &mut RingDocument) -> Result<(), Failure> {
+        ring.save(&self.directory, &self.name).map_err(|error| match error.code() {
+            ErrorCode::Conflict => Failure::in_use(error.to_string(), "run this again"),
+            _ => Failure::in_directory(&error, &self.path),
+        })
+    }
+
+    /// For people.
+    pub(super) fn path(&self) -> std::path::Display<'_> {
+        self.path.display()
+    }
+}
+
+/// The ring as it is. Fails when the master key isn't one of a ring.
+pub(super) fn read(context: &Context) -> Result<RingDocument, Failure> {
+    let document = context.master_key()?.document().map_err(|error| context.explain(&error))?;
+    document.ok_or_else(|| {
+        Failure::usage(
+            "the master key is a single one, not of a ring",
+            "`moat keys add --keyring FILE --key-stdin` makes a ring of it; `moat rotate --status` counts what is under it",
+        )
+    })
+}
+
+/// A change that the ring doesn't take.
+#[allow(clippy::needless_pass_by_value, reason = "it is mapped from an error")]
+pub(super) fn refused(error: RingError) -> Failure {
+    let hint = match &error {
+        RingError::IdTaken(_) | RingError::BadId => "give another --id",
+        RingError::NoSuchKey(_) | RingError::KeyTaken(_) => "`moat keys list` shows the keys",
+        RingError::IsPrimary(_) => {
+            "make another key the primary one first: `moat keys add --primary` or `moat keys promote ID`"
+        }
+        RingError::NotRetired(_) => "`moat keys retire ID` retires a key that no record needs",
+        RingError::Weak(_) => {
+            "make a key with `moat keys add --primary`; this one can still open records"
+        }
+        _ => "check the key",
+    };
+    Failure::usage(error.to_string(), hint)
+}

@@ -1,0 +1,168 @@
+use std::process::ExitCode;
+
+use moat::{KeyState, RingDocument, RingKey};
+use serde_json::{Value, json};
+use zeroize::Zeroizing;
+
+use super::rotate;
+use crate::ambient;
+use crate::cli::args::{AddKey, Keys};
+use crate::cli::context::Context;
+use crate::cli::failure::Failure;
+use crate::cli::keys::without_newline;
+use crate::cli::output;
+use crate::cli::report::Report;
+use crate::cli::ring_file::{self, RingFile, refused};
+
+pub(crate) fn run(context: &Context, keys: &Keys) -> Result<ExitCode, Failure> {
+    match keys {
+        Keys::List { no_records } => list(context, !no_records),
+        Keys::Add(add) => self::add(context, add),
+        Keys::Promote(key) => change(context, &key.id, RingDocument::promote),
+        Keys::Retire(key) => retire(context, &key.id),
+        Keys::Restore(key) => change(context, &key.id, RingDocument::restore),
+        Keys::Erase { id, yes } => erase(context, id, *yes),
+    }
+}
+
+fn list(context: &Context, records: bool) -> Result<ExitCode, Failure> {
+    let ring = ring_file::read(context)?;
+    let counts = if records {
+        let vault =
+            context.vault_beside_ring(ring.ring_with_retired(), rotate::access(true), None)?;
+        Some(rotate::count(context, &vault)?)
+    } else {
+        None
+    };
+    let mut report = Report::new(&context.output, "keys")?;
+    report.line(&format!("{:9}  {:>7}  {:>8}  id", "state", "records", "age"))?;
+    for key in ring.keys() {
+        let records = counts.as_ref().map(|counts| counts.under(key.id()));
+        let shown = records.map_or_else(|| "-".to_owned(), |records| records.to_string());
+        let days = format!("{} days", days(key));
+        let line = format!("{:9}  {shown:>7}  {days:>8}  {}", key.state().name(), key.id());
+        report.add(&line, &entry(key, records))?;
+        if key.state() == KeyState::Retired && records.is_some_and(|records| records > 0) {
+            tracing::warn!(
+                "records are under the retired key {:?}: run `moat keys restore {}`, then `moat rotate`",
+                key.id(),
+                key.id()
+            );
+        }
+    }
+    let failed = counts.as_ref().map(rotate::Counts::failed);
+    let text = failed.filter(|failed| *failed > 0).map_or_else(String::new, |failed| {
+        format!("{failed} records don't open; `moat rotate --status --json` names them")
+    });
+    report.finish(&text, &json!({ "keys": ring.keys().len(), "failed": failed }))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn entry(key: &RingKey, records: Option<usize>) -> Value {
+    json!({
+        "id": key.id(),
+        "state": key.state().name(),
+        "records": records,
+        "added_at": key.added_at(),
+        "age_days": days(key),
+    })
+}
+
+fn days(key: &RingKey) -> u64 {
+    key.age().as_secs() / 86_400
+}
+
+fn add(context: &Context, arguments: &AddKey) -> Result<ExitCode, Failure> {
+    let file = RingFile::of(context)?;
+    let key = if arguments.key_stdin {
+        let key = ambient::read_standard_input().map_err(|_| {
+            Failure::usage("standard input can't be read, or is too long", "pass the key on it")
+        })?;
+        without_newline(key)
+    } else {
+        let key = moat::generate_key().map_err(|error| context.explain(&error))?;
+        Zeroizing::new(key.as_bytes().to_vec())
+    };
+    let (mut ring, id) = if file.exists() {
+        let mut ring = ring_file::read(context)?;
+        let id = ring.add(arguments.id.clone(), &key).map_err(refused)?;
+        if arguments.primary {
+            ring.promote(&id).map_err(refused)?;
+        }
+        (ring, id)
+    } else {
+        let ring = RingDocument::new(arguments.id.clone(), &key).map_err(refused)?;
+        let id = ring.primary().id().to_owned();
+        (ring, id)
+    };
+    file.save(&mut ring)?;
+    done(context, &file, &ring, &id)
+}
+
+fn change(
+    context: &Context,
+    id: &str,
+    change: impl FnOnce(&mut RingDocument, &str) -> Result<(), moat::RingError>,
+) -> Result<ExitCode, Failure> {
+    let file = RingFile::of(context)?;
+    let mut ring = ring_file::read(context)?;
+    change(&mut ring, id).map_err(refused)?;
+    file.save(&mut ring)?;
+    done(context, &file, &ring, id)
+}
+
+/// Refuses when a record is under the key, or when that can't be known.
+fn retire(context: &Context, id: &str) -> Result<ExitCode, Failure> {
+    let file = RingFile::of(context)?;
+    let mut ring = ring_file::read(context)?;
+    let keys = ring.ring();
+    ring.retire(id).map_err(refused)?;
+    let vault = context.vault_beside_ring(keys, rotate::access(true), Some(&file.directory))?;
+    let counts = rotate::count(context, &vault)?;
+    let (records, unknown) = (counts.under(id), counts.unknown());
+    if records > 0 {
+        return Err(Failure::in_use(
+            format!("{} under the key {id:?}", are(records)),
+            "`moat rotate` encrypts them with the primary key; then run this again",
+        ));
+    }
+    if unknown > 0 {
+        return Err(Failure::in_use(
+            format!("{} perhaps under the key {id:?}: they can't be examined", are(unknown)),
+            "`moat rotate --status --json` names them; mend, migrate or remove them, then run this again",
+        ));
+    }
+    file.save(&mut ring)?;
+    done(context, &file, &ring, id)
+}
+
+fn are(records: usize) -> String {
+    if records == 1 { "1 record is".to_owned() } else { format!("{records} records are") }
+}
+
+fn erase(context: &Context, id: &str, yes: bool) -> Result<ExitCode, Failure> {
+    let file = RingFile::of(context)?;
+    let mut ring = ring_file::read(context)?;
+    ring.erase(id).map_err(refused)?;
+    if !yes {
+        output::confirm(&format!(
+            "erase the key {id:?} for ever? What is under it, in a backup too, will not open again."
+        ))?;
+    }
+    file.save(&mut ring)?;
+    let value = json!({ "id": id, "erased": true });
+    context.output.done(&format!("erased the key {id} from {}", file.path()), &value)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn done(
+    context: &Context,
+    file: &RingFile,
+    ring: &RingDocument,
+    id: &str,
+) -> Result<ExitCode, Failure> {
+    let key = ring.key(id).map_err(refused)?;
+    let text = format!("the key {id} is {} in {}", key.state().name(), file.path());
+    context.output.done(&text, &entry(key, None))?;
+    Ok(ExitCode::SUCCESS)
+}
