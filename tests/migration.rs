@@ -7,12 +7,15 @@ mod support;
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
-use std::process::Command;
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE, URL_SAFE_NO_PAD};
+use moat::{Credential, PutOptions, UserId};
 use serde_json::Value;
-use support::{KEY, Store, expect, fixture, run, script, write_private};
+use support::{KEY, Store, expect, fixture, long, run, script, tool, write_private};
 
 /// The key of all samples but three.
 const SAMPLE_KEY: &str = "dOeYXjxXfw4nRNKwE-4Pwbdn9R7ctlgGN9weENuP-S0";
@@ -293,4 +296,120 @@ fn damaged_settings_are_told_and_nothing_is_written() {
     after.insert(".".to_owned(), before["."].clone());
     assert_eq!(after, before);
     expect(0, &run(&mut store.moat(&["get", "anna"])));
+}
+
+fn password(user: &str) -> String {
+    format!("the password of {user}")
+}
+
+/// A directory in which users have records of the legacy kinds and of version 1.0, by turns.
+fn legacy(users: usize) -> Store {
+    let store = Store::new();
+    let vault = store.vault(KEY);
+    for n in 0..users {
+        let user = format!("user{n:04}");
+        if n % 3 == 0 {
+            let credential = format!(
+                r#"{{"username": "someone", "password": "{}", "created_at": "2025-02-03T08:09:10", "last_used": null, "is_valid": true, "validation_attempts": 0}}"#,
+                password(&user)
+            );
+            let encoded = URL_SAFE.encode(credential);
+            let record = format!(
+                r#"{{"user_id": "{user}", "encrypted_data": "{encoded}", "created_at": "2025-02-03T08:09:10", "crypto_available": false}}"#
+            );
+            write_private(&store.file(&user), record.as_bytes());
+            continue;
+        }
+        let credential = Credential::new("someone", password(&user));
+        vault.put(&UserId::parse(&user).unwrap(), &credential, &PutOptions::default()).unwrap();
+        if n % 3 == 1 {
+            let mut record = json(&fs::read_to_string(store.file(&user)).unwrap());
+            let members = record.as_object_mut().unwrap();
+            members.remove("encryption_version").unwrap();
+            members.insert("crypto_available".to_owned(), true.into());
+            write_private(&store.file(&user), record.to_string().as_bytes());
+        }
+    }
+    store
+}
+
+fn records(store: &Store) -> BTreeMap<String, Vec<u8>> {
+    let names = store.names().into_iter().filter(|name| name.ends_with(".cred"));
+    names.map(|name| (name.clone(), fs::read(store.path().join(name)).unwrap())).collect()
+}
+
+/// Each record is the old one, byte for byte, or of version 2.0 and opens to what was in the old one.
+fn expect_old_or_new(store: &Store, before: &BTreeMap<String, Vec<u8>>) -> usize {
+    let vault = store.vault(KEY);
+    let after = records(store);
+    assert_eq!(before.keys().collect::<Vec<_>>(), after.keys().collect::<Vec<_>>());
+    let changed: Vec<_> = after.iter().filter(|(name, record)| before[*name] != **record).collect();
+    for (name, _) in &changed {
+        let user = UserId::from_file_name(name).unwrap();
+        let revealed = vault.reveal(&user).unwrap();
+        assert_eq!(revealed.summary().envelope.version.as_deref(), Some("2.0"));
+        assert_eq!(revealed.credential().expose_password(), password(user.as_str()));
+    }
+    changed.len()
+}
+
+/// Runs it once more, undisturbed, and looks at everything.
+fn expect_through(store: &Store, before: &BTreeMap<String, Vec<u8>>) {
+    let (text, _) = expect(0, &run(&mut migrate(store, &["--to", "2.0"])));
+    assert!(text.contains(" 0 failed"), "{text}");
+    assert_eq!(expect_old_or_new(store, before), before.len());
+    let own = [".moat.batch.lock", ".moat.lock", "moat.json"];
+    let others: Vec<_> = store.names();
+    let mut others = others.iter().filter(|name| !before.contains_key(*name));
+    assert!(others.all(|name| own.contains(&name.as_str())), "{:?}", store.names());
+}
+
+/// Killed at random moments and run again until it is through.
+#[test]
+fn killed_and_resumed_it_loses_nothing() {
+    let (users, kills) = if long() { (1000, 50) } else { (24, 6) };
+    let store = legacy(users);
+    let before = records(&store);
+    let mut killed = 0;
+    for turn in 0..kills {
+        let mut command = migrate(&store, &["--to", "2.0"]);
+        let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        thread::sleep(Duration::from_millis((turn * 7919 + 40) % 900));
+        killed += u32::from(child.try_wait().unwrap().is_none());
+        child.kill().unwrap();
+        child.wait().unwrap();
+        if !long() || turn % 10 == 0 {
+            expect_old_or_new(&store, &before);
+        }
+    }
+    assert!(killed > 1, "it was always through before it could be killed");
+    expect_through(&store, &before);
+}
+
+/// Killed, or failed by the disk, at its calls that change files.
+#[test]
+fn a_crash_or_a_failing_disk_at_any_call_loses_nothing() {
+    let occurrences = if long() { 1..=8 } else { 1..=2 };
+    let (mut points, mut failed) = (0, 0);
+    for call in ["openat2", "write", "fsync", "renameat"] {
+        for occurrence in occurrences.clone() {
+            for fault in ["signal=KILL", "error=ENOSPC", "error=EIO"] {
+                let store = legacy(3);
+                let before = records(&store);
+                let mut strace = tool("strace");
+                let inject = format!("inject={call}:{fault}:when={occurrence}");
+                strace
+                    .args(["-f", "-e", &format!("trace={call}"), "-e", &inject, "-o"])
+                    .arg(store.beside("trace"));
+                let output = run(&mut store.moat_under(strace, &["migrate", "--to", "2.0"]));
+                points += 1;
+                failed += usize::from(!output.status.success());
+                let printed = [output.stdout, output.stderr].concat();
+                assert!(!String::from_utf8_lossy(&printed).contains("the password of"));
+                expect_old_or_new(&store, &before);
+                expect_through(&store, &before);
+            }
+        }
+    }
+    assert!(failed > points / 4, "of {points} runs, just {failed} failed");
 }

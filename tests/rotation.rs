@@ -12,7 +12,9 @@ use std::time::{Duration, Instant};
 
 use moat::{Credential, PutOptions, UserId};
 use serde_json::Value;
-use support::{KEY, Store, expect, long, run, tool};
+use support::{
+    KEY, MOAT, Store, expect, long, run, run_with_input, skipped, tests, tool, write_private,
+};
 
 const NEW_KEY: &str = "tomorrow's key, which is to be the primary one";
 
@@ -189,4 +191,62 @@ fn a_crash_or_a_failing_disk_at_any_call_loses_nothing() {
         }
     }
     assert!(failed_some > points / 4, "of {points} runs, just {failed_some} failed");
+}
+
+/// The timer's run, killed at random moments, and run again as the timer would.
+#[test]
+fn the_rotation_of_a_ring_by_a_timer_can_be_killed_anywhere() {
+    let (users, kills) = if long() { (200, 50) } else { (12, 8) };
+    let store = filled(users, "1.0");
+    let ring = store.beside("ring.json");
+    let moat = |arguments: &[&str]| {
+        let mut command = store.moat(arguments);
+        command.env_remove("FOSSAWORK_MASTER_KEY").env("FOSSAWORK_KEYRING", &ring);
+        command
+    };
+    let mut add = moat(&["keys", "add", "--id", "old", "--key-stdin"]);
+    expect(0, &run_with_input(&mut add, KEY));
+    // As if the key were a year old.
+    let text = fs::read_to_string(&ring).unwrap();
+    let year = text.split("\"added_at\": \"").nth(1).unwrap()[..4].parse::<u32>().unwrap();
+    write_private(&ring, text.replace(&year.to_string(), &(year - 1).to_string()).as_bytes());
+
+    let due = ["rotate", "--if-older-than", "90d", "--new-key", "--json"];
+    for turn in 0..kills {
+        let mut child = moat(&due).stdout(Stdio::null()).spawn().unwrap();
+        thread::sleep(Duration::from_millis((turn * 131 + 5) % 500));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        // Whenever it was: the ring is whole, and its keys in use open every record.
+        let (verified, _) = expect(0, &run(&mut moat(&["verify", "--json"])));
+        assert!(verified.contains(&format!("\"ok\":{users}")), "{verified}");
+    }
+    expect(0, &run(&mut moat(&due)));
+    let (again, _) = expect(0, &run(&mut moat(&["rotate", "--if-older-than", "90d"])));
+    assert!(again.starts_with("nothing to do"), "{again}");
+    let (listed, _) = expect(0, &run(&mut moat(&["keys", "list", "--json"])));
+    let listed: Value = serde_json::from_str(&listed).unwrap();
+    let keys = listed["keys"].as_array().unwrap();
+    let states: Vec<_> = keys.iter().map(|key| (&key["state"], &key["records"])).collect();
+    assert_eq!(states, [(&"retired".into(), &0.into()), (&"primary".into(), &users.into())]);
+}
+
+#[test]
+fn the_units_are_sound() {
+    let mut analyze = Command::new("systemd-analyze");
+    if analyze.arg("--version").output().is_err() {
+        return skipped("systemd-analyze isn't here, so the units were not verified");
+    }
+    // With a program that is there, which the verification asks for.
+    let units = tempfile::tempdir().unwrap();
+    let mut command = Command::new("systemd-analyze");
+    command.args(["verify", "--man=no"]);
+    for name in ["moat-rotate.service", "moat-rotate.timer"] {
+        let text = fs::read_to_string(tests().join("../host/units").join(name)).unwrap();
+        let text = text.replace("/usr/local/bin/moat", MOAT);
+        fs::write(units.path().join(name), text).unwrap();
+        command.arg(units.path().join(name));
+    }
+    let (stdout, stderr) = expect(0, &run(&mut command));
+    assert!(!format!("{stdout}{stderr}").contains("moat-rotate"), "{stdout}{stderr}");
 }

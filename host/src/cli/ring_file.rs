@@ -55,7 +55,12 @@ impl RingFile {
 
 /// The ring as it is. Fails when the master key isn't one of a ring.
 pub(super) fn read(context: &Context) -> Result<RingDocument, Failure> {
-    let document = context.master_key()?.document().map_err(|error| context.explain(&error))?;
+    let document = context.master_key()?.document().map_err(|error| {
+        Failure::master_key(
+            error.to_string(),
+            "if there was a ring, restore it from a backup; a new one is made by `moat keys add`",
+        )
+    })?;
     document.ok_or_else(|| {
         Failure::usage(
             "the master key is a single one, not of a ring",

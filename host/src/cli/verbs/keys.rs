@@ -42,19 +42,19 @@ fn list(context: &Context, records: bool) -> Result<ExitCode, Failure> {
         let days = format!("{} days", days(key));
         let line = format!("{:9}  {shown:>7}  {days:>8}  {}", key.state().name(), key.id());
         report.add(&line, &entry(key, records))?;
-        if key.state() == KeyState::Retired && records.is_some_and(|records| records > 0) {
-            tracing::warn!(
-                "records are under the retired key {:?}: run `moat keys restore {}`, then `moat rotate`",
-                key.id(),
-                key.id()
-            );
-        }
     }
     let failed = counts.as_ref().map(rotate::Counts::failed);
     let text = failed.filter(|failed| *failed > 0).map_or_else(String::new, |failed| {
         format!("{failed} records don't open; `moat rotate --status --json` names them")
     });
     report.finish(&text, &json!({ "keys": ring.keys().len(), "failed": failed }))?;
+    let under = |key: &&RingKey| counts.as_ref().is_some_and(|counts| counts.under(key.id()) > 0);
+    for key in ring.keys().iter().filter(|key| key.state() == KeyState::Retired).filter(under) {
+        tracing::warn!(
+            "records are under the retired key {:?}: `moat keys restore` takes it into use again, then `moat rotate` frees it",
+            key.id()
+        );
+    }
     Ok(ExitCode::SUCCESS)
 }
 
