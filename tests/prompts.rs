@@ -82,3 +82,18 @@ fn delete_asks_at_a_terminal() {
     at_a_terminal(&store, 0, &["delete", "anna", "--yes"], "");
     assert!(!store.file("anna").exists());
 }
+
+#[test]
+fn a_long_work_shows_its_progress_at_a_terminal_and_nowhere_else() {
+    let store = Store::new();
+    for user in ["anna", "bob", "carol"] {
+        store.put(user, "x");
+    }
+    let shown = at_a_terminal(&store, 0, &["verify"], "");
+    assert!(shown.contains("/3 ") && shown.contains(" left"), "{shown:?}");
+    assert!(shown.contains("3 ok, 0 failed"), "{shown:?}");
+    let shown = at_a_terminal(&store, 0, &["verify", "--quiet"], "");
+    assert!(!shown.contains("/3 "), "{shown:?}");
+    let (stdout, stderr) = expect(0, &run(&mut store.moat(&["rotate"])));
+    assert!(!stdout.contains("/3 ") && stderr.is_empty(), "{stdout}{stderr}");
+}

@@ -160,6 +160,11 @@ pub(crate) fn standard_input_is_terminal() -> bool {
     io::stdin().is_terminal()
 }
 
+/// Whether standard error goes to a person.
+pub(crate) fn standard_error_is_terminal() -> bool {
+    io::stderr().is_terminal()
+}
+
 /// Whether standard output goes to a person.
 pub(crate) fn standard_output_is_terminal() -> bool {
     io::stdout().is_terminal()

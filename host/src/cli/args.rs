@@ -8,6 +8,8 @@ use clap::{ArgAction, ArgGroup, Args, Parser, Subcommand, ValueEnum, ValueHint};
 use clap_complete::Shell;
 use moat::{TokenEncoding, UserId, UserIdError};
 
+use super::age;
+
 const AFTER_HELP: &str = "\
 The master key comes from --keyring, --master-key-file, --master-key-command, or without these from \
 FOSSAWORK_MASTER_KEY, FOSSAWORK_KEYRING, FOSSAWORK_MASTER_KEY_FILE, FOSSAWORK_MASTER_KEY_COMMAND, or the systemd credential \
@@ -106,7 +108,7 @@ pub(super) enum Verb {
     /// Show a credential, its secrets hidden, or print one of its values
     Get(Get),
     /// List the users
-    List,
+    List(List),
     /// Remove a credential
     Delete(Delete),
     /// Note that a credential was used now
@@ -215,6 +217,13 @@ pub(super) struct Get {
 }
 
 #[derive(Args)]
+pub(super) struct List {
+    /// Only those whose credential was made longer ago than this (90d, 12w, 36h)
+    #[arg(long, value_name = "AGE", value_parser = age::parse)]
+    pub(super) older_than: Option<Duration>,
+}
+
+#[derive(Args)]
 pub(super) struct Delete {
     /// Whose credential
     #[arg(value_parser = user)]
@@ -298,9 +307,13 @@ pub(super) struct Rotate {
     #[arg(long, conflicts_with = "dry_run")]
     pub(super) status: bool,
 
+    /// Only records that were encrypted longer ago than this (90d, 12w, 36h)
+    #[arg(long, value_name = "AGE", value_parser = age::parse)]
+    pub(super) older_than: Option<Duration>,
+
     /// Only when the ring's primary key is this old (90d, 12w, 36h), or an older one isn't retired yet; retires
     /// what no record is under any more
-    #[arg(long, value_name = "AGE", value_parser = age, conflicts_with_all = ["dry_run", "status", "user"])]
+    #[arg(long, value_name = "AGE", value_parser = age::parse, conflicts_with_all = ["dry_run", "status", "user", "older_than"])]
     pub(super) if_older_than: Option<Duration>,
 
     /// Make a new primary key when it is due
@@ -408,15 +421,6 @@ fn field(text: &str) -> Result<(String, String), &'static str> {
 fn seconds(text: &str) -> Result<Duration, &'static str> {
     let seconds = text.parse().map_err(|_| "it is not a number of seconds")?;
     Duration::try_from_secs_f64(seconds).map_err(|_| "it is not a number of seconds")
-}
-
-fn age(text: &str) -> Result<Duration, &'static str> {
-    let wrong = "it is not an age such as 90d, 12w or 36h";
-    let units = [("w", 7 * 86_400), ("d", 86_400), ("h", 3600), ("m", 60), ("s", 1)];
-    let found = units.iter().find_map(|(unit, seconds)| Some((text.strip_suffix(unit)?, seconds)));
-    let (number, seconds) = found.ok_or(wrong)?;
-    let number: u64 = number.parse().map_err(|_| wrong)?;
-    number.checked_mul(*seconds).map(Duration::from_secs).ok_or(wrong)
 }
 
 fn prefix(text: &str) -> Result<String, &'static str> {

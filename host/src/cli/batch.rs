@@ -7,13 +7,15 @@ use std::sync::{Mutex, PoisonError, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use moat::{Error, UserId, Vault};
 
+use super::age;
 use super::context::Context;
 use super::failure::Failure;
 
 /// How many records one call into the sandbox is for, at least and at most: the more, the fewer syncs.
-const PER_CALL: (usize, usize) = (4, 64);
+const PER_CALL: (usize, usize) = (4, 192);
 
 /// How long a call should take, so that there is progress to see and little to lose.
 const CALL: Duration = Duration::from_millis(200);
@@ -21,20 +23,53 @@ const CALL: Duration = Duration::from_millis(200);
 /// What came of one user's record.
 pub(super) type Answer<T> = (UserId, Result<T, Error>);
 
-/// Asks about these users, or about all if none is named, and reports each answer. When a report fails, nothing
+/// Which records: those of these users, or all if none is named.
+#[derive(Clone, Copy)]
+pub(super) struct Selection<'s> {
+    pub(super) users: &'s [UserId],
+    /// Only those that were encrypted longer ago.
+    pub(super) older_than: Option<Duration>,
+}
+
+impl<'s> Selection<'s> {
+    /// Those of these users, or all if none is named.
+    pub(super) fn of(users: &'s [UserId]) -> Self {
+        Self { users, older_than: None }
+    }
+
+    fn users(
+        self,
+        vault: &'s Vault,
+    ) -> Box<dyn Iterator<Item = Result<UserId, Error>> + Send + 's> {
+        if self.users.is_empty() {
+            Box::new(vault.users())
+        } else {
+            Box::new(self.users.iter().cloned().map(Ok))
+        }
+    }
+
+    /// Whether a record is old enough. What can't be told of is not left out, so that its fault is reported.
+    fn takes(self, vault: &Vault, user: &UserId) -> bool {
+        self.older_than.is_none_or(|age| {
+            let record = vault.inspect(user);
+            record.map_or(true, |record| age::is_over(age, record.encrypted_at.as_deref()))
+        })
+    }
+}
+
+/// Asks about a selection of users, and reports each answer. When a report fails, nothing
 /// further is begun.
 pub(super) fn for_each<T: Send>(
     context: &Context,
     vault: &Vault,
-    named: &[UserId],
+    selection: Selection<'_>,
     ask: impl Fn(&[UserId]) -> Result<Vec<Result<T, Error>>, Error> + Sync,
     mut report: impl FnMut(Answer<T>) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
-    let users: Box<dyn Iterator<Item = Result<UserId, Error>> + Send> = if named.is_empty() {
-        Box::new(vault.users())
-    } else {
-        Box::new(named.iter().cloned().map(Ok))
+    let takes = |user: &Result<UserId, Error>| {
+        user.as_ref().map_or(true, |user| selection.takes(vault, user))
     };
+    let users = selection.users(vault).filter(takes);
     let calls = Mutex::new((0_usize, users));
     let next_call = |size| {
         let (number, users) = &mut *calls.lock().unwrap_or_else(PoisonError::into_inner);
@@ -45,6 +80,7 @@ pub(super) fn for_each<T: Send>(
             call => Some((*number, call)),
         }
     };
+    let progress = progress(context, vault, selection);
     let over = AtomicBool::new(false);
     let workers = thread::available_parallelism().map_or(1, usize::from);
     thread::scope(|scope| {
@@ -70,11 +106,29 @@ pub(super) fn for_each<T: Send>(
         drop(sender);
 
         let outcome = in_order(&answers).try_for_each(|answers| {
-            answers.map_err(|error| context.explain(&error))?.into_iter().try_for_each(&mut report)
+            answers.map_err(|error| context.explain(&error))?.into_iter().try_for_each(|answer| {
+                progress.inc(1);
+                progress.suspend(|| report(answer))
+            })
         });
+        progress.finish_and_clear();
         over.store(true, Ordering::Relaxed);
         outcome
     })
+}
+
+/// A bar on standard error, if that is a terminal where people look for it.
+fn progress(context: &Context, vault: &Vault, selection: Selection<'_>) -> ProgressBar {
+    const LOOK: &str = "{wide_bar} {pos}/{len} {per_sec} {eta} left";
+    if !context.output.shows_progress() {
+        return ProgressBar::hidden();
+    }
+    let total = selection.users(vault).count();
+    let bar = ProgressBar::with_draw_target(Some(total as u64), ProgressDrawTarget::stderr());
+    match ProgressStyle::with_template(LOOK) {
+        Ok(style) => bar.with_style(style),
+        Err(_) => bar,
+    }
 }
 
 /// Asks about a few users in one call. If the sandbox stops it, each is asked about by itself, so that one

@@ -1,5 +1,6 @@
 //! The command line: arguments, then validated options, then one verb; output and exit codes in one place.
 
+mod age;
 mod args;
 mod batch;
 mod context;
@@ -46,7 +47,7 @@ fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         Verb::Keygen => verbs::keygen::run(&context),
         Verb::Put(put) => verbs::put::run(&context, &put),
         Verb::Get(get) => verbs::get::run(&context, &get),
-        Verb::List => verbs::list::run(&context),
+        Verb::List(list) => verbs::list::run(&context, &list),
         Verb::Delete(delete) => verbs::delete::run(&context, &delete),
         Verb::Touch(touch) => verbs::touch::run(&context, &touch),
         Verb::Mark(mark) => verbs::mark::run(&context, &mark),

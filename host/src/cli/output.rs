@@ -30,6 +30,11 @@ impl Output {
         Self { json, quiet }
     }
 
+    /// Whether somebody watches who may be told how far the work is.
+    pub(super) fn shows_progress(&self) -> bool {
+        !self.json && !self.quiet && ambient::standard_error_is_terminal()
+    }
+
     /// What was asked for: a line of text.
     pub(super) fn line(&self, text: &str) -> Result<(), Failure> {
         print(|stdout| writeln!(stdout, "{text}"))

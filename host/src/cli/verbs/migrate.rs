@@ -7,7 +7,7 @@ use moat::{
 use serde_json::{Value, json};
 
 use crate::cli::args::Migrate;
-use crate::cli::batch;
+use crate::cli::batch::{self, Selection};
 use crate::cli::context::Context;
 use crate::cli::failure::{Failure, NEEDS_MIGRATION};
 use crate::cli::output;
@@ -30,19 +30,20 @@ pub(crate) fn run(context: &Context, arguments: &Migrate) -> Result<ExitCode, Fa
     let mut report = Report::new(&context.output, "records")?;
     let mut counts = Counts::default();
     let ask = |users: &[_]| vault.migrate(users, &options);
-    let outcome = batch::for_each(context, &vault, &arguments.user, ask, |(user, answer)| {
-        let (action, why) = describe(&answer, arguments);
-        match &answer {
-            Ok(rewritten) if rewritten.changed => counts.migrated += 1,
-            Ok(_) => counts.unchanged += 1,
-            Err(_) => counts.failed += 1,
-        }
-        report.add(&line(action, user.as_str(), &why), &entry(&user, action, &why, &answer))?;
-        match answer {
-            Err(error) if ends_all(&error) => Err(failed(&error)),
-            _ => Ok(()),
-        }
-    });
+    let outcome =
+        batch::for_each(context, &vault, Selection::of(&arguments.user), ask, |(user, answer)| {
+            let (action, why) = describe(&answer, arguments);
+            match &answer {
+                Ok(rewritten) if rewritten.changed => counts.migrated += 1,
+                Ok(_) => counts.unchanged += 1,
+                Err(_) => counts.failed += 1,
+            }
+            report.add(&line(action, user.as_str(), &why), &entry(&user, action, &why, &answer))?;
+            match answer {
+                Err(error) if ends_all(&error) => Err(failed(&error)),
+                _ => Ok(()),
+            }
+        });
     let outcome = outcome.and_then(|()| {
         let mut leftovers = vault.leftovers().filter(|_| arguments.user.is_empty());
         leftovers.try_for_each(|leftover| {

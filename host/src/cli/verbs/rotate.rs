@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::migrate::ends_all;
 use crate::cli::args::Rotate;
-use crate::cli::batch;
+use crate::cli::batch::{self, Selection};
 use crate::cli::context::Context;
 use crate::cli::failure::{Failure, NOT_DECRYPTED};
 use crate::cli::output;
@@ -30,7 +30,8 @@ pub(crate) fn run(context: &Context, arguments: &Rotate) -> Result<ExitCode, Fai
 
     let mut report = Report::new(&context.output, "records")?;
     let mut failures = Vec::new();
-    let (counts, outcome) = rewrap(context, &vault, &arguments.user, looks_only, |user, answer| {
+    let selection = Selection { users: &arguments.user, older_than: arguments.older_than };
+    let (counts, outcome) = rewrap(context, &vault, selection, looks_only, |user, answer| {
         if let Err(error) = answer {
             failures.push(format!("failed  {user}: {error}"));
         }
@@ -51,20 +52,20 @@ pub(super) fn access(looks_only: bool) -> Access {
 
 /// How many records are under which key.
 pub(super) fn count(context: &Context, vault: &Vault) -> Result<Counts, Failure> {
-    let (counts, outcome) = rewrap(context, vault, &[], true, |_, _| Ok(()));
+    let (counts, outcome) = rewrap(context, vault, Selection::of(&[]), true, |_, _| Ok(()));
     outcome.map(|()| counts)
 }
 
 fn rewrap(
     context: &Context,
     vault: &Vault,
-    users: &[UserId],
+    selection: Selection<'_>,
     looks_only: bool,
     mut tell: impl FnMut(&UserId, &Result<Rewritten, Error>) -> Result<(), Failure>,
 ) -> (Counts, Result<(), Failure>) {
     let mut counts = Counts::default();
     let ask = |users: &[_]| vault.rewrap(users, looks_only);
-    let outcome = batch::for_each(context, vault, users, ask, |(user, answer)| {
+    let outcome = batch::for_each(context, vault, selection, ask, |(user, answer)| {
         counts.count(&answer);
         tell(&user, &answer)?;
         match answer {
@@ -112,12 +113,13 @@ fn when_due(context: &Context, age: Duration, new_key: bool) -> Result<ExitCode,
     let mut counts = Counts::default();
     // A record may have come under an old key meanwhile, from a process that knew no other.
     for _ in 0..PASSES {
-        let (found, outcome) = rewrap(context, &vault, &[], false, |user, answer| {
-            if let Err(error) = answer {
-                tracing::warn!("{user}: {error}");
-            }
-            Ok(())
-        });
+        let (found, outcome) =
+            rewrap(context, &vault, Selection::of(&[]), false, |user, answer| {
+                if let Err(error) = answer {
+                    tracing::warn!("{user}: {error}");
+                }
+                Ok(())
+            });
         outcome?;
         rotated += found.stale;
         counts = found;

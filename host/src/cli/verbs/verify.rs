@@ -4,7 +4,7 @@ use moat::{Operation, Summary};
 use serde_json::{Value, json};
 
 use crate::cli::args::Verify;
-use crate::cli::batch::{self, Answer};
+use crate::cli::batch::{self, Answer, Selection};
 use crate::cli::context::Context;
 use crate::cli::failure::{Failure, NOT_DECRYPTED};
 use crate::cli::output;
@@ -16,7 +16,7 @@ pub(crate) fn run(context: &Context, verify: &Verify) -> Result<ExitCode, Failur
     let mut report = Report::new(&context.output, "records")?;
     let (mut ok, mut failed) = (0, 0);
     let ask = |users: &[_]| vault.verify(users);
-    let outcome = batch::for_each(context, &vault, &verify.users, ask, |answer| {
+    let outcome = batch::for_each(context, &vault, Selection::of(&verify.users), ask, |answer| {
         match &answer.1 {
             Ok(_) => ok += 1,
             Err(_) => failed += 1,
