@@ -7,6 +7,8 @@
 #![no_main]
 #![allow(dead_code, reason = "of the files of the program, this uses a part")]
 
+#[path = "../../host/src/cli/age.rs"]
+mod age;
 #[path = "../../host/src/ambient.rs"]
 mod ambient;
 #[path = "../../host/src/cli/args.rs"]

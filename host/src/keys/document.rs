@@ -483,7 +483,7 @@ mod tests {
             ("\"key\":", "\"key_base64\":"),
             ("\"key\":", "\"code\":"),
             ("a key of", "a \\u006bey of"),
-            ("T", "U"),
+            ("Z\"", "\""),
             ("}", ""),
             ("\"added_at\"", "\"retired\": true, \"added_at\""),
         ] {
