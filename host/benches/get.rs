@@ -11,29 +11,11 @@
 #[path = "../../tests/support/mod.rs"]
 mod support;
 
-use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::Command;
 
-use support::{KEY, Store, expect, python, run, script, tests};
+use support::{KEY, Store, expect, measure, python, run, script, tests};
 
 const ROUNDS: usize = 31;
-
-/// The wall time of a process and its peak memory in KiB.
-fn measure(command: &mut Command) -> (Duration, i64) {
-    let begun = Instant::now();
-    #[allow(clippy::zombie_processes, reason = "`wait4` waits for it")]
-    let child = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
-    let mut status = 0;
-    // SAFETY: all zeroes is a valid `rusage`.
-    #[allow(unsafe_code, reason = "the standard library tells no child's peak memory")]
-    let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
-    let pid = child.id().cast_signed();
-    // SAFETY: the child is this process's own and is waited for only here; both pointers are valid.
-    #[allow(unsafe_code, reason = "the standard library tells no child's peak memory")]
-    let waited = unsafe { libc::wait4(pid, &raw mut status, 0, &raw mut usage) };
-    assert_eq!((waited, status), (pid, 0), "{command:?}");
-    (begun.elapsed(), usage.ru_maxrss)
-}
 
 fn main() {
     let store = Store::new();
@@ -57,9 +39,9 @@ fn main() {
     }
     println!("whole processes, {ROUNDS} turns in one run:");
     let fastest = peers.iter().zip(runs).map(|((name, _), mut runs)| {
-        runs.sort();
-        let [fastest, median] = [0, ROUNDS / 2].map(|place| runs[place].0.as_secs_f64() * 1e3);
-        let peak = runs.iter().map(|(_, memory)| memory / 1024).max().unwrap_or(0);
+        runs.sort_by_key(|taken| taken.wall);
+        let [fastest, median] = [0, ROUNDS / 2].map(|place| runs[place].wall.as_secs_f64() * 1e3);
+        let peak = runs.iter().map(|taken| taken.peak / 1024).max().unwrap_or(0);
         println!(
             "  {name:36} fastest {fastest:6.1} ms   median {median:6.1} ms   peak {peak:3} MiB"
         );

@@ -10,12 +10,12 @@
 #[path = "../../tests/support/mod.rs"]
 mod support;
 
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE;
-use support::{KEY, Store, long, python, write_private};
+use support::{KEY, Store, Taken, long, measure, python, write_private};
 
 const NEW_KEY: &str = "tomorrow's key, which is to be the primary one";
 
@@ -23,35 +23,6 @@ const NEW_KEY: &str = "tomorrow's key, which is to be the primary one";
 const FEW: u32 = 200;
 /// Keys that the peers derive.
 const DERIVED: u32 = 50;
-
-/// What a process took.
-struct Taken {
-    wall: Duration,
-    cpu: Duration,
-    /// In KiB.
-    peak: i64,
-}
-
-fn measure(command: &mut Command) -> Taken {
-    let begun = Instant::now();
-    #[allow(clippy::zombie_processes, reason = "`wait4` waits for it")]
-    let child = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
-    let mut status = 0;
-    // SAFETY: all zeroes is a valid `rusage`.
-    #[allow(unsafe_code, reason = "the standard library tells no child's time and memory")]
-    let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
-    let pid = child.id().cast_signed();
-    // SAFETY: the child is this process's own and is waited for only here; both pointers are valid.
-    #[allow(unsafe_code, reason = "the standard library tells no child's time and memory")]
-    let waited = unsafe { libc::wait4(pid, &raw mut status, 0, &raw mut usage) };
-    assert_eq!((waited, status), (pid, 0), "{command:?}");
-    let time = |of: libc::timeval| {
-        Duration::new(of.tv_sec.unsigned_abs(), 0)
-            + Duration::from_micros(of.tv_usec.unsigned_abs())
-    };
-    let cpu = time(usage.ru_utime) + time(usage.ru_stime);
-    Taken { wall: begun.elapsed(), cpu, peak: usage.ru_maxrss }
-}
 
 /// A directory of the application's oldest kind, which is the quickest to make.
 fn legacy(users: u32) -> Store {

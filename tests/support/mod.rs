@@ -16,6 +16,7 @@ use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::OnceLock;
+use std::time::{Duration, Instant};
 
 use cap_std::ambient_authority;
 use cap_std::fs::Dir;
@@ -121,6 +122,36 @@ pub fn run_with_input(command: &mut Command, input: &str) -> Output {
 /// Runs a command without any input.
 pub fn run(command: &mut Command) -> Output {
     command.stdin(Stdio::null()).output().unwrap()
+}
+
+/// What a process took.
+pub struct Taken {
+    pub wall: Duration,
+    pub cpu: Duration,
+    /// Peak memory in KiB.
+    pub peak: i64,
+}
+
+/// Runs a command that has to succeed, without input or output.
+pub fn measure(command: &mut Command) -> Taken {
+    let begun = Instant::now();
+    #[allow(clippy::zombie_processes, reason = "`wait4` waits for it")]
+    let child = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
+    let mut status = 0;
+    // SAFETY: all zeroes is a valid `rusage`.
+    #[allow(unsafe_code, reason = "the standard library tells no child's time and memory")]
+    let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
+    let pid = child.id().cast_signed();
+    // SAFETY: the child is this process's own and is waited for only here; both pointers are valid.
+    #[allow(unsafe_code, reason = "the standard library tells no child's time and memory")]
+    let waited = unsafe { libc::wait4(pid, &raw mut status, 0, &raw mut usage) };
+    assert_eq!((waited, status), (pid, 0), "{command:?}");
+    let time = |of: libc::timeval| {
+        Duration::from_secs(of.tv_sec.unsigned_abs())
+            + Duration::from_micros(of.tv_usec.unsigned_abs())
+    };
+    let cpu = time(usage.ru_utime) + time(usage.ru_stime);
+    Taken { wall: begun.elapsed(), cpu, peak: usage.ru_maxrss }
 }
 
 /// Checks the exit code and returns standard output, standard error.

@@ -57,8 +57,7 @@ impl<'s> Selection<'s> {
     }
 }
 
-/// Asks about a selection of users, and reports each answer. When a report fails, nothing
-/// further is begun.
+/// Asks about a selection of users, and reports each answer. When a report fails, nothing further is begun.
 pub(super) fn for_each<T: Send>(
     context: &Context,
     vault: &Vault,

@@ -57,46 +57,36 @@ impl Vault {
             &[String],
         ) -> wasmtime::Result<Vec<Result<A, contract::Error>>>,
     ) -> Result<Vec<Result<T, Error>>, Error> {
-        let mut answers = self.ask_each(operation, users, &check, &function)?;
+        let ask = |users: &[UserId]| -> Result<Vec<Result<T, Error>>, Error> {
+            let user_ids: Vec<String> = users.iter().map(UserId::to_string).collect();
+            let mut failed = Ok(HashMap::new());
+            let answers = self.call(operation, users, |component, store| {
+                let answers = function(component, &mut *store, &user_ids)?;
+                failed = store.data_mut().commit();
+                Ok(Ok(answers))
+            })?;
+            if answers.len() != users.len() {
+                return Err(Error::answer(
+                    "answered for fewer or more users than it was asked for",
+                ));
+            }
+            let mut failed = failed?;
+            let answers = users.iter().zip(answers).map(|(user, answer)| {
+                let answer = check(user, answer?)?;
+                failed.remove(&user.file_name()).map_or(Ok(answer), Err)
+            });
+            Ok(answers.collect())
+        };
+        let mut answers = ask(users)?;
         for (user, answer) in users.iter().zip(&mut answers) {
             for _ in 0..CONFLICTS {
                 if !answer.as_ref().is_err_and(|error| error.code() == ErrorCode::Conflict) {
                     break;
                 }
-                let again = self.ask_each(operation, slice::from_ref(user), &check, &function)?;
-                again.into_iter().for_each(|again| *answer = again);
+                ask(slice::from_ref(user))?.into_iter().for_each(|again| *answer = again);
             }
         }
         Ok(answers)
-    }
-
-    fn ask_each<A, T>(
-        &self,
-        operation: Operation,
-        users: &[UserId],
-        check: impl Fn(&UserId, A) -> Result<T, Error>,
-        function: impl Fn(
-            &CredentialVault,
-            &mut Store<Call>,
-            &[String],
-        ) -> wasmtime::Result<Vec<Result<A, contract::Error>>>,
-    ) -> Result<Vec<Result<T, Error>>, Error> {
-        let user_ids: Vec<String> = users.iter().map(UserId::to_string).collect();
-        let mut failed = Ok(HashMap::new());
-        let answers = self.call(operation, users, |component, store| {
-            let answers = function(component, &mut *store, &user_ids)?;
-            failed = store.data_mut().commit();
-            Ok(Ok(answers))
-        })?;
-        if answers.len() != users.len() {
-            return Err(Error::answer("answered for fewer or more users than it was asked for"));
-        }
-        let mut failed = failed?;
-        let answers = users.iter().zip(answers).map(|(user, answer)| {
-            let answer = check(user, answer?)?;
-            failed.remove(&user.file_name()).map_or(Ok(answer), Err)
-        });
-        Ok(answers.collect())
     }
 }
 
