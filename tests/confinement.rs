@@ -78,10 +78,11 @@ fn no_core_is_dumped() {
             .spawn()
             .unwrap();
         thread::sleep(Duration::from_millis(300));
-        let killed = Command::new("kill").args(["-QUIT", &child.id().to_string()]).status();
+        // A shell's background jobs ignore SIGQUIT, this one nobody does.
+        let killed = Command::new("kill").args(["-ABRT", &child.id().to_string()]).status();
         assert!(killed.unwrap().success());
         let status = child.wait().unwrap();
-        assert_eq!(status.signal(), Some(3));
+        assert_eq!(status.signal(), Some(libc::SIGABRT));
         status.core_dumped()
     };
     lock.lock().unwrap();
