@@ -19,12 +19,13 @@ use zeroize::Zeroizing;
 const MAX_SECRET_BYTES: usize = 64 * 1024;
 
 /// The variables that hold a key or name where it is; no child process inherits them.
-const KEY_VARIABLES: [&str; 5] = [
+const KEY_VARIABLES: [&str; 6] = [
     "FOSSAWORK_MASTER_KEY",
     "FOSSAWORK_MASTER_KEY_PREVIOUS",
     "FOSSAWORK_MASTER_KEY_FILE",
     "FOSSAWORK_MASTER_KEY_COMMAND",
     "FOSSAWORK_KEYRING",
+    "FOSSAWORK_AUDIT_KEY_FILE",
 ];
 
 /// The arguments of the process.
@@ -114,7 +115,6 @@ pub(crate) fn read_secret_file(path: &Path) -> Result<Zeroizing<Vec<u8>>, Secret
 }
 
 /// Reads a file that holds no secret.
-#[cfg(feature = "compiler")]
 pub(crate) fn read_file(path: &Path) -> io::Result<Vec<u8>> {
     std::fs::read(path)
 }

@@ -25,6 +25,7 @@
 //! All calls block; [`Vault`] is cheap to clone and can be used from many threads. The crate itself never
 //! looks at paths, environment or processes: it works on what it is handed.
 
+pub mod audit;
 pub mod component;
 mod directory;
 mod error;

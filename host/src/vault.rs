@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::audit::{AuditLog, Event, Outcome, Told};
 use crate::contract::TokenEncoding;
 use crate::directory::{Directory, Lock};
 use crate::error::Error;
@@ -17,6 +18,8 @@ pub struct Vault {
     sandbox: Arc<Sandbox>,
     limits: Limits,
     token_encoding: Option<TokenEncoding>,
+    audit: Option<AuditLog>,
+    actor: Arc<str>,
     resources: Arc<Resources>,
 }
 
@@ -27,6 +30,7 @@ impl Vault {
             sandbox: None,
             limits: Limits::default(),
             token_encoding: None,
+            audit: None,
             resources: Resources { directory, keys: Box::new(keys), cache: KeyCache::default() },
         }
     }
@@ -37,13 +41,45 @@ impl Vault {
         self.resources.directory.batch()
     }
 
+    /// The same vault for somebody, who stands in the audit log as the actor of what is done through it. Without
+    /// this it is `uid:` and the number of the process's user.
+    #[must_use]
+    pub fn on_behalf_of(&self, actor: &str) -> Self {
+        Self { actor: actor.into(), ..self.clone() }
+    }
+
     /// How `encrypted_data` is spelled by `put`, where it doesn't say so itself.
     pub(crate) fn token_encoding(&self) -> Option<TokenEncoding> {
         self.token_encoding
     }
 
-    /// Calls the component for these users, with what the operation is granted for them.
-    pub(crate) fn call<T>(
+    /// Calls the component for these users, with what the operation is granted for them; audited, if this vault
+    /// is.
+    pub(crate) fn call<T: Told>(
+        &self,
+        operation: Operation,
+        users: &[UserId],
+        function: impl Function<T>,
+    ) -> Result<T, Error> {
+        let work = || self.enter(operation, users, function);
+        self.audited(operation, users, work, |answer| vec![Outcome::done(answer)])
+    }
+
+    /// Does something between its entries in the audit log, if there is one.
+    pub(crate) fn audited<T>(
+        &self,
+        operation: Operation,
+        users: &[UserId],
+        work: impl FnOnce() -> Result<T, Error>,
+        outcomes: impl Fn(&T) -> Vec<Outcome>,
+    ) -> Result<T, Error> {
+        let Some(audit) = &self.audit else { return work() };
+        let (actor, component) = (&*self.actor, self.sandbox.digest());
+        audit.around(&Event { operation, users, actor, component }, work, outcomes)
+    }
+
+    /// Calls the component, which [`Self::audited`] has to be around.
+    pub(crate) fn enter<T>(
         &self,
         operation: Operation,
         users: &[UserId],
@@ -61,6 +97,7 @@ pub struct Builder {
     sandbox: Option<Arc<Sandbox>>,
     limits: Limits,
     token_encoding: Option<TokenEncoding>,
+    audit: Option<AuditLog>,
     resources: Resources,
 }
 
@@ -84,6 +121,12 @@ impl Builder {
         self
     }
 
+    /// Where every operation is written down.
+    pub fn audit(mut self, log: AuditLog) -> Self {
+        self.audit = Some(log);
+        self
+    }
+
     /// Which derived keys are kept between calls.
     pub fn key_cache(mut self, cache: KeyCache) -> Self {
         self.resources.cache = cache;
@@ -100,6 +143,8 @@ impl Builder {
             sandbox,
             limits: self.limits,
             token_encoding: self.token_encoding,
+            audit: self.audit,
+            actor: format!("uid:{}", rustix::process::getuid().as_raw()).into(),
             resources: Arc::new(self.resources),
         })
     }

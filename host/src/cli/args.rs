@@ -4,9 +4,10 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::builder::PossibleValuesParser;
 use clap::{ArgAction, ArgGroup, Args, Parser, Subcommand, ValueEnum, ValueHint};
 use clap_complete::Shell;
-use moat::{TokenEncoding, UserId, UserIdError};
+use moat::{Operation, TokenEncoding, UserId, UserIdError};
 
 use super::age;
 
@@ -18,7 +19,7 @@ line, which only open what is under them.
 
 Exit codes: 0 done, 1 other failure, 2 usage, 3 no such credential, 4 master key missing or unusable, \
 5 can't be decrypted, 6 malformed or unsupported file, 7 needs migration, 8 conflict or locked, \
-9 directory (I/O, permissions, full), 11 the sandbox stopped the component.";
+9 directory (I/O, permissions, full), 10 audit log unavailable or broken, 11 the sandbox stopped the component.";
 
 /// Encrypted credentials whose cryptography runs in a WebAssembly sandbox
 #[derive(Parser)]
@@ -29,6 +30,20 @@ pub(super) struct Arguments {
 
     #[command(subcommand)]
     pub(super) verb: Verb,
+}
+
+/// What the options of the audit log are listed under.
+const AUDIT: &str = "Audit log";
+
+/// What becomes of an operation that can't be written down.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Audit {
+    /// Nothing is written down
+    Off,
+    /// It goes on, with a warning
+    BestEffort,
+    /// It is refused
+    Required,
 }
 
 /// What every verb understands.
@@ -86,6 +101,30 @@ pub(super) struct Options {
     #[arg(long, global = true, value_name = "SECONDS", default_value = "10", value_parser = seconds)]
     pub(super) lock_wait: Duration,
 
+    /// Where every operation is written down [env: FOSSAWORK_AUDIT_LOG]
+    #[arg(long, global = true, value_name = "PATH", value_hint = ValueHint::FilePath, help_heading = AUDIT)]
+    pub(super) audit_log: Option<PathBuf>,
+
+    /// What becomes of an operation that can't be written down [env: FOSSAWORK_AUDIT; else `required`]
+    #[arg(long, global = true, help_heading = AUDIT)]
+    pub(super) audit: Option<Audit>,
+
+    /// A file with the audit key, instead of one derived from the master key [env: FOSSAWORK_AUDIT_KEY_FILE]
+    #[arg(long, global = true, value_name = "PATH", value_hint = ValueHint::FilePath, help_heading = AUDIT)]
+    pub(super) audit_key_file: Option<PathBuf>,
+
+    /// Write a keyed hash of each user id in its place [env: FOSSAWORK_AUDIT_HASH_USERS=1]
+    #[arg(long, global = true, help_heading = AUDIT)]
+    pub(super) audit_hash_users: bool,
+
+    /// Set the file aside when it is this large (64M, 1G) [env: FOSSAWORK_AUDIT_MAX_SIZE]
+    #[arg(long, global = true, value_name = "SIZE", value_parser = size, help_heading = AUDIT)]
+    pub(super) audit_max_size: Option<u64>,
+
+    /// Set the file aside when it is this old (30d, 12w) [env: FOSSAWORK_AUDIT_MAX_AGE]
+    #[arg(long, global = true, value_name = "AGE", value_parser = age::parse, help_heading = AUDIT)]
+    pub(super) audit_max_age: Option<Duration>,
+
     /// Print JSON, errors too
     #[arg(long, global = true)]
     pub(super) json: bool,
@@ -123,6 +162,9 @@ pub(super) enum Verb {
     Migrate(Migrate),
     /// Encrypt records with the primary key that are under another
     Rotate(Rotate),
+    /// Look into the audit log
+    #[command(subcommand)]
+    Audit(AuditVerb),
     /// Look after the keys of a ring
     #[command(subcommand)]
     Keys(Keys),
@@ -325,6 +367,56 @@ pub(super) struct Rotate {
     pub(super) user: Vec<UserId>,
 }
 
+/// What `audit` does.
+#[derive(Subcommand)]
+pub(super) enum AuditVerb {
+    /// List the operations
+    Show(Show),
+    /// Check that no entry was altered, removed or put in
+    Verify {
+        /// A head that `audit head` printed earlier: what was cut off since is seen only against it
+        #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+        head: Option<PathBuf>,
+    },
+    /// Check the log and print its end, signed, to be kept elsewhere
+    Head,
+    /// Show what is worth a look
+    Report {
+        /// In the time since then; what was before is what it is compared with
+        #[arg(long, value_name = "TIME", default_value = "7d", value_parser = age::time)]
+        since: String,
+
+        /// The working hours, in UTC
+        #[arg(long, value_name = "FROM-TO", default_value = "7-19", value_parser = hours)]
+        hours: (u8, u8),
+    },
+    /// Print what stands for a user in a log that hashes user ids
+    Hash(User),
+}
+
+#[derive(Args)]
+pub(super) struct Show {
+    /// Only on this user's record
+    #[arg(long, value_name = "USER", value_parser = user)]
+    pub(super) user: Option<UserId>,
+
+    /// Only this operation
+    #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(Operation::ALL.map(Operation::name)))]
+    pub(super) operation: Option<String>,
+
+    /// Only with this outcome: done, failed, unfinished, or the code of an error
+    #[arg(long, value_name = "OUTCOME")]
+    pub(super) outcome: Option<String>,
+
+    /// Only since then: an age (7d, 36h), or a time (2026-01-31, 2026-01-31T12:00:00Z)
+    #[arg(long, value_name = "TIME", value_parser = age::time)]
+    pub(super) since: Option<String>,
+
+    /// Only before then
+    #[arg(long, value_name = "TIME", value_parser = age::time)]
+    pub(super) until: Option<String>,
+}
+
 /// What `keys` does.
 #[derive(Subcommand)]
 pub(super) enum Keys {
@@ -421,6 +513,24 @@ fn field(text: &str) -> Result<(String, String), &'static str> {
 fn seconds(text: &str) -> Result<Duration, &'static str> {
     let seconds = text.parse().map_err(|_| "it is not a number of seconds")?;
     Duration::try_from_secs_f64(seconds).map_err(|_| "it is not a number of seconds")
+}
+
+/// Bytes, or KiB, MiB, GiB: `64M`.
+pub(super) fn size(text: &str) -> Result<u64, &'static str> {
+    let wrong = "it is not a size such as 500K, 64M or 1G";
+    let units = [("K", 10), ("M", 20), ("G", 30)];
+    let found = units.iter().find_map(|(unit, bits)| Some((text.strip_suffix(unit)?, *bits)));
+    let (number, bits) = found.unwrap_or((text, 0));
+    let number: u64 = number.parse().map_err(|_| wrong)?;
+    number.checked_mul(1 << bits).filter(|size| *size > 0).ok_or(wrong)
+}
+
+fn hours(text: &str) -> Result<(u8, u8), &'static str> {
+    let wrong = "it is not a span of hours such as 7-19";
+    let (from, to) = text.split_once('-').ok_or(wrong)?;
+    let hour = |text: &str| text.parse().ok().filter(|hour| *hour <= 24).ok_or(wrong);
+    let (from, to) = (hour(from)?, hour(to)?);
+    if from < to { Ok((from, to)) } else { Err(wrong) }
 }
 
 fn prefix(text: &str) -> Result<String, &'static str> {

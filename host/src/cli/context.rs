@@ -12,6 +12,7 @@ use cap_std::fs::Dir;
 use moat::{Access, Directory, Error, ErrorCode, KeyRing, KeySource, Sandbox, Vault};
 
 use super::args::Options;
+use super::audit::AuditSettings;
 use super::env_file::Environment;
 use super::failure::Failure;
 use super::keys::MasterKeySource;
@@ -25,6 +26,7 @@ pub(super) struct Context {
     environment: Environment,
     dir: Option<PathBuf>,
     lock_wait: Duration,
+    pub(super) audit: Option<AuditSettings>,
     keyring: Option<PathBuf>,
     master_key_file: Option<PathBuf>,
     master_key_command: Option<String>,
@@ -34,9 +36,11 @@ pub(super) struct Context {
 
 impl Context {
     pub(super) fn new(options: Options) -> Result<Self, Failure> {
+        let environment = Environment::load(options.env_file.as_deref())?;
         Ok(Self {
             output: Output::new(options.json, options.quiet),
-            environment: Environment::load(options.env_file.as_deref())?,
+            audit: AuditSettings::choose(&environment, &options)?,
+            environment,
             dir: options.dir,
             lock_wait: options.lock_wait,
             keyring: options.keyring,
@@ -118,11 +122,16 @@ impl Context {
         if access.keys {
             keys.ring().map_err(failed)?;
         }
+        let audit = match self.audit.as_ref().filter(|audit| audit.is_on()) {
+            Some(audit) => Some(audit.log(&directory, || keys.ring().map_err(failed))?),
+            None => None,
+        };
         let sandbox = self.sandbox()?;
-        let mut writable_ring = Access::default();
-        writable_ring.write = true;
+        let mut writable = Access::default();
+        writable.write = true;
         let directories = std::iter::once((directory.as_fd(), access))
-            .chain(ring.map(|ring| (ring.as_fd(), writable_ring)));
+            .chain(ring.map(|ring| (ring.as_fd(), writable)))
+            .chain(audit.as_ref().map(|(_, directory)| (directory.as_fd(), writable)));
         let confined = confinement::confine(&directories.collect::<Vec<_>>());
         for part in confined.map_err(|error| Failure::confinement(&*error))? {
             if part.is_in_force() {
@@ -131,7 +140,12 @@ impl Context {
                 tracing::warn!("{part}");
             }
         }
-        Vault::builder(directory, keys).sandbox(Arc::new(sandbox)).build().map_err(failed)
+        let builder = Vault::builder(directory, keys).sandbox(Arc::new(sandbox));
+        let builder = match audit {
+            Some((log, _)) => builder.audit(log),
+            None => builder,
+        };
+        builder.build().map_err(failed)
     }
 
     fn sandbox(&self) -> Result<Sandbox, Failure> {

@@ -21,6 +21,9 @@ pub(super) const NOT_DECRYPTED: u8 = 5;
 /// `migrate` found a record that it couldn't migrate.
 pub(super) const NEEDS_MIGRATION: u8 = 7;
 
+/// The audit log can't be used, or isn't as it was written.
+pub(super) const AUDIT: u8 = 10;
+
 /// A failure of the program.
 #[derive(Debug)]
 pub(super) struct Failure {
@@ -51,6 +54,16 @@ impl Failure {
         Self {
             exit: exit_code(ErrorCode::Conflict),
             code: "in-use",
+            message: message.into(),
+            hint: hint.into(),
+        }
+    }
+
+    /// The audit log can't be used.
+    pub(super) fn audit(message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self {
+            exit: AUDIT,
+            code: ErrorCode::Audit.name(),
             message: message.into(),
             hint: hint.into(),
         }
@@ -115,7 +128,7 @@ fn exit_code(code: ErrorCode) -> u8 {
         ErrorCode::NeedsMigration => NEEDS_MIGRATION,
         ErrorCode::Conflict | ErrorCode::Locked => 8,
         ErrorCode::Directory => 9,
-        ErrorCode::Audit => 10,
+        ErrorCode::Audit => AUDIT,
         ErrorCode::Sandbox | ErrorCode::Denied => 11,
         _ => OTHER,
     }
@@ -148,6 +161,7 @@ fn hint(error: &Error, path: &Path) -> String {
         ErrorCode::Conflict => "look at what is there with `moat get USER`, then run this again".to_owned(),
         ErrorCode::Locked => "wait for the other process, or longer with --lock-wait SECONDS".to_owned(),
         ErrorCode::TooLarge => "store less in one credential: a record has at most 65536 bytes".to_owned(),
+        ErrorCode::Audit => audit_hint(error),
         ErrorCode::Directory => directory_hint(error, &path.to_string()),
         _ => "compare the digest of `moat component` with the release's; please report this".to_owned(),
     }
@@ -171,6 +185,20 @@ fn directory_hint(error: &Error, path: &str) -> String {
             "check the disk of {path}; the record there is whole, the old one or the new one"
         ),
     }
+}
+
+fn audit_hint(error: &Error) -> String {
+    let way_out = match error.io_kind() {
+        Some(
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge,
+        ) => "make room on the disk of the audit log",
+        Some(io::ErrorKind::PermissionDenied) => {
+            "the audit log has to belong to the user who runs this, with mode 0600 (ls -l, chown, chmod)"
+        }
+        Some(io::ErrorKind::InvalidData) => "set the file aside (mv) and keep it",
+        _ => "`moat check` tells what is wrong with the audit log",
+    };
+    format!("{way_out}, and run this again; --audit=best-effort goes on without it")
 }
 
 const USER_ID_HINT: &str = "a user id is one plain file name: at most 250 bytes, no leading dot, no `/`, no control characters";

@@ -134,6 +134,13 @@ impl MasterKeySource {
         self.document_in(&self.read()?)
     }
 
+    /// All keys, the retired ones too.
+    pub(super) fn whole_ring(&self) -> Result<KeyRing, Error> {
+        let text = self.read()?;
+        let document = self.document_in(&text)?;
+        Ok(document.map_or_else(|| self.single(&text), |document| document.ring_with_retired()))
+    }
+
     fn document_in(&self, text: &[u8]) -> Result<Option<RingDocument>, Error> {
         let refuse = |what: String| Err(Error::new(ErrorCode::MasterKeyMissing, what));
         match &self.place {

@@ -2,6 +2,7 @@
 
 mod age;
 mod args;
+mod audit;
 mod batch;
 mod context;
 mod env_file;
@@ -55,6 +56,7 @@ fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         Verb::Verify(verify) => verbs::verify::run(&context, &verify),
         Verb::Migrate(migrate) => verbs::migrate::run(&context, &migrate),
         Verb::Rotate(rotate) => verbs::rotate::run(&context, &rotate),
+        Verb::Audit(verb) => verbs::audit::run(&context, &verb),
         Verb::Keys(keys) => verbs::keys::run(&context, &keys),
         Verb::Component(component) => verbs::component::run(&context, &component),
         Verb::Exec(exec) => verbs::exec::run(&context, &exec),

@@ -52,7 +52,7 @@ fn describe(status: &RestrictionStatus, directories: usize) -> Part {
     let files = match directories {
         0 => "no file",
         1 => "no file outside of the directory",
-        _ => "no file outside of the directory and the key ring's",
+        _ => "no file outside of the directory and those of the key ring and the audit log",
     };
     match status.ruleset {
         RulesetStatus::FullyEnforced => {

@@ -7,13 +7,14 @@ use std::collections::BTreeMap;
 use libc::{
     CLONE_THREAD, CLONE_VM, EINVAL, ENOSYS, PR_SET_NAME, PROT_EXEC, SYS_brk, SYS_clock_gettime,
     SYS_clock_nanosleep, SYS_clone, SYS_close, SYS_dup, SYS_exit, SYS_exit_group, SYS_fadvise64,
-    SYS_fcntl, SYS_fdatasync, SYS_flock, SYS_fstat, SYS_fsync, SYS_futex, SYS_getcwd,
-    SYS_getdents64, SYS_geteuid, SYS_getpid, SYS_getrandom, SYS_gettid, SYS_ioctl, SYS_lseek,
-    SYS_madvise, SYS_mincore, SYS_mlock2, SYS_mmap, SYS_mprotect, SYS_mremap, SYS_munmap,
-    SYS_newfstatat, SYS_openat, SYS_openat2, SYS_ppoll, SYS_prctl, SYS_read, SYS_readlinkat,
-    SYS_readv, SYS_renameat, SYS_renameat2, SYS_restart_syscall, SYS_rseq, SYS_rt_sigaction,
-    SYS_rt_sigprocmask, SYS_rt_sigreturn, SYS_sched_getaffinity, SYS_sched_yield,
-    SYS_set_robust_list, SYS_sigaltstack, SYS_statx, SYS_unlinkat, SYS_write, SYS_writev, TCGETS,
+    SYS_fallocate, SYS_fcntl, SYS_fdatasync, SYS_flock, SYS_fstat, SYS_fsync, SYS_futex,
+    SYS_getcwd, SYS_getdents64, SYS_geteuid, SYS_getpid, SYS_getrandom, SYS_gettid, SYS_getuid,
+    SYS_ioctl, SYS_lseek, SYS_madvise, SYS_mincore, SYS_mlock2, SYS_mmap, SYS_mprotect, SYS_mremap,
+    SYS_munmap, SYS_newfstatat, SYS_openat, SYS_openat2, SYS_ppoll, SYS_prctl, SYS_pread64,
+    SYS_read, SYS_readlinkat, SYS_readv, SYS_renameat, SYS_renameat2, SYS_restart_syscall,
+    SYS_rseq, SYS_rt_sigaction, SYS_rt_sigprocmask, SYS_rt_sigreturn, SYS_sched_getaffinity,
+    SYS_sched_yield, SYS_set_robust_list, SYS_sigaltstack, SYS_statx, SYS_unlinkat, SYS_write,
+    SYS_writev, TCGETS,
 };
 use seccompiler::{
     BackendError, BpfProgram, Error, SeccompAction, SeccompCmpArgLen, SeccompCmpOp,
@@ -23,12 +24,13 @@ use seccompiler::{
 use super::Part;
 
 /// Calls that are allowed whatever their arguments are.
-const ALLOWED: [i64; 48] = [
+const ALLOWED: [i64; 51] = [
     // Files, which Landlock restricts.
     SYS_openat,
     SYS_openat2,
     SYS_close,
     SYS_read,
+    SYS_pread64,
     SYS_readv,
     SYS_write,
     SYS_writev,
@@ -42,6 +44,7 @@ const ALLOWED: [i64; 48] = [
     SYS_flock,
     SYS_dup,
     SYS_fadvise64,
+    SYS_fallocate,
     SYS_fsync,
     SYS_fdatasync,
     SYS_renameat,
@@ -71,6 +74,7 @@ const ALLOWED: [i64; 48] = [
     SYS_clock_nanosleep,
     SYS_getpid,
     SYS_gettid,
+    SYS_getuid,
     SYS_geteuid,
     SYS_getrandom,
     SYS_exit,

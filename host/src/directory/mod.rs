@@ -227,11 +227,9 @@ impl Directory {
         Ok(file::read(&self.dir, name, self.owner)?.map(|contents| revision(&contents)))
     }
 
-    /// Makes renames and removals durable. The handle itself may be opened with O_PATH, which can't be synced.
+    /// Makes renames and removals durable.
     fn sync(&self) -> io::Result<()> {
-        let mut options = OpenOptions::new();
-        options.read(true).custom_flags(flags(OFlags::DIRECTORY));
-        self.dir.open_with(".", &options)?.sync_all()
+        sync(&self.dir)
     }
 }
 
@@ -262,12 +260,20 @@ fn conflict(name: &str) -> Error {
     Error::new(ErrorCode::Conflict, message)
 }
 
+/// Makes what has happened to a directory's names durable. The handle itself may be opened with O_PATH, which
+/// can't be synced.
+pub(crate) fn sync(dir: &Dir) -> io::Result<()> {
+    let mut options = OpenOptions::new();
+    options.read(true).custom_flags(flags(OFlags::DIRECTORY));
+    dir.open_with(".", &options)?.sync_all()
+}
+
 fn flags(flags: OFlags) -> i32 {
     flags.bits().cast_signed()
 }
 
 /// Opens a file as it stands, without following a link and without waiting for a FIFO's other end.
-fn open_in_place(dir: &Dir, name: &str, options: &mut OpenOptions) -> io::Result<File> {
+pub(crate) fn open_in_place(dir: &Dir, name: &str, options: &mut OpenOptions) -> io::Result<File> {
     let safe = OFlags::NOFOLLOW | OFlags::NONBLOCK;
     dir.open_with(name, options.custom_flags(flags(safe)))
 }

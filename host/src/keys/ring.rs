@@ -83,9 +83,18 @@ impl KeyRing {
         self
     }
 
+    /// The key that encrypts.
+    pub fn primary(&self) -> &MasterKey {
+        &self.primary
+    }
+
+    /// All keys, the primary one first.
+    pub(crate) fn keys(&self) -> impl Iterator<Item = &MasterKey> {
+        std::iter::once(&self.primary).chain(&self.others)
+    }
+
     pub(crate) fn lend(&self) -> Vec<contract::MasterKey> {
-        let others = self.others.iter().map(|key| key.lend(false));
-        std::iter::once(self.primary.lend(true)).chain(others).collect()
+        self.keys().zip(0..).map(|(key, place)| key.lend(place == 0)).collect()
     }
 }
 

@@ -33,6 +33,8 @@ pub struct Rewritten {
     pub key: Option<KeyInfo>,
     /// Whether it was rewritten; in a dry run, whether it would be.
     pub changed: bool,
+    /// Whether its file was.
+    pub(super) written: bool,
 }
 
 impl Vault {
@@ -49,6 +51,7 @@ impl Vault {
             version: options.version.clone(),
             encoding: options.token_encoding.or(self.token_encoding()),
         };
+        let rewritten = rewritten(options.dry_run);
         self.for_each(Operation::Migrate, users, rewritten, |component, store, user_ids| {
             component.fossawork_credentials_vault().call_migrate(store, user_ids, &options)
         })
@@ -61,7 +64,7 @@ impl Vault {
         users: &[UserId],
         dry_run: bool,
     ) -> Result<Vec<Result<Rewritten, Error>>, Error> {
-        self.for_each(Operation::Rewrap, users, rewritten, |component, store, user_ids| {
+        self.for_each(Operation::Rewrap, users, rewritten(dry_run), |component, store, user_ids| {
             component.fossawork_credentials_vault().call_rewrap(store, user_ids, dry_run)
         })
     }
@@ -75,12 +78,15 @@ impl Vault {
     }
 }
 
-fn rewritten(user: &UserId, answer: vault::Rewritten) -> Result<Rewritten, Error> {
-    check_name(&answer.user_id, user)?;
-    Ok(Rewritten {
-        user: user.clone(),
-        before: answer.before,
-        key: answer.key,
-        changed: answer.changed,
-    })
+fn rewritten(dry_run: bool) -> impl Fn(&UserId, vault::Rewritten) -> Result<Rewritten, Error> {
+    move |user, answer| {
+        check_name(&answer.user_id, user)?;
+        Ok(Rewritten {
+            user: user.clone(),
+            before: answer.before,
+            key: answer.key,
+            changed: answer.changed,
+            written: answer.changed && !dry_run,
+        })
+    }
 }

@@ -8,6 +8,7 @@ mod pages;
 mod put;
 mod remove;
 mod reveal;
+mod told;
 mod users;
 mod verify;
 
@@ -21,6 +22,7 @@ use std::slice;
 
 use wasmtime::Store;
 
+use crate::audit::{Outcome, Told};
 use crate::contract::{self, ErrorCode, Summary};
 use crate::error::Error;
 use crate::sandbox::bindings::CredentialVault;
@@ -46,7 +48,7 @@ impl Vault {
 
     /// Calls a function of the component that answers for each of some users, and checks each answer. Who lost
     /// to another writer is asked about again.
-    fn for_each<A, T>(
+    fn for_each<A, T: Told>(
         &self,
         operation: Operation,
         users: &[UserId],
@@ -60,7 +62,7 @@ impl Vault {
         let ask = |users: &[UserId]| -> Result<Vec<Result<T, Error>>, Error> {
             let user_ids: Vec<String> = users.iter().map(UserId::to_string).collect();
             let mut failed = Ok(HashMap::new());
-            let answers = self.call(operation, users, |component, store| {
+            let answers = self.enter(operation, users, |component, store| {
                 let answers = function(component, &mut *store, &user_ids)?;
                 failed = store.data_mut().commit();
                 Ok(Ok(answers))
@@ -76,6 +78,18 @@ impl Vault {
                 failed.remove(&user.file_name()).map_or(Ok(answer), Err)
             });
             Ok(answers.collect())
+        };
+        let outcome = |answer: &Result<T, Error>| match answer {
+            Ok(answer) => Outcome::done(answer),
+            Err(error) => Outcome::failed(error),
+        };
+        let ask = |users: &[UserId]| {
+            self.audited(
+                operation,
+                users,
+                || ask(users),
+                |answers| answers.iter().map(outcome).collect(),
+            )
         };
         let mut answers = ask(users)?;
         for (user, answer) in users.iter().zip(&mut answers) {

@@ -64,6 +64,20 @@ impl Access {
         self.write || self.remove || self.remove_backups || self.settings
     }
 
+    /// The names of what it is.
+    pub fn names(self) -> Vec<&'static str> {
+        let parts = [
+            (self.read, "read"),
+            (self.write, "write"),
+            (self.remove, "remove"),
+            (self.remove_backups, "remove backups"),
+            (self.settings, "settings"),
+            (self.list, "list"),
+            (self.keys, "keys"),
+        ];
+        parts.into_iter().filter_map(|(is_granted, name)| is_granted.then_some(name)).collect()
+    }
+
     /// What either of the two is.
     #[must_use]
     pub fn or(self, other: Self) -> Self {

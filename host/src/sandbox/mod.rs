@@ -28,7 +28,7 @@ pub use limits::Limits;
 pub(crate) use stop::Stop;
 pub(crate) use surroundings::Resources;
 
-use crate::component::PRECOMPILED;
+use crate::component::{PRECOMPILED, sha256};
 use crate::error::Error;
 use bindings::{CredentialVault, CredentialVaultPre};
 use contract::ErrorCode;
@@ -51,6 +51,8 @@ pub struct Sandbox {
     imports: Vec<String>,
     ticker: Ticker,
     cpu: Option<&'static str>,
+    /// Of another component than the embedded one.
+    digest: Option<String>,
     unlocked: Arc<AtomicBool>,
     self_test: OnceLock<()>,
 }
@@ -63,7 +65,7 @@ impl Sandbox {
             precompiled.check()?;
             // SAFETY: these bytes are what the build script's own `Engine::precompile_component` returned.
             #[allow(unsafe_code, reason = "loading code compiled by the build script")]
-            match unsafe { Self::from_precompiled(precompiled.code) } {
+            match unsafe { Self::load(precompiled.code) } {
                 Ok(sandbox) => return Ok(Self { cpu: Some(precompiled.cpu), ..sandbox }),
                 Err(error) => refusal = error,
             }
@@ -80,6 +82,16 @@ impl Sandbox {
     /// The bytes become native code: they must come from that function, unaltered.
     #[allow(unsafe_code, reason = "loading compiled code")]
     pub unsafe fn from_precompiled(bytes: &[u8]) -> Result<Self, Error> {
+        // SAFETY: the caller's promise.
+        let sandbox = unsafe { Self::load(bytes) }?;
+        Ok(Self { digest: Some(sha256(bytes)), ..sandbox })
+    }
+
+    /// # Safety
+    ///
+    /// As for [`Self::from_precompiled`].
+    #[allow(unsafe_code, reason = "loading compiled code")]
+    unsafe fn load(bytes: &[u8]) -> Result<Self, Error> {
         let (engine, unlocked) = new_engine()?;
         // SAFETY: the caller's promise.
         let component = unsafe { Component::deserialize(&engine, bytes) }
@@ -93,14 +105,15 @@ impl Sandbox {
     /// contract allows, or doesn't fit it.
     #[cfg(feature = "compiler")]
     pub fn compile(bytes: &[u8], sha256: &str) -> Result<Self, Error> {
-        let digest = crate::component::sha256(bytes);
+        let digest = sha256(bytes);
         if !digest.eq_ignore_ascii_case(sha256) {
             let message = format!("the component is another one: its SHA-256 is {digest}");
             return Err(Error::new(ErrorCode::Sandbox, message));
         }
         let (engine, unlocked) = new_engine()?;
         let component = Component::from_binary(&engine, bytes).map_err(unusable("compiled"))?;
-        Self::prepare(engine, &component, unlocked)
+        let sandbox = Self::prepare(engine, &component, unlocked)?;
+        Ok(Self { digest: Some(digest), ..sandbox })
     }
 
     fn prepare(
@@ -117,6 +130,7 @@ impl Sandbox {
             pre: CredentialVaultPre::new(pre).map_err(unusable("linked"))?,
             imports,
             cpu: None,
+            digest: None,
             ticker: Ticker::new(engine),
             unlocked,
             self_test: OnceLock::new(),
@@ -126,6 +140,11 @@ impl Sandbox {
     /// The interfaces that the component imports, sorted.
     pub fn imports(&self) -> &[String] {
         &self.imports
+    }
+
+    /// SHA-256, in hexadecimal, of the component; of its compiled form, if nothing else was handed over.
+    pub fn digest(&self) -> &str {
+        self.digest.as_deref().unwrap_or_else(|| crate::component::digest())
     }
 
     /// The CPU that the embedded component's code was compiled for; `None` for another component.

@@ -1,5 +1,7 @@
 //! The verbs, one a file.
 
+pub(super) mod audit;
+mod audit_report;
 pub(super) mod component;
 pub(super) mod delete;
 pub(super) mod exec;

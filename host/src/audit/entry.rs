@@ -1,0 +1,173 @@
+//! One line of the log: an intent before an operation on a user's record, or the outcome after it.
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::key::{AuditKey, Purpose};
+use crate::component::hex;
+
+/// What stands before the tag, which is a line's last member.
+const MAC: &str = ",\"mac\":\"";
+/// The end of a line.
+const END: &str = "\"}\n";
+
+/// A line of the log, as it is written and read. Members that a later version adds are passed over.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Entry {
+    /// Counts the entries of the log from 1, without a gap, over all its files.
+    pub sequence: u64,
+    /// When it was written: RFC 3339 in UTC, with microseconds.
+    pub time: String,
+    /// What an intent and its outcome share: 16 hexadecimal digits at random.
+    pub id: String,
+    /// Which of the two this is.
+    pub phase: Phase,
+    /// The name of the operation.
+    pub operation: String,
+    /// Whose record; `None` when it is about no user's or the log has hashes in place of names.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user: Option<String>,
+    /// The user's [`AuditKey::user_hash`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user_hash: Option<String>,
+    /// Who asked: `uid:1000`, or the name that the vault was told.
+    pub actor: String,
+    /// Of an intent: the SHA-256 of the component that gets to see the record.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub component: Option<String>,
+    /// Of an intent: what the component is granted for this user.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub grant: Option<Vec<String>>,
+    /// Of an outcome: `done`, or the name of the error's code.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub outcome: Option<String>,
+    /// Of an outcome: whether anything was changed, where the operation may leave all as it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub changed: Option<bool>,
+    /// Of an outcome: the label of the master key that the record was opened or encrypted with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key_id: Option<String>,
+    /// Of an outcome: how long the operation took, in microseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub duration_us: Option<u64>,
+    /// The [`AuditKey::id`] of the key of the tag.
+    pub audit_key: String,
+    /// SHA-256 of all that stands in the log from the beginning of the entry before up to this one.
+    pub previous: String,
+}
+
+/// Before or after.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Phase {
+    /// It is about to be done.
+    Intent,
+    /// It was done, or it failed.
+    Outcome,
+}
+
+/// The outcome of what succeeded.
+pub(super) const DONE: &str = "done";
+
+impl Entry {
+    /// Whether this is the outcome of what succeeded.
+    pub fn is_done(&self) -> bool {
+        self.outcome.as_deref() == Some(DONE)
+    }
+
+    /// The line: JSON in printable ASCII, its last member an HMAC-SHA256 over all before it, and a newline.
+    pub(super) fn seal(&self, key: &AuditKey) -> serde_json::Result<String> {
+        let mut line = ascii(&serde_json::to_string(self)?);
+        line.pop();
+        let tag = key.tag(Purpose::Entry, line.as_bytes());
+        Ok(line + MAC + &tag + END)
+    }
+
+    /// Reads a line; `None` if it is none.
+    pub(super) fn parse(line: &[u8]) -> Option<Self> {
+        sealed(line)?;
+        serde_json::from_slice(line).ok()
+    }
+}
+
+/// Whether the tag of a line is this key's, spelled as it was written.
+pub(super) fn is_sealed_by(line: &[u8], key: &AuditKey) -> bool {
+    // The tag is no secret, so that the comparison may take as long as it likes.
+    sealed(line).is_some_and(|(text, tag)| key.tag(Purpose::Entry, text) == tag)
+}
+
+/// What the tag of a line is over, and the tag.
+fn sealed(line: &[u8]) -> Option<(&[u8], &str)> {
+    let (text, tag) = line.split_at_checked(line.len().checked_sub(MAC.len() + 64 + END.len())?)?;
+    let tag = std::str::from_utf8(tag).ok()?;
+    Some((text, tag.strip_prefix(MAC)?.strip_suffix(END)?))
+}
+
+/// What the next entry carries of the bytes since the beginning of the one before.
+pub(super) fn link(bytes: &[u8]) -> String {
+    hex(&Sha256::digest(bytes))
+}
+
+/// JSON with all but printable ASCII escaped: no name can steer a terminal or look like another.
+pub(super) fn ascii(json: &str) -> String {
+    let mut text = String::with_capacity(json.len());
+    for c in json.chars() {
+        if c.is_ascii_graphic() || c == ' ' {
+            text.push(c);
+        } else {
+            let mut units = [0; 2];
+            for unit in c.encode_utf16(&mut units) {
+                text.push_str(&format!("\\u{unit:04x}"));
+            }
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+
+    fn entry(user: &str) -> Entry {
+        Entry {
+            sequence: 7,
+            time: "2026-01-02T03:04:05.000006Z".to_owned(),
+            id: "0123456789abcdef".to_owned(),
+            phase: Phase::Outcome,
+            operation: "reveal".to_owned(),
+            user: Some(user.to_owned()),
+            user_hash: None,
+            actor: "uid:0".to_owned(),
+            component: None,
+            grant: None,
+            outcome: Some(DONE.to_owned()),
+            changed: None,
+            key_id: None,
+            duration_us: Some(3),
+            audit_key: "k".to_owned(),
+            previous: link(b""),
+        }
+    }
+
+    #[test]
+    fn what_is_sealed_is_read_again_and_no_byte_of_it_can_change() {
+        let key = AuditKey::new(&[7; 16]).unwrap();
+        for user in ["anna", "J\u{f6}rg \u{1f511}", "\u{202e}x\u{9b}31m\u{7f}", "\"},\"mac\":\""] {
+            let entry = entry(user);
+            let line = entry.seal(&key).unwrap();
+            assert!(line.trim_end().chars().all(|c| c.is_ascii_graphic() || c == ' '), "{line}");
+            assert_eq!(Entry::parse(line.as_bytes()).unwrap(), entry);
+            assert!(is_sealed_by(line.as_bytes(), &key));
+            assert!(!is_sealed_by(line.as_bytes(), &AuditKey::new(&[8; 16]).unwrap()));
+            for at in 0..line.len() {
+                for flip in [0x01, 0x20, 0x80] {
+                    let mut altered = line.clone().into_bytes();
+                    *altered.get_mut(at).unwrap() ^= flip;
+                    assert!(!is_sealed_by(&altered, &key), "byte {at}");
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,348 @@
+//! Appending to the log: by many processes in turn, and by many threads that share their syncs.
+//!
+//! The turn is an advisory lock (`flock`) on the file. Whoever has it looks first whether the file still has the
+//! log's name (else it was set aside, and the new one is opened) and whether somebody else has appended (else
+//! the end is known). Nothing that was written is ever written over: what a crash or a full disk left of a line
+//! stays, and the next entry is chained over it.
+
+use std::fs::{File, TryLockError};
+use std::io::{self, Write};
+use std::os::unix::fs::{FileExt, MetadataExt as _};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant, SystemTime};
+
+use cap_std::fs::{Dir, Metadata, MetadataExt as _, OpenOptions, OpenOptionsExt};
+use rustix::fs::{FallocateFlags, fallocate};
+use rustix::io::Errno;
+use time::OffsetDateTime;
+use time::format_description::BorrowedFormatItem;
+use time::format_description::well_known::Rfc3339;
+use time::macros::format_description;
+
+use super::entry::{Entry, link};
+use super::key::AuditKey;
+use super::segments;
+use crate::directory::{open_in_place, sync};
+
+/// How far from its end the last entry of a file is looked for, in bytes.
+const TAIL: u64 = 4 * segments::LONGEST_LINE;
+/// The room beyond the end that is reserved before an operation, so that there is some for its outcome, in
+/// bytes.
+const RESERVE: u64 = 256 * 1024;
+/// How long to wait for the turn, which others have for microseconds.
+const PATIENCE: Duration = Duration::from_secs(10);
+const RETRY_AFTER: Duration = Duration::from_micros(100);
+/// RFC 3339 with microseconds, always as long, so that the order of the texts is that of the times.
+const TIME: &[BorrowedFormatItem<'_>] = format_description!(
+    version = 2,
+    "[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:6]Z"
+);
+
+/// When a log's file is set aside and a new one begun.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Rotation {
+    /// When it has this many bytes.
+    pub size: Option<u64>,
+    /// When its first entry is this old.
+    pub age: Option<Duration>,
+}
+
+/// The file under the log's name.
+pub(super) struct LogFile {
+    dir: Dir,
+    name: String,
+    rotation: Rotation,
+    state: Mutex<State>,
+    /// The number of the last append that is durable; or why none will be any more. What the system couldn't
+    /// write it may have dropped, so that a later sync which succeeds says nothing.
+    synced: Mutex<Result<u64, String>>,
+}
+
+#[derive(Default)]
+struct State {
+    open: Option<Open>,
+    /// How many appends there were. Only those to the file that is open may not be durable.
+    appends: u64,
+}
+
+/// The file as it was found.
+struct Open {
+    file: Arc<File>,
+    /// How many bytes it had then.
+    end: u64,
+    tail: Tail,
+    /// The sequence and the time of its first entry.
+    first: Option<(u64, OffsetDateTime)>,
+    /// Up to where there is room for certain.
+    reserved: u64,
+}
+
+/// What the next entry is chained to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Tail {
+    /// Of the last entry; 0 before the first.
+    sequence: u64,
+    link: String,
+    /// Whether the last line has no end.
+    torn: bool,
+}
+
+impl LogFile {
+    pub(super) fn new(dir: Dir, name: &str, rotation: Rotation) -> Self {
+        Self {
+            dir,
+            name: name.to_owned(),
+            rotation,
+            state: Mutex::default(),
+            synced: Mutex::new(Ok(0)),
+        }
+    }
+
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Appends entries, whose place in the chain they get here, and returns the number of this append, for
+    /// [`Self::sync`]. With `reserve`, fails unless there is room for as many once more.
+    pub(super) fn append(
+        &self,
+        entries: &mut [Entry],
+        key: &AuditKey,
+        reserve: bool,
+    ) -> io::Result<u64> {
+        let mut state = lock(&self.state);
+        let (mut open, turn) = self.take_turn(&mut state)?;
+        let text = open.tail.chain(entries, key)?;
+        if reserve {
+            open.reserve(2 * text.len() as u64)?;
+        }
+        let written = (&*open.file).write_all(text.as_bytes());
+        drop(turn);
+        // After a failure it is left closed, and its end is looked up anew.
+        written?;
+        open.end += text.len() as u64;
+        if open.first.is_none() {
+            open.first = first_of(entries);
+        }
+        state.open = Some(open);
+        state.appends += 1;
+        Ok(state.appends)
+    }
+
+    /// Waits until an append is durable. Many threads share the syncs: whoever syncs does it for all that was
+    /// appended so far, and those who waited meanwhile find theirs done.
+    pub(super) fn sync(&self, append: u64) -> io::Result<()> {
+        let mut synced = lock(&self.synced);
+        match &*synced {
+            Ok(done) if *done >= append => return Ok(()),
+            Ok(_) => {}
+            Err(reason) => return Err(io::Error::other(reason.clone())),
+        }
+        let (file, appends) = {
+            let state = lock(&self.state);
+            (state.open.as_ref().map(|open| Arc::clone(&open.file)), state.appends)
+        };
+        let outcome = file.map_or(Ok(()), |file| file.sync_data());
+        *synced = match &outcome {
+            Ok(()) => Ok(appends),
+            Err(error) => Err(format!("an earlier sync failed, start this program anew: {error}")),
+        };
+        outcome
+    }
+
+    /// The file under the log's name, whose end is known, and the turn to append to it.
+    fn take_turn(&self, state: &mut State) -> io::Result<(Open, Turn)> {
+        loop {
+            let mut open = match state.open.take() {
+                Some(open) => open,
+                None => self.open()?,
+            };
+            let turn = Turn::wait(&open.file)?;
+            let opened = open.file.metadata()?;
+            if self.is_live(&opened)? {
+                if opened.len() != open.end {
+                    self.look_up_end(&mut open, opened.len())?;
+                }
+                let Some(first) = open.due(self.rotation) else {
+                    return Ok((open, turn));
+                };
+                self.dir.rename(&self.name, &self.dir, format!("{}.{first:012}", self.name))?;
+            }
+            // What this process wrote to it may have to be durable, and nobody will sync it any more.
+            open.file.sync_data()?;
+        }
+    }
+
+    fn open(&self) -> io::Result<Open> {
+        let mut options = OpenOptions::new();
+        options.read(true).append(true);
+        let file = match open_in_place(&self.dir, &self.name, &mut options) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                options.create(true).mode(0o600);
+                let file = open_in_place(&self.dir, &self.name, &mut options)?;
+                sync(&self.dir)?;
+                file
+            }
+            opened => opened?,
+        };
+        check(&file.metadata()?)?;
+        let tail = Tail { sequence: 0, link: link(b""), torn: false };
+        // No file has this size, so that its end is looked up.
+        let end = u64::MAX;
+        Ok(Open { file: Arc::new(file.into_std()), end, tail, first: None, reserved: 0 })
+    }
+
+    /// Whether the file still has the log's name.
+    fn is_live(&self, opened: &std::fs::Metadata) -> io::Result<bool> {
+        match self.dir.symlink_metadata(&self.name) {
+            Ok(named) => Ok((named.dev(), named.ino()) == (opened.dev(), opened.ino())),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn look_up_end(&self, open: &mut Open, size: u64) -> io::Result<()> {
+        if size > 0 {
+            open.tail = Tail::of(&open.file, size)?;
+            open.first = segments::first_entry(&open.file)?.and_then(|entry| first_of(&[entry]));
+        } else if let Some(before) =
+            segments::set_aside(&self.dir, &self.name)?.iter().rfind(|s| s.first.is_some())
+        {
+            open.tail = Tail::of(&before.file, before.file.metadata()?.len())?;
+            // A new file begins with a line of its own.
+            open.tail.torn = false;
+        }
+        open.end = size;
+        Ok(())
+    }
+}
+
+impl Open {
+    /// The sequence of the first entry, if it is time to set the file aside.
+    fn due(&self, rotation: Rotation) -> Option<u64> {
+        let (sequence, time) = self.first?;
+        let age = OffsetDateTime::from(SystemTime::now()) - time;
+        let is_due = rotation.size.is_some_and(|size| self.end >= size)
+            || rotation.age.is_some_and(|limit| age >= limit);
+        is_due.then_some(sequence)
+    }
+
+    /// Makes sure that there is room for this many bytes, where the file system can promise that.
+    fn reserve(&mut self, bytes: u64) -> io::Result<()> {
+        if self.end + bytes <= self.reserved {
+            return Ok(());
+        }
+        let bytes = bytes.max(RESERVE);
+        loop {
+            match fallocate(&self.file, FallocateFlags::KEEP_SIZE, self.end, bytes) {
+                Ok(()) => self.reserved = self.end + bytes,
+                Err(Errno::INTR) => continue,
+                Err(Errno::OPNOTSUPP | Errno::NOSYS) => {}
+                Err(error) => return Err(error.into()),
+            }
+            return Ok(());
+        }
+    }
+}
+
+impl Tail {
+    /// The last entry of a file of this size.
+    fn of(file: &File, size: u64) -> io::Result<Self> {
+        let begin = size.saturating_sub(TAIL);
+        let mut bytes = vec![0; usize::try_from(size - begin).map_err(io::Error::other)?];
+        file.read_exact_at(&mut bytes, begin)?;
+        let mut start = bytes.len();
+        for line in bytes.split_inclusive(|byte| *byte == b'\n').rev() {
+            start -= line.len();
+            if let Some(entry) = Entry::parse(line) {
+                let torn = bytes.last() != Some(&b'\n');
+                if torn {
+                    // As the next writer will end it.
+                    bytes.push(b'\n');
+                }
+                let link = link(bytes.get(start..).unwrap_or_default());
+                return Ok(Self { sequence: entry.sequence, link, torn });
+            }
+        }
+        let message = "there is no entry at its end; `moat audit verify` tells more";
+        Err(io::Error::new(io::ErrorKind::InvalidData, message))
+    }
+
+    /// Gives the entries their places after this one, and becomes the last of them. Returns their lines.
+    fn chain(&mut self, entries: &mut [Entry], key: &AuditKey) -> io::Result<String> {
+        let mut text = String::new();
+        if std::mem::take(&mut self.torn) {
+            text.push('\n');
+        }
+        let now = OffsetDateTime::from(SystemTime::now());
+        let time = now.format(TIME).map_err(io::Error::other)?;
+        for entry in entries {
+            self.sequence += 1;
+            entry.sequence = self.sequence;
+            entry.time.clone_from(&time);
+            key.id().clone_into(&mut entry.audit_key);
+            entry.previous = std::mem::take(&mut self.link);
+            let line = entry.seal(key)?;
+            self.link = link(line.as_bytes());
+            text.push_str(&line);
+        }
+        Ok(text)
+    }
+}
+
+fn first_of(entries: &[Entry]) -> Option<(u64, OffsetDateTime)> {
+    let first = entries.first()?;
+    Some((first.sequence, OffsetDateTime::parse(&first.time, &Rfc3339).ok()?))
+}
+
+/// The log is for its owner alone, and nowhere else.
+fn check(metadata: &Metadata) -> io::Result<()> {
+    let refuse = |message: String| Err(io::Error::new(io::ErrorKind::PermissionDenied, message));
+    let (uid, mode) = (metadata.uid(), metadata.mode() & 0o777);
+    if !metadata.is_file() {
+        refuse("it is not a regular file".to_owned())
+    } else if metadata.nlink() > 1 {
+        refuse("it has a second name (hard link)".to_owned())
+    } else if uid != rustix::process::geteuid().as_raw() {
+        refuse(format!("it belongs to uid {uid}"))
+    } else if mode & 0o077 != 0 {
+        refuse(format!("others can reach it (mode {mode:04o}); make it 0600"))
+    } else {
+        Ok(())
+    }
+}
+
+/// What a thread that panicked left is whole.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The turn, until it is dropped.
+struct Turn(Arc<File>);
+
+impl Turn {
+    fn wait(file: &Arc<File>) -> io::Result<Self> {
+        let begun = Instant::now();
+        loop {
+            match file.try_lock() {
+                Ok(()) => return Ok(Self(Arc::clone(file))),
+                Err(TryLockError::WouldBlock) if begun.elapsed() < PATIENCE => {
+                    thread::sleep(RETRY_AFTER);
+                }
+                Err(TryLockError::WouldBlock) => {
+                    let message = format!("another process has held it locked for {PATIENCE:?}");
+                    return Err(io::Error::new(io::ErrorKind::WouldBlock, message));
+                }
+                Err(TryLockError::Error(error)) => return Err(error),
+            }
+        }
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        // It can't fail for a file that is open and locked.
+        let _ = self.0.unlock();
+    }
+}

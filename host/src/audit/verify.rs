@@ -1,0 +1,435 @@
+//! Going through the chain from its first entry to its last, up to the first break.
+
+use std::fmt;
+use std::io;
+
+use cap_std::fs::Dir;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::entry::{Entry, is_sealed_by, link};
+use super::key::{AuditKey, Purpose};
+use super::segments::{self, Lines};
+use crate::component::hex;
+use crate::contract::ErrorCode;
+use crate::error::Error;
+use crate::keys::KeyRing;
+
+/// The keys that the entries of a log may be under.
+#[derive(Debug)]
+pub struct AuditKeys {
+    known: Vec<AuditKey>,
+    underived: Option<KeyRing>,
+}
+
+impl AuditKeys {
+    /// One that was given, and those of the master keys of a ring, which are derived when an entry needs them.
+    pub fn new(given: Option<AuditKey>, ring: Option<KeyRing>) -> Self {
+        Self { known: given.into_iter().collect(), underived: ring }
+    }
+
+    /// All of them.
+    pub fn all(&mut self) -> &[AuditKey] {
+        let ring = self.underived.take();
+        self.known.extend(ring.iter().flat_map(KeyRing::keys).map(AuditKey::derive));
+        &self.known
+    }
+
+    fn find(&mut self, id: &str) -> Option<&AuditKey> {
+        if !self.known.iter().any(|key| key.id() == id) {
+            self.all();
+        }
+        self.known.iter().find(|key| key.id() == id)
+    }
+
+    /// Whether the line is an entry under a key of these; `None`: under another.
+    fn vouch(&mut self, line: &Line) -> Option<bool> {
+        let entry = line.entry.as_ref()?;
+        Some(is_sealed_by(&line.bytes, self.find(&entry.audit_key)?))
+    }
+
+    fn is_genuine(&mut self, line: &Line) -> bool {
+        self.vouch(line) == Some(true)
+    }
+}
+
+/// The end of a log at some time, signed: kept elsewhere, it shows whether the log was cut off since.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Head {
+    /// Of the last entry.
+    pub sequence: u64,
+    /// Of the last entry.
+    pub time: String,
+    /// SHA-256 of the last entry's line, in hexadecimal.
+    pub link: String,
+    /// The [`AuditKey::id`] of the key of the tag.
+    pub audit_key: String,
+    /// HMAC-SHA256 over the other members, in hexadecimal.
+    pub mac: String,
+}
+
+impl Head {
+    fn sign(end: &End, key: &AuditKey) -> Self {
+        let mut head = Self {
+            sequence: end.sequence,
+            time: end.time.clone(),
+            link: end.link.clone(),
+            audit_key: key.id().to_owned(),
+            mac: String::new(),
+        };
+        head.mac = key.tag(Purpose::Head, &head.signed());
+        head
+    }
+
+    fn signed(&self) -> Vec<u8> {
+        format!("{}\0{}\0{}", self.sequence, self.time, self.link).into_bytes()
+    }
+
+    fn is_signed(&self, keys: &mut AuditKeys) -> Option<bool> {
+        Some(keys.find(&self.audit_key)?.tag(Purpose::Head, &self.signed()) == self.mac)
+    }
+}
+
+/// What is wrong with a log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum FindingKind {
+    /// An entry isn't as it was written.
+    Altered,
+    /// Entries are gone.
+    Missing,
+    /// An entry stands before one that was written earlier.
+    Reordered,
+    /// Something stands there that was not written there.
+    Inserted,
+    /// Entries at the end are gone.
+    Cut,
+    /// No known key holds the end of the chain.
+    UnknownKey,
+}
+
+impl FindingKind {
+    /// In one word.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Altered => "altered",
+            Self::Missing => "missing",
+            Self::Reordered => "reordered",
+            Self::Inserted => "inserted",
+            Self::Cut => "cut",
+            Self::UnknownKey => "unknown-key",
+        }
+    }
+}
+
+/// The first break of the chain.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Finding {
+    /// What is wrong.
+    pub kind: FindingKind,
+    /// The file's name.
+    pub file: String,
+    /// Counted from 1.
+    pub line: u64,
+    /// Of the entry that is wrong or missing.
+    pub sequence: u64,
+    message: String,
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} (in {:?}, line {})", self.message, self.file, self.line)
+    }
+}
+
+/// What going through a log has shown.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct Verification {
+    /// How many entries are whole.
+    pub entries: u64,
+    /// How many files they are in.
+    pub files: usize,
+    /// The sequence of the first entry; later than 1 when older files were removed.
+    pub first: Option<u64>,
+    /// What is no break, but good to know, a line each.
+    pub notes: Vec<String>,
+    /// The first break; `None`: the log is whole.
+    pub finding: Option<Finding>,
+    end: Option<End>,
+}
+
+impl Verification {
+    /// The sequence of the last entry.
+    pub fn last(&self) -> Option<u64> {
+        self.end.as_ref().map(|end| end.sequence)
+    }
+
+    /// The end of the log, signed; `None` when there is no entry or a break.
+    pub fn head(&self, key: &AuditKey) -> Option<Head> {
+        let end = self.end.as_ref().filter(|_| self.finding.is_none())?;
+        Some(Head::sign(end, key))
+    }
+}
+
+/// Goes through all files of the log of this name. With a head that was kept elsewhere, its entry has to be there.
+///
+/// Fails with [`ErrorCode::Audit`] when a file can't be read, or the head isn't one under these keys.
+pub fn verify(
+    dir: &Dir,
+    name: &str,
+    keys: &mut AuditKeys,
+    head: Option<&Head>,
+) -> Result<Verification, Error> {
+    let refuse = |message: &str| Error::new(ErrorCode::Audit, message);
+    match head.map(|head| head.is_signed(keys)) {
+        Some(None) => return Err(refuse("the head is under an audit key that isn't given")),
+        Some(Some(false)) => return Err(refuse("the head is not as it was signed")),
+        Some(Some(true)) | None => {}
+    }
+    walk(dir, name, keys, head).map_err(|error| {
+        let message = format!("reading the audit log {name:?}: {error}");
+        Error::caused(ErrorCode::Audit, message, error)
+    })
+}
+
+fn walk(
+    dir: &Dir,
+    name: &str,
+    keys: &mut AuditKeys,
+    head: Option<&Head>,
+) -> io::Result<Verification> {
+    let mut result = Verification::default();
+    let (segments, unread): (Vec<_>, Vec<_>) = segments::all(dir, name)?
+        .into_iter()
+        .partition(|segment| segment.first.is_some() || segment.name == name);
+    for segment in unread {
+        let note = format!(
+            "{:?} doesn't begin with an entry and is left out; if it is compressed, unpack it first",
+            segment.name
+        );
+        result.notes.push(note);
+    }
+    result.files = segments.len();
+    let lines = segments.into_iter().flat_map(|segment| Line::all(segment.name, segment.file));
+    let mut chain = Chain { lines, keys, head, link: Sha256::new(), stray: None, unheld: None };
+    result.finding = chain.walk(&mut result)?;
+    if let Some(first) = result.first.filter(|first| *first > 1) {
+        result
+            .notes
+            .push(format!("the log begins with entry {first}: the files before it are not here"));
+    }
+    Ok(result)
+}
+
+struct Line {
+    file: String,
+    number: u64,
+    bytes: Vec<u8>,
+    entry: Option<Entry>,
+}
+
+impl Line {
+    fn all(name: String, file: std::fs::File) -> impl Iterator<Item = io::Result<Self>> {
+        (1..).zip(Lines::new(file)).map(move |(number, bytes)| {
+            let bytes = bytes?;
+            let entry = Entry::parse(&bytes);
+            Ok(Self { file: name.clone(), number, bytes, entry })
+        })
+    }
+
+    fn finding(&self, kind: FindingKind, sequence: u64, message: String) -> Finding {
+        Finding { kind, file: self.file.clone(), line: self.number, sequence, message }
+    }
+}
+
+#[derive(Clone, Debug)]
+struct End {
+    sequence: u64,
+    time: String,
+    link: String,
+    file: String,
+    line: u64,
+}
+
+/// The chain up to some line.
+struct Chain<'c, L: Iterator<Item = io::Result<Line>>> {
+    lines: L,
+    keys: &'c mut AuditKeys,
+    head: Option<&'c Head>,
+    /// Over all since the beginning of the last entry.
+    link: Sha256,
+    /// The first line since the last entry that is none, and the link without it.
+    stray: Option<(Line, Sha256)>,
+    /// The first of the entries under unknown keys that no later one holds.
+    unheld: Option<Line>,
+}
+
+impl<L: Iterator<Item = io::Result<Line>>> Chain<'_, L> {
+    fn walk(&mut self, result: &mut Verification) -> io::Result<Option<Finding>> {
+        while let Some(line) = self.lines.next() {
+            let line = line?;
+            let Some(entry) = &line.entry else {
+                let before = self.link.clone();
+                self.link.update(&line.bytes);
+                self.stray.get_or_insert((line, before));
+                continue;
+            };
+            let expected = result.last().map(|last| last + 1);
+            if let Some(finding) = self.check(&line, entry, expected)? {
+                return Ok(Some(finding));
+            }
+            if let Some((stray, _)) = self.stray.take() {
+                result.notes.push(format!(
+                    "line {} of {:?} was cut off while it was written, and is none of the entries",
+                    stray.number, stray.file
+                ));
+            }
+            self.link = Sha256::new_with_prefix(&line.bytes);
+            result.entries += 1;
+            result.first.get_or_insert(entry.sequence);
+            result.end = Some(End {
+                sequence: entry.sequence,
+                time: entry.time.clone(),
+                link: link(&line.bytes),
+                file: line.file.clone(),
+                line: line.number,
+            });
+            if self.keys.is_genuine(&line) {
+                self.unheld = None;
+            } else {
+                self.unheld.get_or_insert(line);
+            }
+        }
+        Ok(self.check_end(result))
+    }
+
+    /// What is wrong with an entry, or with what stands before it.
+    fn check(
+        &mut self,
+        line: &Line,
+        entry: &Entry,
+        expected: Option<u64>,
+    ) -> io::Result<Option<Finding>> {
+        let sequence = expected.unwrap_or(entry.sequence);
+        if self.keys.vouch(line) == Some(false) {
+            return Ok(Some(if self.next_follows(expected, &self.link.clone())? {
+                let message = format!("something was inserted before entry {sequence}");
+                line.finding(FindingKind::Inserted, sequence, message)
+            } else {
+                line.finding(
+                    FindingKind::Altered,
+                    sequence,
+                    format!("entry {sequence} was altered"),
+                )
+            }));
+        }
+        if follows(entry, expected, &self.link) {
+            let differs =
+                |head: &&Head| head.sequence == sequence && head.link != link(&line.bytes);
+            return Ok(self.head.filter(differs).map(|_| {
+                let message =
+                    format!("entry {sequence} is another than the head that was kept tells of");
+                line.finding(FindingKind::Altered, sequence, message)
+            }));
+        }
+        if let Some((stray, before)) = &self.stray {
+            return Ok(Some(if follows(entry, expected, before) {
+                let message = format!("something was inserted before entry {sequence}");
+                stray.finding(FindingKind::Inserted, sequence, message)
+            } else {
+                stray.finding(
+                    FindingKind::Altered,
+                    sequence,
+                    format!("entry {sequence} was altered"),
+                )
+            }));
+        }
+        let found = entry.sequence;
+        Ok(Some(if found < sequence {
+            let message = format!("a copy of entry {found} was inserted before entry {sequence}");
+            line.finding(FindingKind::Inserted, sequence, message)
+        } else if found > sequence {
+            if self.comes_later(sequence)? {
+                let message = format!("entry {found} stands before entry {sequence}");
+                line.finding(FindingKind::Reordered, sequence, message)
+            } else {
+                let message = match found - sequence {
+                    1 => format!("entry {sequence} is missing"),
+                    _ => format!("the entries {sequence} to {} are missing", found - 1),
+                };
+                line.finding(FindingKind::Missing, sequence, message)
+            }
+        } else {
+            // Entries under an unknown key show their alteration only by the next one.
+            let before = sequence.saturating_sub(1);
+            let message =
+                format!("entry {before} was altered: entry {sequence} was chained to another");
+            line.finding(FindingKind::Altered, before, message)
+        }))
+    }
+
+    fn check_end(&mut self, result: &mut Verification) -> Option<Finding> {
+        let next = result.last().map_or(1, |last| last + 1);
+        if let Some((stray, _)) = self.stray.take() {
+            let mut ended = stray.bytes.clone();
+            let last = ended.pop();
+            ended.push(b'\n');
+            // What a crash cuts off has no end; but neither has an entry whose end was altered.
+            if last == Some(b'\n') || Entry::parse(&ended).is_some() {
+                let message = format!("entry {next} was altered");
+                return Some(stray.finding(FindingKind::Altered, next, message));
+            }
+            result.notes.push(format!(
+                "the last line of {:?} is cut off; the next entry will be chained over it",
+                stray.file
+            ));
+        }
+        if let Some(line) = self.unheld.take() {
+            let sequence = line.entry.as_ref().map_or(next, |entry| entry.sequence);
+            let message = format!("no key that is given holds the entries from {sequence} on");
+            return Some(line.finding(FindingKind::UnknownKey, sequence, message));
+        }
+        let head = self.head.filter(|head| head.sequence >= next)?;
+        let (file, line) =
+            result.end.as_ref().map_or((String::new(), 0), |end| (end.file.clone(), end.line));
+        let message = format!(
+            "the end was cut off: the log ends with entry {}, the head that was kept tells of entry {}",
+            next - 1,
+            head.sequence
+        );
+        Some(Finding { kind: FindingKind::Cut, file, line, sequence: next, message })
+    }
+
+    /// Whether the next line is a genuine entry that follows here.
+    fn next_follows(&mut self, expected: Option<u64>, link: &Sha256) -> io::Result<bool> {
+        let next = match self.lines.next().transpose()? {
+            Some(next) if self.keys.is_genuine(&next) => next,
+            _ => return Ok(false),
+        };
+        Ok(next.entry.is_some_and(|entry| follows(&entry, expected, link)))
+    }
+
+    /// Whether a genuine entry of this sequence stands further on.
+    fn comes_later(&mut self, sequence: u64) -> io::Result<bool> {
+        while let Some(line) = self.lines.next().transpose()? {
+            let is_it = line.entry.as_ref().is_some_and(|entry| entry.sequence == sequence);
+            if is_it && self.keys.is_genuine(&line) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+}
+
+/// Whether an entry is the one that has to come after what this link is over.
+fn follows(entry: &Entry, expected: Option<u64>, link: &Sha256) -> bool {
+    let is_linked = entry.previous == hex(&link.clone().finalize());
+    match expected {
+        Some(sequence) => entry.sequence == sequence && is_linked,
+        // Of the files that were removed nothing is known.
+        None => entry.sequence > 1 || is_linked,
+    }
+}

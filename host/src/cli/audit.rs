@@ -1,0 +1,177 @@
+//! The audit log, as the options and the environment set it up.
+
+use std::ffi::OsString;
+use std::fmt::Display;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::ffi::OsStringExt;
+use std::path::PathBuf;
+
+use cap_std::fs::Dir;
+use clap::ValueEnum;
+use moat::audit::{AuditKey, AuditKeys, AuditLog, AuditPolicy, Rotation};
+use moat::{Directory, KeyRing};
+
+use super::age;
+use super::args::{self, Audit, Options};
+use super::env_file::Environment;
+use super::failure::Failure;
+use super::keys::{MasterKeySource, unusable_file, without_newline};
+use crate::ambient;
+
+/// A log that is to be written or read.
+pub(super) struct AuditSettings {
+    path: PathBuf,
+    mode: Audit,
+    key_file: Option<PathBuf>,
+    hash_users: bool,
+    rotation: Rotation,
+}
+
+impl AuditSettings {
+    /// What the flags say, else the variables; `None` when no log is named.
+    pub(super) fn choose(
+        environment: &Environment,
+        options: &Options,
+    ) -> Result<Option<Self>, Failure> {
+        let value = |name: &str| environment.find(name).filter(|value| !value.is_empty());
+        let path = |name: &str| Some(PathBuf::from(OsString::from_vec(value(name)?.to_vec())));
+        let mode = options.audit.map_or_else(
+            || {
+                parsed(environment, "FOSSAWORK_AUDIT", |text| {
+                    Audit::from_str(text, false)
+                        .map_err(|_| "it is none of off, best-effort, required")
+                })
+            },
+            |mode| Ok(Some(mode)),
+        )?;
+        let Some(log) = options.audit_log.clone().or_else(|| path("FOSSAWORK_AUDIT_LOG")) else {
+            return match mode {
+                None | Some(Audit::Off) => Ok(None),
+                Some(_) => Err(Failure::usage(
+                    "there is no audit log to write",
+                    "name one with --audit-log PATH or in FOSSAWORK_AUDIT_LOG",
+                )),
+            };
+        };
+        let hash_users = parsed(environment, "FOSSAWORK_AUDIT_HASH_USERS", |text| match text {
+            "1" => Ok(true),
+            "0" => Ok(false),
+            _ => Err("it is neither 1 nor 0"),
+        })?;
+        let mut rotation = Rotation::default();
+        rotation.size = match options.audit_max_size {
+            None => parsed(environment, "FOSSAWORK_AUDIT_MAX_SIZE", args::size)?,
+            size => size,
+        };
+        rotation.age = match options.audit_max_age {
+            None => parsed(environment, "FOSSAWORK_AUDIT_MAX_AGE", age::parse)?,
+            age => age,
+        };
+        Ok(Some(Self {
+            path: log,
+            mode: mode.unwrap_or(Audit::Required),
+            key_file: options.audit_key_file.clone().or_else(|| path("FOSSAWORK_AUDIT_KEY_FILE")),
+            hash_users: options.audit_hash_users || hash_users.unwrap_or(false),
+            rotation,
+        }))
+    }
+
+    /// Whether operations are written down.
+    pub(super) fn is_on(&self) -> bool {
+        self.mode != Audit::Off
+    }
+
+    /// Whether the log has hashes in place of the users' names.
+    pub(super) fn hashes_users(&self) -> bool {
+        self.hash_users
+    }
+
+    /// The directory of the log, and its name there.
+    pub(super) fn place(&self) -> Result<(Dir, String), Failure> {
+        ambient::open_parent(&self.path).map_err(|error| {
+            Failure::audit(
+                format!("opening the directory of {}: {error}", self.path.display()),
+                "make the directory, or name another log with --audit-log PATH",
+            )
+        })
+    }
+
+    /// The log, to be written by a vault over this directory with this ring, and a handle of the directory that
+    /// it is in.
+    pub(super) fn log(
+        &self,
+        credentials: &Directory,
+        ring: impl FnOnce() -> Result<KeyRing, Failure>,
+    ) -> Result<(AuditLog, Dir), Failure> {
+        let (dir, name) = self.place()?;
+        let failed = |error: io::Error| {
+            let message = format!("the directory of {}: {error}", self.path.display());
+            Failure::audit(message, "check the directory of the audit log")
+        };
+        let place = |dir: BorrowedFd<'_>| {
+            let stat = rustix::fs::fstat(dir).map_err(|error| failed(error.into()))?;
+            Ok::<_, Failure>((stat.st_dev, stat.st_ino))
+        };
+        if place(dir.as_fd())? == place(credentials.as_fd())? {
+            return Err(Failure::usage(
+                "the audit log is in the credentials directory, where only credentials belong",
+                "name a log in another directory with --audit-log PATH",
+            ));
+        }
+        let key = match self.given_key()? {
+            Some(key) => key,
+            None => AuditKey::derive(ring()?.primary()),
+        };
+        let policy = match self.mode {
+            Audit::BestEffort => AuditPolicy::BestEffort,
+            Audit::Required | Audit::Off => AuditPolicy::Required,
+        };
+        let handle = dir.try_clone().map_err(failed)?;
+        let log = AuditLog::new(dir, &name, key, self.rotation)
+            .with_policy(policy)
+            .with_hashed_users(self.hash_users);
+        Ok((log, handle))
+    }
+
+    /// The keys that the entries may be under: the one that was given, and those of the master keys, the retired
+    /// ones too.
+    pub(super) fn keys(&self, master: &MasterKeySource) -> Result<AuditKeys, Failure> {
+        let given = self.given_key()?;
+        let ring = match master.whole_ring() {
+            Ok(ring) => Some(ring),
+            // Who verifies need not have the master key.
+            Err(_) if given.is_some() => None,
+            Err(error) => {
+                return Err(Failure::master_key(
+                    format!("the audit log is under a key of the master key, and {error}"),
+                    "give the master key as for the other verbs, or --audit-key-file PATH",
+                ));
+            }
+        };
+        Ok(AuditKeys::new(given, ring))
+    }
+
+    fn given_key(&self) -> Result<Option<AuditKey>, Failure> {
+        let Some(path) = &self.key_file else { return Ok(None) };
+        let text = ambient::read_secret_file(path).map_err(|error| unusable_file(path, &error))?;
+        AuditKey::new(&without_newline(text)).map(Some).map_err(|error| {
+            Failure::audit(format!("{}: {error}", path.display()), "make a key with `moat keygen`")
+        })
+    }
+}
+
+/// A variable that is no secret, read by this.
+fn parsed<T, E: Display>(
+    environment: &Environment,
+    name: &str,
+    parse: impl FnOnce(&str) -> Result<T, E>,
+) -> Result<Option<T>, Failure> {
+    let Some(value) = environment.find(name).filter(|value| !value.is_empty()) else {
+        return Ok(None);
+    };
+    let text = String::from_utf8_lossy(&value);
+    parse(&text).map(Some).map_err(|why| {
+        Failure::usage(format!("{name}: {why}"), format!("set {name} anew, or unset it"))
+    })
+}
