@@ -2,11 +2,11 @@
 //! this crate does; what is opened here is handed on as handles and values.
 
 use std::ffi::{OsStr, OsString};
-use std::fs::{DirBuilder, File};
+use std::fs::{DirBuilder, File, Permissions};
 use std::io::{self, IsTerminal, Read, Write};
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStringExt;
-use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -117,6 +117,24 @@ pub(crate) fn read_secret_file(path: &Path) -> Result<Zeroizing<Vec<u8>>, Secret
 /// Reads a file that holds no secret.
 pub(crate) fn read_file(path: &Path) -> io::Result<Vec<u8>> {
     std::fs::read(path)
+}
+
+/// Makes a file its owner's alone. A link is not followed.
+pub(crate) fn make_private(path: &Path) -> io::Result<()> {
+    let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
+    let file = File::options().read(true).custom_flags(flags.bits().cast_signed()).open(path)?;
+    file.set_permissions(Permissions::from_mode(0o600))
+}
+
+/// Whether a file is in this directory.
+pub(crate) fn is_in(file: &Path, directory: &Path) -> bool {
+    let parent = file.canonicalize().ok().and_then(|file| file.parent().map(Path::to_owned));
+    parent.is_some() && parent == directory.canonicalize().ok()
+}
+
+/// Where the system writes memory to, as the kernel lists it.
+pub(crate) fn swaps() -> String {
+    std::fs::read_to_string("/proc/swaps").unwrap_or_default()
 }
 
 /// Reads a credential that systemd passed to this service. It stands in a directory that nobody else can

@@ -162,6 +162,8 @@ pub(super) enum Verb {
     Migrate(Migrate),
     /// Encrypt records with the primary key that are under another
     Rotate(Rotate),
+    /// Check that this installation is safe
+    Check(Check),
     /// Look into the audit log
     #[command(subcommand)]
     Audit(AuditVerb),
@@ -365,6 +367,21 @@ pub(super) struct Rotate {
     /// Only this user's record; may be repeated
     #[arg(long, value_name = "USER", value_parser = user)]
     pub(super) user: Vec<UserId>,
+}
+
+#[derive(Args)]
+pub(super) struct Check {
+    /// Mend the modes of files and directories, and remove what ended writers left; nothing else
+    #[arg(long)]
+    pub(super) fix: bool,
+
+    /// The age at which a ring's primary key is overdue
+    #[arg(long, value_name = "AGE", default_value = "365d", value_parser = age::parse)]
+    pub(super) key_age: Duration,
+
+    /// The age at which a credential is overdue
+    #[arg(long, value_name = "AGE", default_value = "365d", value_parser = age::parse)]
+    pub(super) credential_age: Duration,
 }
 
 /// What `audit` does.

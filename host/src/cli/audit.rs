@@ -5,7 +5,7 @@ use std::fmt::Display;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::ffi::OsStringExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use cap_std::fs::Dir;
 use clap::ValueEnum;
@@ -75,6 +75,11 @@ impl AuditSettings {
             hash_users: options.audit_hash_users || hash_users.unwrap_or(false),
             rotation,
         }))
+    }
+
+    /// Where the log is.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
     }
 
     /// Whether operations are written down.

@@ -8,7 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use moat::{Error, UserId, Vault};
+use moat::{Error, ErrorCode, UserId, Vault};
 
 use super::age;
 use super::context::Context;
@@ -107,6 +107,12 @@ pub(super) fn for_each<T: Send>(
         let outcome = in_order(&answers).try_for_each(|answers| {
             answers.map_err(|error| context.explain(&error))?.into_iter().try_for_each(|answer| {
                 progress.inc(1);
+                if let (_, Err(error)) = &answer
+                    && error.code() == ErrorCode::Audit
+                {
+                    // It is no matter of one record, and whatever follows would be refused, too.
+                    return Err(context.explain(error));
+                }
                 progress.suspend(|| report(answer))
             })
         });

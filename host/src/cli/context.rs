@@ -18,7 +18,7 @@ use super::failure::Failure;
 use super::keys::MasterKeySource;
 use super::output::Output;
 use crate::ambient;
-use crate::confinement;
+use crate::confinement::{self, Part};
 
 /// The options of one run.
 pub(super) struct Context {
@@ -79,7 +79,7 @@ impl Context {
     /// The vault over the directory, which has to be there, for calls of this access. From here on the thread,
     /// and all that it starts, can do little else.
     pub(super) fn vault(&self, access: Access) -> Result<Vault, Failure> {
-        self.vault_over(ambient::open_directory, self.master_key()?, access, None)
+        self.vault_over(ambient::open_directory, self.master_key()?, access, None).map(first)
     }
 
     /// As [`Self::vault`], over a directory which is made if it isn't there.
@@ -88,7 +88,7 @@ impl Context {
         keys: MasterKeySource,
         access: Access,
     ) -> Result<Vault, Failure> {
-        self.vault_over(ambient::open_or_create_directory, keys, access, None)
+        self.vault_over(ambient::open_or_create_directory, keys, access, None).map(first)
     }
 
     /// As [`Self::vault`], with the keys of a ring, whose own directory can still be written then.
@@ -98,7 +98,16 @@ impl Context {
         access: Access,
         ring: Option<&Directory>,
     ) -> Result<Vault, Failure> {
-        self.vault_over(ambient::open_directory, keys, access, ring)
+        self.vault_over(ambient::open_directory, keys, access, ring).map(first)
+    }
+
+    /// As [`Self::vault`], with the keys of a ring, and what confines the process now.
+    pub(super) fn vault_and_confinement(
+        &self,
+        keys: KeyRing,
+        access: Access,
+    ) -> Result<(Vault, [Part; 2]), Failure> {
+        self.vault_over(ambient::open_directory, keys, access, None)
     }
 
     fn vault_over(
@@ -107,7 +116,7 @@ impl Context {
         keys: impl KeySource + 'static,
         access: Access,
         ring: Option<&Directory>,
-    ) -> Result<Vault, Failure> {
+    ) -> Result<(Vault, [Part; 2]), Failure> {
         let path = self.path()?;
         let directory = open(&path)
             .map_err(|error| {
@@ -133,7 +142,8 @@ impl Context {
             .chain(ring.map(|ring| (ring.as_fd(), writable)))
             .chain(audit.as_ref().map(|(_, directory)| (directory.as_fd(), writable)));
         let confined = confinement::confine(&directories.collect::<Vec<_>>());
-        for part in confined.map_err(|error| Failure::confinement(&*error))? {
+        let parts = confined.map_err(|error| Failure::confinement(&*error))?;
+        for part in &parts {
             if part.is_in_force() {
                 tracing::info!("{part}");
             } else {
@@ -145,10 +155,10 @@ impl Context {
             Some((log, _)) => builder.audit(log),
             None => builder,
         };
-        builder.build().map_err(failed)
+        Ok((builder.build().map_err(failed)?, parts))
     }
 
-    fn sandbox(&self) -> Result<Sandbox, Failure> {
+    pub(super) fn sandbox(&self) -> Result<Sandbox, Failure> {
         #[cfg(feature = "compiler")]
         if let Some((path, sha256)) = &self.component {
             let bytes = ambient::read_file(path).map_err(|error| {
@@ -166,4 +176,8 @@ impl Context {
             Err(failure) => failure,
         }
     }
+}
+
+fn first<A, B>((first, _): (A, B)) -> A {
+    first
 }

@@ -101,6 +101,11 @@ impl Failure {
         )
     }
 
+    /// What is wrong, and the way out.
+    pub(super) fn text(&self) -> (&str, &str) {
+        (&self.message, &self.hint)
+    }
+
     /// Says it, and gives the exit code.
     pub(super) fn report(self, json: bool) -> ExitCode {
         let message = output::printable(&self.message);

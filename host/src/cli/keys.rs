@@ -129,6 +129,14 @@ impl MasterKeySource {
         }
     }
 
+    /// The file that the key or the ring is in, if it is in one.
+    pub(super) fn file(&self) -> Option<&Path> {
+        match &self.place {
+            Place::Ring(path) | Place::File(path) => Some(path),
+            _ => None,
+        }
+    }
+
     /// The ring document; `None` when there is just a key.
     pub(super) fn document(&self) -> Result<Option<RingDocument>, Error> {
         self.document_in(&self.read()?)
@@ -172,6 +180,12 @@ impl MasterKeySource {
             .fold(KeyRing::new(MasterKey::new(key)), |ring, key| {
                 ring.with_other(MasterKey::new(key))
             })
+    }
+}
+
+impl fmt::Display for MasterKeySource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.place.fmt(f)
     }
 }
 

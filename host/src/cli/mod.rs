@@ -56,6 +56,7 @@ fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         Verb::Verify(verify) => verbs::verify::run(&context, &verify),
         Verb::Migrate(migrate) => verbs::migrate::run(&context, &migrate),
         Verb::Rotate(rotate) => verbs::rotate::run(&context, &rotate),
+        Verb::Check(check) => verbs::check::run(&context, &check),
         Verb::Audit(verb) => verbs::audit::run(&context, &verb),
         Verb::Keys(keys) => verbs::keys::run(&context, &keys),
         Verb::Component(component) => verbs::component::run(&context, &component),

@@ -218,6 +218,11 @@ impl Directory {
         Ok(lock)
     }
 
+    /// Removes what writers that crashed left behind.
+    pub fn clear(&self) -> Result<(), Error> {
+        self.lock().map(drop)
+    }
+
     /// Takes the turn of those who rewrite many records; they don't wait for each other.
     pub(crate) fn batch(&self) -> Result<Lock, Error> {
         lock::acquire(&self.dir, lock::BATCH, Duration::ZERO)

@@ -8,8 +8,9 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use secrecy::{ExposeSecret, SecretSlice};
 use zeroize::Zeroizing;
 
-use crate::contract::{self, ErrorCode};
+use crate::contract::{self, ErrorCode, KeyWeakness};
 use crate::error::Error;
+use crate::weakness::weakness;
 
 /// Makes a new master key: 32 random bytes as 43 URL-safe characters.
 pub fn generate_key() -> Result<Zeroizing<String>, Error> {
@@ -45,6 +46,11 @@ impl MasterKey {
     pub fn with_id(mut self, id: impl Into<String>) -> Self {
         self.id = Some(id.into());
         self
+    }
+
+    /// Why the key ought to be replaced; `None`: it is sound.
+    pub fn weakness(&self) -> Option<KeyWeakness> {
+        weakness(self.expose())
     }
 
     /// The bytes of the key.

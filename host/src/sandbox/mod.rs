@@ -169,6 +169,14 @@ impl Sandbox {
         Ok(())
     }
 
+    /// Tries to store a credential without a key, under a key that is too short, and in the clear. No file is
+    /// touched.
+    ///
+    /// Fails with [`ErrorCode::Sandbox`] when any of it isn't refused.
+    pub fn try_to_store_in_the_clear(&self) -> Result<(), Error> {
+        self_test::try_to_store_in_the_clear(self)
+    }
+
     /// Runs one function of the component in an instance of its own.
     pub(crate) fn run<T>(&self, call: Call, function: impl Function<T>) -> Result<T, Error> {
         if call.grant().access().write || call.grant().access().settings {

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::bindings::exports::fossawork::credentials::vault::PutOptions;
 use super::bindings::fossawork::credentials::key_cache::Slot;
+use super::outgoing;
 use super::stop::Stop;
 use super::surroundings::Surroundings;
 use super::{Call, Grant, Limits, Operation, Sandbox};
@@ -55,13 +56,54 @@ pub(super) fn run(sandbox: &Sandbox) -> Result<(), Error> {
     if same { Ok(()) } else { Err(failed()) }
 }
 
+/// Tries to store a credential without a key and under one that is too short to protect it, and to write one in
+/// the clear past the component.
+///
+/// Fails with [`ErrorCode::Sandbox`] when any of it is not refused.
+pub(super) fn try_to_store_in_the_clear(sandbox: &Sandbox) -> Result<(), Error> {
+    let stored =
+        |how: &str| Error::new(ErrorCode::Sandbox, format!("a credential could be stored {how}"));
+    let user = UserId::parse(USER).map_err(|_| stored("under no name"))?;
+    let known = Credential::new("known", "correct horse");
+    let options =
+        PutOptions { create_only: true, expected_revision: None, version: None, encoding: None };
+    for (key, refusal, how) in [
+        (None, ErrorCode::MasterKeyMissing, "without a key"),
+        (Some(&b"short"[..]), ErrorCode::MasterKeyRefused, "under a short key"),
+    ] {
+        let file = Arc::new(Rehearsal { key, ..Rehearsal::default() });
+        let grant = Grant::new(Operation::Put, slice::from_ref(&user));
+        let call = Call::new(grant, Limits::default(), Arc::clone(&file) as Arc<dyn Surroundings>);
+        let outcome = sandbox.enter(call, |component, store| {
+            component.fossawork_credentials_vault().call_put(store, USER, &known, &options)
+        });
+        let is_refused = outcome.is_err_and(|error| error.code() == refusal);
+        if !is_refused || file.contents().is_some() {
+            return Err(stored(how));
+        }
+    }
+    let plain = br#"{"user_id":"self-test","username":"known","password":"correct horse"}"#;
+    if outgoing::check(plain, None, None, &user, NOW).is_ok() {
+        return Err(stored("in the clear"));
+    }
+    Ok(())
+}
+
 /// One file in memory, under a revision that never changes.
-#[derive(Default)]
-struct Rehearsal(Mutex<Option<Vec<u8>>>);
+struct Rehearsal {
+    file: Mutex<Option<Vec<u8>>>,
+    key: Option<&'static [u8]>,
+}
+
+impl Default for Rehearsal {
+    fn default() -> Self {
+        Self { file: Mutex::default(), key: Some(&KEY) }
+    }
+}
 
 impl Rehearsal {
     fn contents(&self) -> Option<Vec<u8>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.file.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
@@ -76,7 +118,7 @@ impl Surroundings for Rehearsal {
         contents: &[u8],
         _replaces: Option<&str>,
     ) -> Result<String, Error> {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(contents.to_vec());
+        *self.file.lock().unwrap_or_else(PoisonError::into_inner) = Some(contents.to_vec());
         Ok(String::new())
     }
 
@@ -93,7 +135,12 @@ impl Surroundings for Rehearsal {
     }
 
     fn ring(&self) -> Result<Vec<MasterKey>, Error> {
-        Ok(vec![contract::MasterKey { id: None, primary: true, material: KEY.to_vec() }])
+        let keys = self.key.iter().map(|key| contract::MasterKey {
+            id: None,
+            primary: true,
+            material: key.to_vec(),
+        });
+        Ok(keys.collect())
     }
 
     fn lookup(&self, _slot: &Slot) -> Option<DerivedKey> {

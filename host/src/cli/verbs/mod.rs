@@ -2,6 +2,7 @@
 
 pub(super) mod audit;
 mod audit_report;
+pub(super) mod check;
 pub(super) mod component;
 pub(super) mod delete;
 pub(super) mod exec;

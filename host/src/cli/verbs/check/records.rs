@@ -1,0 +1,196 @@
+//! The records, through the sandbox: whether each is encrypted, opens, and is under a key of now.
+
+use std::collections::BTreeMap;
+
+use moat::{ErrorCode, KeyState, KeyWeakness, Operation, RecordKind, Summary, UserId, Vault};
+
+use super::key::Keys;
+use super::{Checks, Names, audit};
+use crate::cli::age;
+use crate::cli::args::Check;
+use crate::cli::batch::{self, Selection};
+use crate::cli::context::Context;
+use crate::cli::failure::Failure;
+use crate::confinement::{self, Part};
+
+const NAME: &str = "records";
+
+/// Looks at the records, if there are keys and a directory to do so. Returns what confines the process now.
+pub(super) fn check(
+    context: &Context,
+    arguments: &Check,
+    keys: Option<Keys>,
+    is_there: bool,
+    checks: &mut Checks<'_>,
+) -> Result<[Part; 2], Failure> {
+    let mend = "mend what is found above, and run this again";
+    let opened = match &keys {
+        Some(keys) if is_there => {
+            let access = [Operation::Inspect, Operation::Leftovers, Operation::Verify]
+                .into_iter()
+                .fold(Operation::Users.access(), |access, operation| access.or(operation.access()));
+            Some(context.vault_and_confinement(keys.ring.clone(), access))
+        }
+        _ => None,
+    };
+    let (vault, confinement) = match opened {
+        Some(Ok(opened)) => opened,
+        Some(Err(failure)) => {
+            checks.fail(NAME, format!("not examined: {}", failure.text().0), mend)?;
+            return unbound();
+        }
+        None if is_there => {
+            checks.warn(NAME, "not examined: there is no master key to open them with", mend)?;
+            return unbound();
+        }
+        None => return unbound(),
+    };
+    // Every call is written down first; so the first one tells whether that can be done.
+    if let Some(Err(error)) = vault.users().next()
+        && error.code() == ErrorCode::Audit
+    {
+        let failure = context.explain(&error);
+        let (message, hint) = failure.text();
+        checks.fail(audit::NAME, message, hint)?;
+        checks.warn(NAME, "not examined: that can't be written down", mend)?;
+        return Ok(confinement);
+    }
+    let mut found = Found::default();
+    examine(context, arguments, &vault, &mut found)?;
+    found.report(keys.as_ref(), checks)?;
+    Ok(confinement)
+}
+
+/// Without a directory.
+fn unbound() -> Result<[Part; 2], Failure> {
+    confinement::confine(&[]).map_err(|error| Failure::confinement(&*error))
+}
+
+#[derive(Default)]
+struct Found {
+    sound: usize,
+    plaintext: Names,
+    unversioned: Names,
+    published: Names,
+    unopened: Names,
+    why: Option<String>,
+    overdue: Names,
+    /// How many records are under each key.
+    keys: BTreeMap<String, usize>,
+    backups: Names,
+    foreign: Names,
+}
+
+fn examine(
+    context: &Context,
+    arguments: &Check,
+    vault: &Vault,
+    found: &mut Found,
+) -> Result<(), Failure> {
+    let ask = |users: &[UserId]| vault.verify(users);
+    batch::for_each(context, vault, Selection::of(&[]), ask, |(user, answer)| {
+        match answer {
+            Ok(summary) => found.opened(&user, &summary, arguments),
+            Err(error) => match vault.inspect(&user).map(|record| record.kind) {
+                Ok(RecordKind::LegacyPlaintext) => found.plaintext.add(&user),
+                Ok(RecordKind::LegacyEncrypted) if error.code() == ErrorCode::NeedsMigration => {
+                    found.unversioned.add(&user);
+                }
+                _ => {
+                    found.why.get_or_insert(error.to_string());
+                    found.unopened.add(&user);
+                }
+            },
+        }
+        Ok(())
+    })?;
+    for leftover in vault.leftovers() {
+        let leftover = leftover.map_err(|error| context.explain(&error))?;
+        let names =
+            if leftover.backup_of.is_some() { &mut found.backups } else { &mut found.foreign };
+        names.add(leftover.name);
+    }
+    Ok(())
+}
+
+impl Found {
+    fn opened(&mut self, user: &UserId, summary: &Summary, arguments: &Check) {
+        self.sound += 1;
+        match (summary.envelope.kind, summary.key.weakness) {
+            (RecordKind::LegacyPlaintext, _) => self.plaintext.add(user),
+            (_, Some(KeyWeakness::PublishedDefault)) => self.published.add(user),
+            (RecordKind::LegacyEncrypted, _) => self.unversioned.add(user),
+            _ => {}
+        }
+        if age::is_over(arguments.credential_age, summary.created_at.as_deref()) {
+            self.overdue.add(user);
+        }
+        if let Some(id) = &summary.key.id {
+            *self.keys.entry(id.clone()).or_default() += 1;
+        }
+    }
+
+    fn report(self, keys: Option<&Keys>, checks: &mut Checks<'_>) -> Result<(), Failure> {
+        let before = checks.fail;
+        if !self.plaintext.is_empty() {
+            let finding = format!("not encrypted: {}", self.plaintext);
+            checks.fail(NAME, finding, "moat migrate    and let the passwords be changed")?;
+        }
+        if !self.published.is_empty() {
+            let finding = format!("under the application's published key: {}", self.published);
+            checks.fail(
+                NAME,
+                finding,
+                "moat migrate --accept-default-key    and let the passwords be changed",
+            )?;
+        }
+        if !self.unversioned.is_empty() {
+            checks.warn(NAME, format!("of a legacy kind: {}", self.unversioned), "moat migrate")?;
+        }
+        if !self.unopened.is_empty() {
+            let why = self.why.unwrap_or_default();
+            checks.fail(
+                NAME,
+                format!("these don't open: {} ({why})", self.unopened),
+                "moat verify    tells why; restore them from a backup, or give the key that they are under",
+            )?;
+        }
+        let document = keys.and_then(|keys| keys.document.as_ref());
+        let state = |id: &str| document?.key(id).ok().map(moat::RingKey::state);
+        for (id, records) in &self.keys {
+            match state(id) {
+                Some(KeyState::Retired) => checks.fail(
+                    NAME,
+                    format!("{records} under the retired key {id:?}"),
+                    format!("moat keys restore {id}; moat rotate; moat keys retire {id}"),
+                )?,
+                Some(KeyState::Secondary) => checks.warn(
+                    NAME,
+                    format!("{records} not under the primary key, but under {id:?}"),
+                    "moat rotate",
+                )?,
+                _ => {}
+            }
+        }
+        if !self.overdue.is_empty() {
+            let finding = format!("not changed for long: {}", self.overdue);
+            checks.warn(
+                NAME,
+                finding,
+                "change the passwords where they are used, then `moat put USER`",
+            )?;
+        }
+        if !self.backups.is_empty() {
+            let finding = format!("copies with a password in the clear: {}", self.backups);
+            checks.fail("backups", finding, "moat migrate --remove-plaintext-backups")?;
+        }
+        if !self.foreign.is_empty() {
+            let finding = format!("files that are no credentials: {}", self.foreign);
+            checks.warn("files", finding, "move them elsewhere")?;
+        }
+        if checks.fail == before {
+            checks.ok(NAME, format!("{} open", self.sound))?;
+        }
+        Ok(())
+    }
+}
