@@ -203,16 +203,24 @@ impl LogFile {
     }
 
     fn look_up_end(&self, open: &mut Open, size: u64) -> io::Result<()> {
-        if size > 0 {
-            open.tail = Tail::of(&open.file, size)?;
-            open.first = segments::first_entry(&open.file)?.and_then(|entry| first_of(&[entry]));
-        } else if let Some(before) =
-            segments::set_aside(&self.dir, &self.name)?.iter().rfind(|s| s.first.is_some())
-        {
-            open.tail = Tail::of(&before.file, before.file.metadata()?.len())?;
-            // A new file begins with a line of its own.
-            open.tail.torn = false;
+        let mut bytes = end_of(&open.file, size)?;
+        let mut tail = Tail::of(&bytes);
+        if tail.is_none() && size < TAIL && is_beginning(&bytes) {
+            // A new file, whose first entry was cut off at most: it is chained to the one before.
+            let before = segments::set_aside(&self.dir, &self.name)?;
+            let before = before.iter().rfind(|segment| segment.first.is_some());
+            let end = before.map(|before| end_of(&before.file, before.file.metadata()?.len()));
+            let torn = bytes.split_off(0);
+            bytes = end.transpose()?.unwrap_or_default();
+            bytes.extend(torn);
+            tail = Tail::of(&bytes).or_else(|| before.is_none().then(|| Tail::first(&bytes)));
         }
+        open.tail = tail.ok_or_else(|| {
+            let message = "there is no entry at its end; `moat audit verify` tells more";
+            io::Error::new(io::ErrorKind::InvalidData, message)
+        })?;
+        open.tail.torn = size > 0 && bytes.last() != Some(&b'\n');
+        open.first = segments::first_entry(&open.file)?.and_then(|entry| first_of(&[entry]));
         open.end = size;
         Ok(())
     }
@@ -247,26 +255,20 @@ impl Open {
 }
 
 impl Tail {
-    /// The last entry of a file of this size.
-    fn of(file: &File, size: u64) -> io::Result<Self> {
-        let begin = size.saturating_sub(TAIL);
-        let mut bytes = vec![0; usize::try_from(size - begin).map_err(io::Error::other)?];
-        file.read_exact_at(&mut bytes, begin)?;
+    /// Before the first entry; what is there of it was cut off.
+    fn first(torn: &[u8]) -> Self {
+        Self { sequence: 0, link: link(&ended(torn)), torn: false }
+    }
+
+    /// The last entry in these bytes, with all that stands after it.
+    fn of(bytes: &[u8]) -> Option<Self> {
+        let bytes = ended(bytes);
         let mut start = bytes.len();
-        for line in bytes.split_inclusive(|byte| *byte == b'\n').rev() {
+        bytes.split_inclusive(|byte| *byte == b'\n').rev().find_map(|line| {
             start -= line.len();
-            if let Some(entry) = Entry::parse(line) {
-                let torn = bytes.last() != Some(&b'\n');
-                if torn {
-                    // As the next writer will end it.
-                    bytes.push(b'\n');
-                }
-                let link = link(bytes.get(start..).unwrap_or_default());
-                return Ok(Self { sequence: entry.sequence, link, torn });
-            }
-        }
-        let message = "there is no entry at its end; `moat audit verify` tells more";
-        Err(io::Error::new(io::ErrorKind::InvalidData, message))
+            let sequence = Entry::parse(line)?.sequence;
+            Some(Self { sequence, link: link(bytes.get(start..)?), torn: false })
+        })
     }
 
     /// Gives the entries their places after this one, and becomes the last of them. Returns their lines.
@@ -289,6 +291,26 @@ impl Tail {
         }
         Ok(text)
     }
+}
+
+/// The last bytes of a file of this size.
+fn end_of(file: &File, size: u64) -> io::Result<Vec<u8>> {
+    let begin = size.saturating_sub(TAIL);
+    let mut bytes = vec![0; usize::try_from(size - begin).map_err(io::Error::other)?];
+    file.read_exact_at(&mut bytes, begin)?;
+    Ok(bytes)
+}
+
+/// The bytes as the next writer will end them.
+fn ended(bytes: &[u8]) -> Vec<u8> {
+    let end: &[u8] = if bytes.is_empty() || bytes.ends_with(b"\n") { b"" } else { b"\n" };
+    [bytes, end].concat()
+}
+
+/// Whether this is the beginning of an entry, or nothing.
+fn is_beginning(bytes: &[u8]) -> bool {
+    const FIRST: &[u8] = b"{\"sequence\":";
+    !bytes.contains(&b'\n') && (bytes.starts_with(FIRST) || FIRST.starts_with(bytes))
 }
 
 fn first_of(entries: &[Entry]) -> Option<(u64, OffsetDateTime)> {

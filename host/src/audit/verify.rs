@@ -277,8 +277,7 @@ impl<L: Iterator<Item = io::Result<Line>>> Chain<'_, L> {
                 self.stray.get_or_insert((line, before));
                 continue;
             };
-            let expected = result.last().map(|last| last + 1);
-            if let Some(finding) = self.check(&line, entry, expected)? {
+            if let Some(finding) = self.check(&line, entry, result.end.as_ref())? {
                 return Ok(Some(finding));
             }
             if let Some((stray, _)) = self.stray.take() {
@@ -311,22 +310,29 @@ impl<L: Iterator<Item = io::Result<Line>>> Chain<'_, L> {
         &mut self,
         line: &Line,
         entry: &Entry,
-        expected: Option<u64>,
+        last: Option<&End>,
     ) -> io::Result<Option<Finding>> {
+        let expected = last.map(|last| last.sequence + 1);
         let sequence = expected.unwrap_or(entry.sequence);
+        let inserted = |before| {
+            let message = format!("something was inserted before entry {before}");
+            Ok(Some(line.finding(FindingKind::Inserted, before, message)))
+        };
         if self.keys.vouch(line) == Some(false) {
-            return Ok(Some(if self.next_follows(expected, &self.link.clone())? {
-                let message = format!("something was inserted before entry {sequence}");
-                line.finding(FindingKind::Inserted, sequence, message)
-            } else {
-                line.finding(
-                    FindingKind::Altered,
-                    sequence,
-                    format!("entry {sequence} was altered"),
-                )
-            }));
+            let altered = match self.next_genuine()? {
+                Some(next) if follows(&next, expected, &self.link) => {
+                    return inserted(next.sequence);
+                }
+                // Its own word for where it stands can't be relied on.
+                Some(next) if expected.is_none() => next.sequence.saturating_sub(1),
+                _ => sequence,
+            };
+            let message = format!("entry {altered} was altered");
+            return Ok(Some(line.finding(FindingKind::Altered, altered, message)));
         }
-        if follows(entry, expected, &self.link) {
+        // Of the files that were removed nothing is known.
+        let is_first = expected.is_none() && self.stray.is_none() && entry.sequence > 1;
+        if is_first || follows(entry, expected, &self.link) {
             let differs =
                 |head: &&Head| head.sequence == sequence && head.link != link(&line.bytes);
             return Ok(self.head.filter(differs).map(|_| {
@@ -336,15 +342,12 @@ impl<L: Iterator<Item = io::Result<Line>>> Chain<'_, L> {
             }));
         }
         if let Some((stray, before)) = &self.stray {
+            let altered = expected.unwrap_or(entry.sequence.saturating_sub(1));
             return Ok(Some(if follows(entry, expected, before) {
                 let message = format!("something was inserted before entry {sequence}");
                 stray.finding(FindingKind::Inserted, sequence, message)
             } else {
-                stray.finding(
-                    FindingKind::Altered,
-                    sequence,
-                    format!("entry {sequence} was altered"),
-                )
+                stray.finding(FindingKind::Altered, altered, format!("entry {altered} was altered"))
             }));
         }
         let found = entry.sequence;
@@ -362,12 +365,18 @@ impl<L: Iterator<Item = io::Result<Line>>> Chain<'_, L> {
                 };
                 line.finding(FindingKind::Missing, sequence, message)
             }
+        } else if self.next_genuine()?.is_some_and(|next| follows(&next, expected, &self.link)) {
+            return inserted(sequence);
         } else {
             // Entries under an unknown key show their alteration only by the next one.
             let before = sequence.saturating_sub(1);
             let message =
                 format!("entry {before} was altered: entry {sequence} was chained to another");
-            line.finding(FindingKind::Altered, before, message)
+            let finding = line.finding(FindingKind::Altered, before, message);
+            match last {
+                Some(last) => Finding { file: last.file.clone(), line: last.line, ..finding },
+                None => finding,
+            }
         }))
     }
 
@@ -403,13 +412,10 @@ impl<L: Iterator<Item = io::Result<Line>>> Chain<'_, L> {
         Some(Finding { kind: FindingKind::Cut, file, line, sequence: next, message })
     }
 
-    /// Whether the next line is a genuine entry that follows here.
-    fn next_follows(&mut self, expected: Option<u64>, link: &Sha256) -> io::Result<bool> {
-        let next = match self.lines.next().transpose()? {
-            Some(next) if self.keys.is_genuine(&next) => next,
-            _ => return Ok(false),
-        };
-        Ok(next.entry.is_some_and(|entry| follows(&entry, expected, link)))
+    /// The entry in the next line, if it is genuine.
+    fn next_genuine(&mut self) -> io::Result<Option<Entry>> {
+        let next = self.lines.next().transpose()?.filter(|line| self.keys.is_genuine(line));
+        Ok(next.and_then(|line| line.entry))
     }
 
     /// Whether a genuine entry of this sequence stands further on.
@@ -424,12 +430,7 @@ impl<L: Iterator<Item = io::Result<Line>>> Chain<'_, L> {
     }
 }
 
-/// Whether an entry is the one that has to come after what this link is over.
+/// Whether an entry is the one that has to come after what this link is over; without any before, the first.
 fn follows(entry: &Entry, expected: Option<u64>, link: &Sha256) -> bool {
-    let is_linked = entry.previous == hex(&link.clone().finalize());
-    match expected {
-        Some(sequence) => entry.sequence == sequence && is_linked,
-        // Of the files that were removed nothing is known.
-        None => entry.sequence > 1 || is_linked,
-    }
+    entry.sequence == expected.unwrap_or(1) && entry.previous == hex(&link.clone().finalize())
 }

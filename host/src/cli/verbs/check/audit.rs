@@ -28,6 +28,7 @@ pub(super) fn check(context: &Context, checks: &mut Checks<'_>) -> Result<(), Fa
     let shown = settings.path().display();
     if let Ok(metadata) = dir.dir_metadata()
         && metadata.mode() & 0o022 != 0
+        && metadata.mode() & 0o1000 == 0
     {
         checks.fail(
             NAME,

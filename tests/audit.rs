@@ -1,0 +1,870 @@
+//! The audit log: that everything is in it, that nothing can be changed in it unseen, and that nothing happens
+//! without it.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+
+mod support;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use cap_std::ambient_authority;
+use cap_std::fs::Dir;
+use moat::audit::{
+    self, AuditKey, AuditKeys, AuditLog, AuditPolicy, FindingKind, Head, Phase, Rotation,
+    Verification,
+};
+use moat::{Credential, ErrorCode, MigrateOptions, PutOptions, UserId, Vault};
+use serde_json::Value;
+use support::{KEY, MOAT, Store, expect, run, run_with_input, write_private};
+
+const AUDIT_KEY: &[u8] = b"the key of the audit log";
+
+/// A store with a log beside it.
+struct Audited {
+    store: Store,
+}
+
+impl Audited {
+    fn new() -> Self {
+        let store = Store::new();
+        fs::create_dir(store.beside("log")).unwrap();
+        write_private(&store.beside("audit-key"), AUDIT_KEY);
+        Self { store }
+    }
+
+    fn path(&self) -> PathBuf {
+        self.store.beside("log").join("audit.log")
+    }
+
+    fn dir(&self) -> Dir {
+        Dir::open_ambient_dir(self.store.beside("log"), ambient_authority()).unwrap()
+    }
+
+    fn log(&self, rotation: Rotation) -> AuditLog {
+        AuditLog::new(self.dir(), "audit.log", AuditKey::new(AUDIT_KEY).unwrap(), rotation)
+    }
+
+    fn vault(&self, log: AuditLog) -> Vault {
+        let keys = moat::KeyRing::new(moat::MasterKey::new(KEY.as_bytes()).with_id("2026"));
+        Vault::builder(self.store.directory(), keys).audit(log).build().unwrap()
+    }
+
+    /// The program, with this log.
+    fn moat(&self, arguments: &[&str]) -> Command {
+        let mut command = self.store.moat(arguments);
+        self.surround(&mut command);
+        command
+    }
+
+    fn surround<'a>(&self, command: &'a mut Command) -> &'a mut Command {
+        command
+            .env("FOSSAWORK_AUDIT_LOG", self.path())
+            .env("FOSSAWORK_AUDIT_KEY_FILE", self.store.beside("audit-key"))
+    }
+
+    fn put(&self, user: &str) -> Output {
+        let put = ["put", user, "--username", "someone", "--password-stdin"];
+        run_with_input(&mut self.moat(&put), "horse")
+    }
+
+    fn verify_against(&self, head: Option<&Head>) -> Verification {
+        let mut keys = AuditKeys::new(Some(AuditKey::new(AUDIT_KEY).unwrap()), None);
+        audit::verify(&self.dir(), "audit.log", &mut keys, head).unwrap()
+    }
+
+    fn verify(&self) -> Verification {
+        self.verify_against(None)
+    }
+
+    fn head(&self) -> Head {
+        self.verify().head(&AuditKey::new(AUDIT_KEY).unwrap()).unwrap()
+    }
+
+    fn text(&self) -> String {
+        fs::read_to_string(self.path()).unwrap()
+    }
+
+    fn lines(&self) -> Vec<String> {
+        self.text().split_inclusive('\n').map(str::to_owned).collect()
+    }
+
+    fn operations(&self) -> Vec<audit::AuditedOperation> {
+        audit::operations(&self.dir(), "audit.log").unwrap().map(Result::unwrap).collect()
+    }
+}
+
+fn user(name: &str) -> UserId {
+    UserId::parse(name).unwrap()
+}
+
+fn json(output: &Output, code: i32) -> Value {
+    serde_json::from_str(&expect(code, output).0).unwrap()
+}
+
+#[test]
+fn every_operation_is_written_down_before_and_after() {
+    let audited = Audited::new();
+    let vault = audited.vault(audited.log(Rotation::default()));
+    let (anna, bert) = (user("anna"), user("bert"));
+    let horse = Credential::new("someone", "horse");
+    vault.put(&anna, &horse, &PutOptions::default()).unwrap();
+    vault.put(&bert, &horse, &PutOptions::default()).unwrap();
+    vault.on_behalf_of("a plugin\n").reveal(&anna).unwrap();
+    vault.reveal(&user("nobody")).unwrap_err();
+    vault.describe(&anna).unwrap();
+    vault.inspect(&anna).unwrap();
+    vault.mark_used(&anna).unwrap();
+    vault.mark_validated(&anna, true).unwrap();
+    assert_eq!(vault.users().count(), 2);
+    assert_eq!(vault.leftovers().count(), 0);
+    let both = [anna.clone(), bert.clone()];
+    vault.verify(&both).unwrap();
+    let mut dry_run = MigrateOptions::default();
+    dry_run.version = Some("2.0".to_owned());
+    dry_run.dry_run = true;
+    vault.migrate(&both, &dry_run).unwrap();
+    dry_run.dry_run = false;
+    vault.migrate(&both, &dry_run).unwrap();
+    vault.rewrap(&both, false).unwrap();
+    vault.configure("2.0").unwrap();
+    vault.remove_backup("anna.cred.backup").map(drop).unwrap_or_default();
+    vault.remove(&bert, None).unwrap();
+
+    let told: Vec<_> = audited
+        .operations()
+        .into_iter()
+        .map(|operation| {
+            let (intent, outcome) = (operation.intent.unwrap(), operation.outcome.unwrap());
+            assert_eq!((intent.phase, outcome.phase), (Phase::Intent, Phase::Outcome));
+            assert!(intent.sequence < outcome.sequence && intent.time <= outcome.time);
+            assert_eq!(intent.component.unwrap(), moat::component::digest());
+            assert!(outcome.duration_us.is_some());
+            assert_eq!(
+                intent.grant.unwrap().contains(&"keys".to_owned()),
+                outcome.operation != "inspect"
+                    && outcome.operation != "remove"
+                    && outcome.operation != "configure"
+                    && outcome.user.is_some()
+            );
+            let [user, key] = [outcome.user, outcome.key_id].map(Option::unwrap_or_default);
+            let changed =
+                outcome.changed.map_or("", |changed| if changed { "changed" } else { "as it was" });
+            let actor = if outcome.actor == "a plugin\n" { "plugin" } else { "" };
+            [outcome.operation.as_str(), &user, &outcome.outcome.unwrap(), &key, changed, actor]
+                .join(" ")
+                .trim_end()
+                .to_owned()
+        })
+        .collect();
+    let expected = [
+        "put anna done 2026",
+        "put bert done 2026",
+        "reveal anna done 2026  plugin",
+        "reveal nobody not-found",
+        "describe anna done 2026",
+        "inspect anna done",
+        "mark-used anna done 2026",
+        "mark-validated anna done 2026",
+        "users  done",
+        "leftovers  done",
+        "verify anna done 2026",
+        "verify bert done 2026",
+        "migrate anna done 2026 as it was",
+        "migrate bert done 2026 as it was",
+        "migrate anna done 2026 changed",
+        "migrate bert done 2026 changed",
+        "rewrap anna done 2026 as it was",
+        "rewrap bert done 2026 as it was",
+        "configure  done  changed",
+        "remove bert done  changed",
+    ];
+    assert_eq!(told, expected);
+    let verification = audited.verify();
+    assert_eq!((verification.finding, verification.entries), (None, 2 * expected.len() as u64));
+    let mode = fs::metadata(audited.path()).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode, 0o600);
+}
+
+/// The log of three operations.
+fn three_operations() -> Audited {
+    let audited = Audited::new();
+    let vault = audited.vault(audited.log(Rotation::default()));
+    let horse = Credential::new("someone", "horse");
+    vault.put(&user("anna"), &horse, &PutOptions::default()).unwrap();
+    vault.reveal(&user("anna")).unwrap();
+    vault.inspect(&user("anna")).unwrap();
+    audited
+}
+
+#[test]
+fn each_byte_that_is_changed_is_seen() {
+    let audited = three_operations();
+    let whole = audited.text().into_bytes();
+    let mut line = 1;
+    for at in 0..whole.len() {
+        for flip in [0x01, 0x80] {
+            let mut altered = whole.clone();
+            altered[at] ^= flip;
+            fs::write(audited.path(), altered).unwrap();
+            let finding = audited.verify().finding.unwrap_or_else(|| panic!("byte {at}"));
+            assert_eq!(finding.kind, FindingKind::Altered, "byte {at}: {finding}");
+            // With its line break gone, what is left of the first entry is told from the third.
+            let sequence = if line == 1 && whole[at] == b'\n' { 2 } else { line };
+            assert_eq!((finding.line, finding.sequence), (line, sequence), "byte {at}: {finding}");
+        }
+        line += u64::from(whole[at] == b'\n');
+    }
+}
+
+#[test]
+fn each_line_that_is_removed_swapped_or_put_in_is_seen() {
+    let audited = three_operations();
+    let lines = audited.lines();
+    let head = audited.head();
+    let other = three_operations().lines();
+    let find = |lines: &[String]| {
+        fs::write(audited.path(), lines.concat()).unwrap();
+        let finding = audited.verify_against(Some(&head)).finding;
+        finding.map(|finding| (finding.kind, finding.sequence))
+    };
+    assert_eq!(find(&lines), None);
+    for at in 0..lines.len() {
+        let sequence = at as u64 + 1;
+        let mut removed = lines.clone();
+        removed.remove(at);
+        // Without its first entries a log looks like one whose oldest files were removed; a note tells.
+        let expected = match at {
+            0 => None,
+            5 => Some((FindingKind::Cut, 6)),
+            _ => Some((FindingKind::Missing, sequence)),
+        };
+        assert_eq!(find(&removed), expected, "removed {at}");
+        assert_eq!(audited.verify().notes.len(), usize::from(at == 0), "removed {at}");
+
+        for inserted in
+            [&other[at], "nonsense\n", &lines[at.saturating_sub(1)].replace("anna", "bert")]
+        {
+            let mut lines = lines.clone();
+            lines.insert(at, inserted.to_owned());
+            let (kind, found) = find(&lines).unwrap();
+            // At the beginning nothing is expected yet, so that the one after is what doesn't fit.
+            let expected = [FindingKind::Inserted, FindingKind::Altered];
+            assert!(
+                expected.contains(&kind) && (kind == expected[0] || at == 0),
+                "inserted at {at}: {kind:?}"
+            );
+            assert!(found == sequence || at == 0, "inserted at {at}: {found}");
+        }
+        if at > 0 {
+            let mut copied = lines.clone();
+            copied.insert(at, lines[at - 1].clone());
+            assert_eq!(find(&copied), Some((FindingKind::Inserted, sequence)), "copied {at}");
+            let mut swapped = lines.clone();
+            swapped.swap(at - 1, at);
+            let expected = if at == 1 { FindingKind::Inserted } else { FindingKind::Reordered };
+            let (kind, found) = find(&swapped).unwrap();
+            assert_eq!(
+                (kind, found),
+                (expected, if at == 1 { 3 } else { at as u64 }),
+                "swapped {at}"
+            );
+        }
+    }
+    for kept in 0..lines.len() {
+        let found = find(&lines[..kept]);
+        assert_eq!(found, Some((FindingKind::Cut, kept as u64 + 1)), "cut to {kept}");
+        assert_eq!(audited.verify().finding, None, "it can't be seen without the head");
+    }
+    // A log that was begun anew after its end was cut off.
+    fs::write(audited.path(), lines[..4].concat()).unwrap();
+    let vault = audited.vault(audited.log(Rotation::default()));
+    vault.inspect(&user("anna")).unwrap();
+    assert_eq!(audited.verify().finding, None);
+    let finding = audited.verify_against(Some(&head)).finding.unwrap();
+    assert_eq!((finding.kind, finding.sequence), (FindingKind::Altered, 6));
+}
+
+#[test]
+fn the_program_names_the_first_fault() {
+    let audited = Audited::new();
+    expect(0, &audited.put("anna"));
+    expect(0, &run(&mut audited.moat(&["get", "anna"])));
+    let head = audited.store.beside("head.json");
+    let (printed, _) = expect(0, &run(&mut audited.moat(&["audit", "head"])));
+    fs::write(&head, &printed).unwrap();
+    let verify = ["audit", "verify", "--head", head.to_str().unwrap()];
+    let (stdout, _) = expect(0, &run(&mut audited.moat(&verify)));
+    assert_eq!(stdout, "whole: 4 entries in 1 file, and the head is in it\n");
+
+    let lines = audited.lines();
+    let faults: [(&str, String, &str); 5] = [
+        ("altered", lines.concat().replacen("\"anna\"", "\"bert\"", 1), "entry 1 was altered"),
+        ("missing", [&lines[..1], &lines[2..]].concat().concat(), "entry 2 is missing"),
+        (
+            "reordered",
+            [&lines[..1], &lines[2..3], &lines[1..2], &lines[3..]].concat().concat(),
+            "entry 3 stands before entry 2",
+        ),
+        (
+            "inserted",
+            [&lines[..2], &lines[..1], &lines[2..]].concat().concat(),
+            "a copy of entry 1 was inserted before entry 3",
+        ),
+        (
+            "cut",
+            lines[..3].concat(),
+            "the log ends with entry 3, the head that was kept tells of entry 4",
+        ),
+    ];
+    for (kind, text, message) in faults {
+        fs::write(audited.path(), text).unwrap();
+        let (_, stderr) = expect(10, &run(&mut audited.moat(&verify)));
+        assert!(stderr.contains(message), "{kind}: {stderr}");
+        let value = json(&run(audited.moat(&verify).arg("--json")), 10);
+        assert_eq!(value["finding"]["kind"], kind);
+        assert_eq!(value["whole"], false);
+    }
+    // A head that somebody made up.
+    fs::write(&head, printed.replace("\"sequence\":4", "\"sequence\":3")).unwrap();
+    let (_, stderr) = expect(10, &run(&mut audited.moat(&verify)));
+    assert!(stderr.contains("the head is not as it was signed"), "{stderr}");
+}
+
+#[test]
+fn eight_processes_write_one_chain_even_when_they_are_killed() {
+    const PROCESSES: usize = 8;
+    const EACH: usize = 125;
+    let audited = Audited::new();
+    expect(0, &audited.put("anna"));
+    let begun = Instant::now();
+    let workers: Vec<_> = (0..PROCESSES)
+        .map(|number| {
+            let mut shell = Command::new("bash");
+            audited.store.surround(&mut shell);
+            audited.surround(&mut shell).env("MOAT", MOAT).stdout(Stdio::null()).stderr(Stdio::piped());
+            // Every tenth needs the key; the first two shells' programs are killed at times.
+            let script = format!(
+                r#"set -m
+                for ((n = 0; n < {EACH}; n++)); do
+                    if ((n % 10 == 0)); then verb=get; else verb=inspect; fi
+                    "$MOAT" "$verb" anna &
+                    if (({number} < 2 && n % 5 == 0)); then sleep 0.0$((RANDOM % 30 + 10)); kill -9 $! || true; fi
+                    wait $! || true
+                done"#
+            );
+            shell.args(["-c", &script]).spawn().unwrap()
+        })
+        .collect();
+    for worker in workers {
+        assert!(worker.wait_with_output().unwrap().status.success());
+    }
+    let verification = audited.verify();
+    assert_eq!(verification.finding, None, "{:?}", verification.notes);
+    let operations = audited.operations();
+    let unfinished = operations.iter().filter(|operation| operation.outcome.is_none()).count();
+    assert!(operations.iter().all(|operation| operation.intent.is_some()));
+    let kills = 2 * EACH.div_ceil(5);
+    let done = operations.len();
+    assert!(done <= PROCESSES * EACH + 1 && done >= PROCESSES * EACH + 1 - kills, "{done}");
+    assert!(unfinished <= kills, "{unfinished} unfinished of {kills} killed");
+    println!("{done} operations, {unfinished} unfinished, in {:?}", begun.elapsed());
+
+    let shown =
+        json(&run(&mut audited.moat(&["audit", "show", "--json", "--outcome", "unfinished"])), 0);
+    assert_eq!(shown["operations"].as_array().unwrap().len(), unfinished);
+    assert_eq!(shown["summary"]["unfinished"], unfinished);
+    let (text, _) = expect(0, &run(&mut audited.moat(&["audit", "show", "--user", "anna"])));
+    assert_eq!(text.matches("UNFINISHED").count(), unfinished);
+}
+
+/// Runs a script with the log's directory on a full disk of its own.
+fn on_a_full_disk(audited: &Audited, script: &str) -> Output {
+    let mount = r#"
+        log=$(dirname "$FOSSAWORK_AUDIT_LOG")
+        mount -t tmpfs -o mode=700,size=512k tmpfs "$log"
+        try() { code=0; "$@" >"$BESIDE/stdout" || code=$?; echo "$2 exit $code, $(grep -c horse "$BESIDE/stdout") secrets"; }
+    "#;
+    let mut command = Command::new("unshare");
+    command
+        .args(["--user", "--map-root-user", "--mount", "bash", "-euc"])
+        .arg(mount.to_owned() + script);
+    audited.store.surround(&mut command);
+    run(audited.surround(&mut command).env("MOAT", MOAT).env("BESIDE", audited.store.beside("")))
+}
+
+#[test]
+fn without_room_for_the_log_nothing_is_released_or_changed() {
+    let audited = Audited::new();
+    audited.store.put("anna", "horse");
+    let before = fs::read(audited.store.file("anna")).unwrap();
+    write_private(
+        &audited.store.file("bert"),
+        br#"{"user_id":"bert","username":"b","password":"p"}"#,
+    );
+    let plain = fs::read(audited.store.file("bert")).unwrap();
+    expect(0, &run(&mut audited.store.moat(&["rotate", "--user", "anna"])));
+    let names = audited.store.names();
+    let output = on_a_full_disk(
+        &audited,
+        r#"
+        "$MOAT" get anna --field password >/dev/null
+        cat /dev/zero > "$log/filler" 2>/dev/null || true
+        cp "$FOSSAWORK_AUDIT_LOG" "$BESIDE/before"
+        try "$MOAT" get anna --field password
+        try "$MOAT" exec anna -- true
+        try "$MOAT" touch anna
+        try "$MOAT" mark anna --valid
+        try "$MOAT" delete anna
+        try "$MOAT" verify
+        try "$MOAT" migrate
+        try "$MOAT" rotate
+        code=0; printf other | "$MOAT" put anna --username x --password-stdin || code=$?; echo "put exit $code"
+        code=0; "$MOAT" check || code=$?; echo "check exit $code"
+        cmp "$FOSSAWORK_AUDIT_LOG" "$BESIDE/before" && echo same
+        try "$MOAT" get anna --field password --audit best-effort
+        try "$MOAT" get anna --field password --audit off
+        rm "$log/filler"
+        try "$MOAT" get anna --field password
+        "$MOAT" audit verify
+        "#,
+    );
+    let (stdout, stderr) = expect(0, &output);
+    for verb in ["get", "exec", "touch", "mark", "delete", "verify", "migrate", "rotate"] {
+        assert!(
+            stdout.contains(&format!("{verb} exit 10, 0 secrets")),
+            "{verb}\n{stdout}\n{stderr}"
+        );
+    }
+    for line in ["put exit 10", "check exit 1", "same", "get exit 0, 1 secrets"] {
+        assert!(stdout.contains(line), "{line}\n{stdout}\n{stderr}");
+    }
+    assert!(
+        stdout.contains("can't be written, nothing was done: No space left on device"),
+        "{stdout}"
+    );
+    assert_eq!(stdout.matches("get exit 0, 1 secrets").count(), 3, "{stdout}");
+    assert!(stdout.ends_with("in 1 file\n"), "{stdout}");
+    assert!(stderr.contains("hint: make room on the disk of the audit log"), "{stderr}");
+    assert!(stderr.contains("warning: the audit log \"audit.log\" can't be written"), "{stderr}");
+    assert_eq!(fs::read(audited.store.file("anna")).unwrap(), before);
+    assert_eq!(fs::read(audited.store.file("bert")).unwrap(), plain);
+    assert_eq!(audited.store.names(), names);
+}
+
+/// The intent goes through, and everything from then on fails, or the program is killed.
+#[test]
+fn an_outcome_that_is_not_durable_releases_nothing() {
+    let audited = Audited::new();
+    expect(0, &audited.put("anna"));
+    let before = fs::read(audited.store.file("anna")).unwrap();
+    for (fault, verb, expected) in [
+        (
+            "fdatasync:error=EIO:when=1",
+            ["get", "anna", "--field", "password"].as_slice(),
+            "its answer is withheld",
+        ),
+        ("fdatasync:error=EIO:when=1", &["touch", "anna"], "nothing was done"),
+        (
+            "fallocate:error=ENOSPC:when=1",
+            &["get", "anna", "--field", "password"],
+            "nothing was done",
+        ),
+        ("flock:error=EIO:when=1", &["get", "anna", "--field", "password"], "nothing was done"),
+    ] {
+        let mut strace = support::tool("strace");
+        strace.args(["-qq", "-f", "-o", "/dev/null", "-e", &format!("inject={fault}")]);
+        let mut command = audited.store.moat_under(strace, verb);
+        let (stdout, stderr) = expect(10, &run(audited.surround(&mut command)));
+        assert_eq!(stdout, "", "{fault}");
+        assert!(stderr.contains(expected), "{fault} {verb:?}: {stderr}");
+        assert_eq!(fs::read(audited.store.file("anna")).unwrap(), before);
+    }
+    expect(0, &run(&mut audited.moat(&["get", "anna"])));
+    assert_eq!(audited.verify().finding, None);
+}
+
+#[test]
+fn what_a_crash_cuts_off_is_chained_over() {
+    let audited = three_operations();
+    let lines = audited.lines();
+    let whole = lines.concat();
+    for cut in [1, 40, lines[5].len() - 2, lines[5].len() - 1] {
+        fs::write(audited.path(), &whole[..whole.len() - cut]).unwrap();
+        let verification = audited.verify();
+        assert_eq!(verification.finding, None, "{cut}");
+        assert_eq!((verification.entries, verification.notes.len()), (5, 1), "{cut}");
+        let vault = audited.vault(audited.log(Rotation::default()));
+        vault.inspect(&user("anna")).unwrap();
+        let verification = audited.verify();
+        assert_eq!(verification.finding, None, "{cut}");
+        // Without its line break an entry is whole.
+        let expected = if cut == 1 { (8, 0) } else { (7, 1) };
+        assert_eq!((verification.entries, verification.notes.len()), expected, "{cut}");
+        // It is part of the chain from now on.
+        let text = audited.text();
+        let torn = whole.len() - lines[5].len();
+        let mut altered = text.clone().into_bytes();
+        altered[torn] ^= 1;
+        fs::write(audited.path(), altered).unwrap();
+        assert_eq!(audited.verify().finding.unwrap().kind, FindingKind::Altered, "{cut}");
+    }
+}
+
+#[test]
+fn the_chain_goes_on_from_file_to_file() {
+    let audited = Audited::new();
+    let mut rotation = Rotation::default();
+    rotation.size = Some(3000);
+    let vault = audited.vault(audited.log(rotation));
+    let horse = Credential::new("someone", "horse");
+    vault.put(&user("anna"), &horse, &PutOptions::default()).unwrap();
+    // Somebody else, who doesn't know that the files change.
+    let plain = audited.vault(audited.log(Rotation::default()));
+    for _ in 0..20 {
+        vault.inspect(&user("anna")).unwrap();
+        plain.inspect(&user("anna")).unwrap();
+    }
+    // As logrotate does it.
+    fs::rename(audited.path(), audited.path().with_extension("log.1")).unwrap();
+    plain.inspect(&user("anna")).unwrap();
+    let verification = audited.verify();
+    assert_eq!((verification.finding, verification.entries), (None, 84));
+    assert!(verification.files > 5, "{}", verification.files);
+    let mut files: Vec<_> = fs::read_dir(audited.store.beside("log"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    files.sort();
+    assert!(files.iter().all(|file| fs::metadata(file).unwrap().len() < 4000));
+
+    // The oldest may be removed; any other is missed.
+    let aside = |file: &Path| {
+        file.with_file_name(format!("x{}", file.file_name().unwrap().to_str().unwrap()))
+    };
+    for (number, file) in files.iter().enumerate().skip(1) {
+        fs::rename(file, aside(file)).unwrap();
+        let verification = audited.verify();
+        let name = file.file_name().unwrap().to_str().unwrap();
+        if name == "audit.log.000000000001" {
+            assert_eq!((verification.finding, verification.notes.len()), (None, 1));
+        } else if let Some(finding) = verification.finding {
+            assert_eq!(finding.kind, FindingKind::Missing, "{number} {name}");
+        } else {
+            panic!("{name} is not missed");
+        }
+        fs::rename(aside(file), file).unwrap();
+    }
+    let mut age = Rotation::default();
+    age.age = Some(Duration::ZERO);
+    let files = audited.verify().files;
+    audited.vault(audited.log(age)).inspect(&user("anna")).unwrap();
+    assert_eq!(audited.verify().files, files + 2);
+}
+
+#[test]
+fn a_log_that_is_compressed_is_left_out_and_named() {
+    let audited = three_operations();
+    write_private(&audited.store.beside("log").join("audit.log.2.gz"), b"\x1f\x8b not an entry");
+    let verification = audited.verify();
+    assert_eq!((verification.finding, verification.entries), (None, 6));
+    assert!(verification.notes[0].contains("audit.log.2.gz"), "{:?}", verification.notes);
+}
+
+#[test]
+fn the_chain_survives_the_rotation_of_keys() {
+    let audited = Audited::new();
+    let ring = audited.store.beside("ring.json");
+    let moat = |arguments: &[&str]| {
+        let mut command = audited.moat(arguments);
+        command.env_remove("FOSSAWORK_MASTER_KEY").env_remove("FOSSAWORK_AUDIT_KEY_FILE");
+        run(command.arg("--keyring").arg(&ring))
+    };
+    expect(0, &moat(&["keys", "add", "--id", "first"]));
+    let put = ["put", "anna", "--username", "someone", "--password-stdin"];
+    let mut command = audited.moat(&put);
+    command.env_remove("FOSSAWORK_MASTER_KEY").env_remove("FOSSAWORK_AUDIT_KEY_FILE");
+    expect(0, &run_with_input(command.arg("--keyring").arg(&ring), "horse"));
+    expect(0, &moat(&["keys", "add", "--id", "second", "--primary"]));
+    expect(0, &moat(&["rotate"]));
+    let ids: BTreeMap<_, _> = audited
+        .lines()
+        .iter()
+        .map(|line| (serde_json::from_str::<Value>(line).unwrap()["audit_key"].to_string(), ()))
+        .collect();
+    assert_eq!(ids.len(), 2, "each master key has an audit key of its own");
+    expect(0, &moat(&["audit", "verify"]));
+    expect(0, &moat(&["keys", "retire", "first"]));
+    expect(0, &moat(&["audit", "verify"]));
+    // With the key gone, what was under it is held by the entries after.
+    expect(0, &moat(&["keys", "erase", "first", "--yes"]));
+    expect(0, &moat(&["audit", "verify"]));
+    let text = audited.text();
+    fs::write(audited.path(), text.replacen("\"anna\"", "\"bert\"", 1)).unwrap();
+    let (_, stderr) = expect(10, &moat(&["audit", "verify"]));
+    assert!(stderr.contains("entry 1 was altered"), "{stderr}");
+    // Alone they prove nothing.
+    fs::write(audited.path(), text.split_inclusive('\n').take(2).collect::<String>()).unwrap();
+    let (_, stderr) = expect(10, &moat(&["audit", "verify"]));
+    assert!(stderr.contains("no key that is given holds the entries from 1 on"), "{stderr}");
+}
+
+#[test]
+fn users_can_be_hashed() {
+    let audited = Audited::new();
+    let hashed =
+        |arguments: &[&str]| run(audited.moat(arguments).env("FOSSAWORK_AUDIT_HASH_USERS", "1"));
+    audited.store.put("anna", "horse");
+    expect(0, &hashed(&["get", "anna"]));
+    expect(3, &hashed(&["get", "bert"]));
+    let text = audited.text();
+    assert!(!text.contains("anna") && !text.contains("bert"), "{text}");
+    let value = json(&hashed(&["audit", "hash", "anna", "--json"]), 0);
+    let hash = value["hashes"][0]["user_hash"].as_str().unwrap();
+    assert_eq!(text.matches(hash).count(), 2);
+    let shown = json(&hashed(&["audit", "show", "--user", "anna", "--json"]), 0);
+    assert_eq!(shown["summary"]["done"], 1);
+    assert_eq!(shown["operations"][0]["user_hash"], hash);
+    expect(0, &hashed(&["audit", "verify"]));
+}
+
+#[test]
+fn show_takes_filters() {
+    let audited = Audited::new();
+    expect(0, &audited.put("anna"));
+    expect(0, &audited.put("bert"));
+    expect(0, &run(&mut audited.moat(&["get", "anna", "--field", "password"])));
+    expect(3, &run(&mut audited.moat(&["get", "nobody"])));
+    let count = |filter: &[&str]| {
+        let mut show = audited.moat(&["audit", "show", "--json"]);
+        json(&run(show.args(filter)), 0)["operations"].as_array().unwrap().len()
+    };
+    assert_eq!(count(&[]), 4);
+    assert_eq!(count(&["--user", "anna"]), 2);
+    assert_eq!(count(&["--operation", "put"]), 2);
+    assert_eq!(count(&["--outcome", "done"]), 3);
+    assert_eq!(count(&["--outcome", "failed"]), 1);
+    assert_eq!(count(&["--outcome", "not-found", "--user", "nobody"]), 1);
+    assert_eq!(count(&["--outcome", "unfinished"]), 0);
+    assert_eq!(count(&["--since", "1h"]), 4);
+    assert_eq!(count(&["--until", "1h"]), 0);
+    assert_eq!(count(&["--since", "2020-01-01", "--until", "2020-01-01T12:00:00+02:00"]), 0);
+    let (_, stderr) =
+        expect(2, &run(&mut audited.moat(&["audit", "show", "--since", "yesterday"])));
+    assert!(stderr.contains("neither an age such as 7d nor a time"), "{stderr}");
+    expect(2, &run(&mut audited.moat(&["audit", "show", "--operation", "steal"])));
+    let (_, stderr) =
+        expect(2, &run(audited.moat(&["audit", "show"]).env_remove("FOSSAWORK_AUDIT_LOG")));
+    assert!(stderr.contains("there is no audit log to look into"), "{stderr}");
+}
+
+/// Writes a log of made up times, as if it had been written then.
+fn history(audited: &Audited, entries: &[(&str, &str, &str, &str)]) {
+    let line = |(n, (time, actor, user, outcome)): (usize, &(&str, &str, &str, &str))| {
+        format!(
+            "{{\"sequence\":{n},\"time\":\"{time}\",\"id\":\"{n:016x}\",\"phase\":\"outcome\",\"operation\":\"reveal\",\
+             \"user\":\"{user}\",\"actor\":\"{actor}\",\"outcome\":\"{outcome}\",\"duration_us\":1,\"audit_key\":\"\",\
+             \"previous\":\"\",\"mac\":\"{:064}\"}}\n",
+            0
+        )
+    };
+    let text: String = entries.iter().enumerate().map(line).collect();
+    write_private(&audited.path(), text.as_bytes());
+}
+
+#[test]
+fn report_names_what_is_worth_a_look() {
+    let audited = Audited::new();
+    let mut entries = vec![
+        ("2026-01-01T10:00:00.000000Z", "uid:1", "anna", "done"),
+        ("2026-01-02T10:00:00.000000Z", "uid:1", "bert", "done"),
+        ("2026-05-02T10:00:00.000000Z", "uid:1", "bert", "done"),
+        ("2026-05-02T10:00:01.000000Z", "uid:1", "bert", "done"),
+        ("2026-06-02T11:00:00.000000Z", "uid:1", "anna", "done"),
+        ("2026-06-02T11:01:00.000000Z", "uid:2", "bert", "done"),
+    ];
+    entries.extend([("2026-06-03T12:00:00.000000Z", "uid:1", "carl", "wrong-key-or-tampered"); 6]);
+    entries.extend([("2026-06-04T03:10:00.000000Z", "uid:1", "bert", "done"); 12]);
+    history(&audited, &entries);
+    let report =
+        json(&run(&mut audited.moat(&["audit", "report", "--since", "2026-06-01", "--json"])), 0);
+    let found: Vec<_> = report["findings"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|finding| finding["message"].as_str().unwrap())
+        .collect();
+    let expected = [
+        "uid:1 read anna on 2026-06-02, after 152 days in which nobody did",
+        "uid:2 read bert for the first time, on 2026-06-02",
+        "6 of 6 operations on carl failed: 6 wrong-key-or-tampered",
+        "12 credentials were read in the hour from 2026-06-04T03:00 UTC",
+    ];
+    assert_eq!(found, expected);
+    assert_eq!(report["summary"]["operations"], 20);
+    assert_eq!(report["summary"]["reveals_by_hour"][3], 12);
+    let (text, _) =
+        expect(0, &run(&mut audited.moat(&["audit", "report", "--since", "2026-06-01"])));
+    assert!(text.contains("▁▁▁█▁▁▁▁▁▁▁▃▁▁▁▁▁▁▁▁▁▁▁▁"), "{text}");
+    // What was long ago is no news, and with nothing to compare with there is no stranger.
+    let report = json(&run(&mut audited.moat(&["audit", "report", "--json"])), 0);
+    assert_eq!(report["findings"].as_array().unwrap().len(), 0);
+    let report = json(
+        &run(&mut audited.moat(&[
+            "audit",
+            "report",
+            "--since",
+            "2025-01-01",
+            "--hours",
+            "0-24",
+            "--json",
+        ])),
+        0,
+    );
+    let kinds: Vec<_> = report["findings"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|f| f["kind"].as_str().unwrap())
+        .collect();
+    assert_eq!(kinds, ["dormant", "dormant", "failures"]);
+}
+
+#[test]
+fn what_can_not_be_is_refused_with_the_way_out() {
+    let audited = Audited::new();
+    audited.store.put("anna", "horse");
+    let refused = |code: i32, change: &dyn Fn(&mut Command) -> &mut Command, message: &str| {
+        let mut command = audited.moat(&["get", "anna", "--field", "password"]);
+        change(&mut command);
+        let (stdout, stderr) = expect(code, &run(&mut command));
+        assert_eq!(stdout, "");
+        assert!(stderr.contains(message), "{message}: {stderr}");
+    };
+    let inside = audited.store.path().join("audit.log");
+    refused(
+        2,
+        &|c| c.env("FOSSAWORK_AUDIT_LOG", &inside),
+        "the audit log is in the credentials directory",
+    );
+    refused(
+        10,
+        &|c| c.env("FOSSAWORK_AUDIT_LOG", "/nowhere/audit.log"),
+        "opening the directory of /nowhere/audit.log",
+    );
+    refused(
+        2,
+        &|c| c.env_remove("FOSSAWORK_AUDIT_LOG").env("FOSSAWORK_AUDIT", "required"),
+        "there is no audit log to write",
+    );
+    refused(
+        2,
+        &|c| c.env("FOSSAWORK_AUDIT", "sometimes"),
+        "FOSSAWORK_AUDIT: it is none of off, best-effort, required",
+    );
+    refused(
+        2,
+        &|c| c.env("FOSSAWORK_AUDIT_MAX_SIZE", "huge"),
+        "FOSSAWORK_AUDIT_MAX_SIZE: it is not a size",
+    );
+    write_private(&audited.store.beside("short"), b"short\n");
+    refused(
+        10,
+        &|c| c.env("FOSSAWORK_AUDIT_KEY_FILE", audited.store.beside("short")),
+        "the audit key has fewer than 16 bytes",
+    );
+    refused(4, &|c| c.env("FOSSAWORK_AUDIT_KEY_FILE", "/nowhere"), "/nowhere: No such file");
+
+    // What stands where the log is to be.
+    fs::create_dir(audited.path()).unwrap();
+    refused(10, &|c| c, "can't be written, nothing was done: Is a directory");
+    fs::remove_dir(audited.path()).unwrap();
+    std::os::unix::fs::symlink(audited.store.beside("elsewhere"), audited.path()).unwrap();
+    refused(10, &|c| c, "can't be written, nothing was done: Too many levels of symbolic links");
+    assert!(!audited.store.beside("elsewhere").exists());
+    fs::remove_file(audited.path()).unwrap();
+    write_private(&audited.path(), b"");
+    fs::set_permissions(audited.path(), PermissionsExt::from_mode(0o644)).unwrap();
+    refused(10, &|c| c, "others can reach it (mode 0644); make it 0600");
+    fs::set_permissions(audited.path(), PermissionsExt::from_mode(0o600)).unwrap();
+    fs::hard_link(audited.path(), audited.store.beside("second")).unwrap();
+    refused(10, &|c| c, "it has a second name");
+    fs::remove_file(audited.store.beside("second")).unwrap();
+    fs::write(audited.path(), "not a log\n").unwrap();
+    refused(10, &|c| c, "there is no entry at its end");
+    fs::write(audited.path(), "").unwrap();
+    expect(0, &run(&mut audited.moat(&["get", "anna"])));
+    assert_eq!(audited.verify().finding, None);
+}
+
+#[test]
+fn the_log_and_the_policy_are_the_vaults_own_choice() {
+    let audited = Audited::new();
+    let horse = Credential::new("someone", "horse");
+    let closed = AuditLog::new(
+        audited.dir(),
+        "audit.log",
+        AuditKey::new(AUDIT_KEY).unwrap(),
+        Rotation::default(),
+    );
+    fs::create_dir(audited.path()).unwrap();
+    let vault = audited.vault(closed.clone());
+    let error = vault.put(&user("anna"), &horse, &PutOptions::default()).unwrap_err();
+    assert_eq!(error.code(), ErrorCode::Audit);
+    assert!(!audited.store.file("anna").exists());
+    let vault = audited.vault(closed.with_policy(AuditPolicy::BestEffort));
+    vault.put(&user("anna"), &horse, &PutOptions::default()).unwrap();
+    assert!(audited.store.file("anna").exists());
+}
+
+/// Threads that wait for the same sync share it.
+#[test]
+fn many_callers_share_a_sync() {
+    const THREADS: usize = 64;
+    const EACH: usize = 20;
+    if std::env::var_os("MOAT_AUDIT_THREADS").is_some() {
+        return reveal_from_many_threads(THREADS, EACH);
+    }
+    let mut strace = support::tool("strace");
+    let trace = tempfile::NamedTempFile::new().unwrap();
+    strace.args(["-qq", "-f", "-e", "trace=fdatasync", "-o"]).arg(trace.path());
+    strace.arg(std::env::current_exe().unwrap());
+    strace
+        .args(["--exact", "many_callers_share_a_sync", "--nocapture"])
+        .env("MOAT_AUDIT_THREADS", "1");
+    expect(0, &run(&mut strace));
+    let syncs = fs::read_to_string(trace.path()).unwrap().matches("fdatasync(").count();
+    let operations = THREADS * EACH + 1;
+    println!("{operations} operations, {syncs} syncs");
+    assert!(syncs > 0 && syncs * 4 < operations, "{syncs} syncs for {operations} operations");
+}
+
+fn reveal_from_many_threads(threads: usize, each: usize) {
+    let audited = Audited::new();
+    let vault = audited.vault(audited.log(Rotation::default()));
+    let horse = Credential::new("someone", "horse");
+    vault.put(&user("anna"), &horse, &PutOptions::default()).unwrap();
+    thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| (0..each).for_each(|_| drop(vault.reveal(&user("anna")).unwrap())));
+        }
+    });
+    let verification = audited.verify();
+    assert_eq!(
+        (verification.finding, verification.entries),
+        (None, 2 * (threads * each + 1) as u64)
+    );
+}
+
+#[test]
+fn events_tell_of_the_entries() {
+    let audited = Audited::new();
+    audited.store.put("anna", "horse");
+    let (_, stderr) = expect(0, &run(&mut audited.moat(&["-vv", "get", "anna"])));
+    assert_eq!(stderr.matches("debug: audit sequence=").count(), 2, "{stderr}");
+}
