@@ -213,7 +213,9 @@ fn each_byte_that_is_changed_is_seen() {
             altered[at] ^= flip;
             fs::write(audited.path(), altered).unwrap();
             let finding = audited.verify().finding.unwrap_or_else(|| panic!("byte {at}"));
-            assert_eq!(finding.kind, FindingKind::Altered, "byte {at}: {finding}");
+            // No later entry tells that the last one was under another key.
+            let is_unknown = line == 6 && finding.kind == FindingKind::UnknownKey;
+            assert!(is_unknown || finding.kind == FindingKind::Altered, "byte {at}: {finding}");
             // With its line break gone, what is left of the first entry is told from the third.
             let sequence = if line == 1 && whole[at] == b'\n' { 2 } else { line };
             assert_eq!((finding.line, finding.sequence), (line, sequence), "byte {at}: {finding}");
@@ -339,7 +341,7 @@ fn the_program_names_the_first_fault() {
 #[test]
 fn eight_processes_write_one_chain_even_when_they_are_killed() {
     const PROCESSES: usize = 8;
-    const EACH: usize = 125;
+    const EACH: usize = 130;
     let audited = Audited::new();
     expect(0, &audited.put("anna"));
     let begun = Instant::now();
