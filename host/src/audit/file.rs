@@ -5,11 +5,12 @@
 //! the end is known). Nothing that was written is ever written over: what a crash or a full disk left of a line
 //! stays, and the next entry is chained over it.
 
+use std::collections::HashMap;
 use std::fs::{File, TryLockError};
 use std::io::{self, Write};
 use std::os::unix::fs::{FileExt, MetadataExt as _};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread;
+use std::thread::{self, Thread};
 use std::time::{Duration, Instant, SystemTime};
 
 use cap_std::fs::{Dir, Metadata, MetadataExt as _, OpenOptions, OpenOptionsExt};
@@ -30,6 +31,8 @@ const TAIL: u64 = 4 * segments::LONGEST_LINE;
 /// The room beyond the end that is reserved before an operation, so that there is some for its outcome, in
 /// bytes.
 const RESERVE: u64 = 256 * 1024;
+/// The longest entry, in bytes: a user id of 250 bytes and a key's label, all escaped, take the most of it.
+const LONGEST_ENTRY: u64 = 4096;
 /// How long to wait for the turn, which others have for microseconds.
 const PATIENCE: Duration = Duration::from_secs(10);
 const RETRY_AFTER: Duration = Duration::from_micros(100);
@@ -52,18 +55,45 @@ pub struct Rotation {
 pub(super) struct LogFile {
     dir: Dir,
     name: String,
+    key: AuditKey,
     rotation: Rotation,
+    queue: Mutex<Queue>,
     state: Mutex<State>,
-    /// The number of the last append that is durable; or why none will be any more. What the system couldn't
-    /// write it may have dropped, so that a later sync which succeeds says nothing.
-    synced: Mutex<Result<u64, String>>,
 }
 
+/// Entries that belong together, and what is asked of the log for them.
+pub(super) struct Job {
+    pub(super) entries: Vec<Entry>,
+    /// Fail unless there will be room for as many once more.
+    pub(super) reserves: bool,
+    /// Wait until they are on the disk.
+    pub(super) is_durable: bool,
+}
+
+/// Those who wait to have their entries written.
+#[derive(Default)]
+struct Queue {
+    drawn: u64,
+    waiting: Vec<Waiting>,
+    done: HashMap<u64, io::Result<Vec<Entry>>>,
+    /// Whether one of them writes for all right now.
+    is_led: bool,
+}
+
+/// One of them, by the number that it drew.
+struct Waiting {
+    number: u64,
+    thread: Thread,
+    job: Job,
+}
+
+/// What whoever writes for all knows of the file.
 #[derive(Default)]
 struct State {
     open: Option<Open>,
-    /// How many appends there were. Only those to the file that is open may not be durable.
-    appends: u64,
+    /// Why nothing will be durable any more. What the system couldn't write it may have dropped, so that a later
+    /// sync which succeeds says nothing.
+    failed: Option<String>,
 }
 
 /// The file as it was found.
@@ -89,13 +119,14 @@ struct Tail {
 }
 
 impl LogFile {
-    pub(super) fn new(dir: Dir, name: &str, rotation: Rotation) -> Self {
+    pub(super) fn new(dir: Dir, name: &str, key: AuditKey, rotation: Rotation) -> Self {
         Self {
             dir,
             name: name.to_owned(),
+            key,
             rotation,
+            queue: Mutex::default(),
             state: Mutex::default(),
-            synced: Mutex::new(Ok(0)),
         }
     }
 
@@ -103,58 +134,92 @@ impl LogFile {
         &self.name
     }
 
-    /// Appends entries, whose place in the chain they get here, and returns the number of this append, for
-    /// [`Self::sync`]. With `reserve`, fails unless there is room for as many once more.
-    pub(super) fn append(
-        &self,
-        entries: &mut [Entry],
-        key: &AuditKey,
-        reserve: bool,
-    ) -> io::Result<u64> {
+    pub(super) fn key(&self) -> &AuditKey {
+        &self.key
+    }
+
+    /// Appends entries, which get their places in the chain, and returns them. Many threads share a write and a
+    /// sync: whoever comes first does it for all that wait, and who comes meanwhile waits for the next.
+    pub(super) fn append(&self, job: Job) -> io::Result<Vec<Entry>> {
+        let mut queue = lock(&self.queue);
+        queue.drawn += 1;
+        let number = queue.drawn;
+        queue.waiting.push(Waiting { number, thread: thread::current(), job });
+        loop {
+            if let Some(result) = queue.done.remove(&number) {
+                return result;
+            }
+            if queue.is_led {
+                drop(queue);
+                thread::park();
+                queue = lock(&self.queue);
+                continue;
+            }
+            queue.is_led = true;
+            let mut all = std::mem::take(&mut queue.waiting);
+            drop(queue);
+            let outcome = self.append_all(&mut all);
+            queue = lock(&self.queue);
+            queue.is_led = false;
+            for Waiting { number, thread, job } in all {
+                let result = match &outcome {
+                    Ok(Some(no_room)) if job.reserves => Err(again(no_room)),
+                    Ok(_) => Ok(job.entries),
+                    Err(error) => Err(again(error)),
+                };
+                queue.done.insert(number, result);
+                thread.unpark();
+            }
+            if let Some(next) = queue.waiting.first() {
+                next.thread.unpark();
+            }
+        }
+    }
+
+    /// Appends the entries of all, and syncs them if one of them has to be durable. Without room to reserve, only
+    /// those are written that don't ask for it; then tells why there is none.
+    fn append_all(&self, all: &mut [Waiting]) -> io::Result<Option<io::Error>> {
         let mut state = lock(&self.state);
-        let (mut open, turn) = self.take_turn(&mut state)?;
-        let text = open.tail.chain(entries, key)?;
-        if reserve {
-            open.reserve(2 * text.len() as u64)?;
+        if let Some(reason) = &state.failed {
+            return Err(io::Error::other(reason.clone()));
+        }
+        let (mut open, turn) = self.take_turn(&mut state.open)?;
+        let lines =
+            |job: &Job| if job.reserves { 2 * job.entries.len() } else { job.entries.len() };
+        let most: usize = all.iter().map(|waiting| lines(&waiting.job)).sum();
+        let mut no_room = None;
+        if all.iter().any(|waiting| waiting.job.reserves) {
+            no_room = open.reserve(most as u64 * LONGEST_ENTRY).err();
+        }
+        let mut text = String::new();
+        let mut is_durable = false;
+        let jobs = all.iter_mut().map(|waiting| &mut waiting.job);
+        for job in jobs.filter(|job| no_room.is_none() || !job.reserves) {
+            text.push_str(&open.tail.chain(&mut job.entries, &self.key)?);
+            if open.first.is_none() {
+                open.first = first_of(&job.entries);
+            }
+            is_durable |= job.is_durable;
         }
         let written = (&*open.file).write_all(text.as_bytes());
         drop(turn);
-        // After a failure it is left closed, and its end is looked up anew.
+        // After a failure the file is left closed, and its end is looked up anew.
         written?;
         open.end += text.len() as u64;
-        if open.first.is_none() {
-            open.first = first_of(entries);
-        }
+        let synced = if is_durable { open.file.sync_data() } else { Ok(()) };
         state.open = Some(open);
-        state.appends += 1;
-        Ok(state.appends)
-    }
-
-    /// Waits until an append is durable. Many threads share the syncs: whoever syncs does it for all that was
-    /// appended so far, and those who waited meanwhile find theirs done.
-    pub(super) fn sync(&self, append: u64) -> io::Result<()> {
-        let mut synced = lock(&self.synced);
-        match &*synced {
-            Ok(done) if *done >= append => return Ok(()),
-            Ok(_) => {}
-            Err(reason) => return Err(io::Error::other(reason.clone())),
+        if let Err(error) = synced {
+            state.failed =
+                Some(format!("an earlier sync failed, start this program anew: {error}"));
+            return Err(error);
         }
-        let (file, appends) = {
-            let state = lock(&self.state);
-            (state.open.as_ref().map(|open| Arc::clone(&open.file)), state.appends)
-        };
-        let outcome = file.map_or(Ok(()), |file| file.sync_data());
-        *synced = match &outcome {
-            Ok(()) => Ok(appends),
-            Err(error) => Err(format!("an earlier sync failed, start this program anew: {error}")),
-        };
-        outcome
+        Ok(no_room)
     }
 
     /// The file under the log's name, whose end is known, and the turn to append to it.
-    fn take_turn(&self, state: &mut State) -> io::Result<(Open, Turn)> {
+    fn take_turn(&self, open: &mut Option<Open>) -> io::Result<(Open, Turn)> {
         loop {
-            let mut open = match state.open.take() {
+            let mut open = match open.take() {
                 Some(open) => open,
                 None => self.open()?,
             };
@@ -169,8 +234,6 @@ impl LogFile {
                 };
                 self.dir.rename(&self.name, &self.dir, format!("{}.{first:012}", self.name))?;
             }
-            // What this process wrote to it may have to be durable, and nobody will sync it any more.
-            open.file.sync_data()?;
         }
     }
 
@@ -311,6 +374,11 @@ fn ended(bytes: &[u8]) -> Vec<u8> {
 fn is_beginning(bytes: &[u8]) -> bool {
     const FIRST: &[u8] = b"{\"sequence\":";
     !bytes.contains(&b'\n') && (bytes.starts_with(FIRST) || FIRST.starts_with(bytes))
+}
+
+/// The same error once more, for another of those whom it concerns.
+fn again(error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), error.to_string())
 }
 
 fn first_of(entries: &[Entry]) -> Option<(u64, OffsetDateTime)> {

@@ -31,7 +31,7 @@ pub use key::AuditKey;
 pub use operations::{AuditedOperation, operations};
 pub use verify::{AuditKeys, Finding, FindingKind, Head, Verification, verify};
 
-use file::LogFile;
+use file::{Job, LogFile};
 
 /// What becomes of an operation whose entries can't be written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -48,7 +48,6 @@ pub enum AuditPolicy {
 #[derive(Clone)]
 pub struct AuditLog {
     file: Arc<LogFile>,
-    key: AuditKey,
     policy: AuditPolicy,
     hashes_users: bool,
 }
@@ -56,8 +55,8 @@ pub struct AuditLog {
 impl AuditLog {
     /// The log of this name in a directory. Nothing is opened yet; the first entry makes the file, with mode 0600.
     pub fn new(dir: Dir, name: &str, key: AuditKey, rotation: Rotation) -> Self {
-        let file = Arc::new(LogFile::new(dir, name, rotation));
-        Self { file, key, policy: AuditPolicy::default(), hashes_users: false }
+        let file = Arc::new(LogFile::new(dir, name, key, rotation));
+        Self { file, policy: AuditPolicy::default(), hashes_users: false }
     }
 
     /// What becomes of an operation whose entries can't be written.
@@ -82,8 +81,9 @@ impl AuditLog {
         outcomes: impl Fn(&T) -> Vec<Outcome>,
     ) -> Result<T, Error> {
         let access = event.operation.access();
-        let mut entries = self.intents(event)?;
-        self.write("nothing was done", &mut entries, true, access.writes())?;
+        let intents =
+            Job { entries: self.intents(event)?, reserves: true, is_durable: access.writes() };
+        let mut entries = self.write(intents, "nothing was done")?;
         let begun = Instant::now();
         let answer = work();
         let duration = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX);
@@ -104,7 +104,8 @@ impl AuditLog {
         } else {
             "its answer is withheld"
         };
-        self.write(lost, &mut entries, false, access.writes() || access.keys)?;
+        let is_durable = access.writes() || access.keys;
+        self.write(Job { entries, reserves: false, is_durable }, lost)?;
         answer
     }
 
@@ -126,7 +127,9 @@ impl AuditLog {
             phase: Phase::Intent,
             operation: event.operation.name().to_owned(),
             user: user.filter(|_| !self.hashes_users).map(str::to_owned),
-            user_hash: user.filter(|_| self.hashes_users).map(|user| self.key.user_hash(user)),
+            user_hash: user
+                .filter(|_| self.hashes_users)
+                .map(|user| self.file.key().user_hash(user)),
             actor: event.actor.to_owned(),
             component: Some(event.component.to_owned()),
             grant: Some(grant.iter().map(|name| (*name).to_owned()).collect()),
@@ -140,46 +143,42 @@ impl AuditLog {
         Ok(entries.collect())
     }
 
-    /// Appends entries, and waits until they are durable if they have to be.
-    fn write(
-        &self,
-        lost: &str,
-        entries: &mut [Entry],
-        reserve: bool,
-        durable: bool,
-    ) -> Result<(), Error> {
-        let written = self
-            .file
-            .append(entries, &self.key, reserve)
-            .and_then(|append| if durable { self.file.sync(append) } else { Ok(()) });
-        for entry in &*entries {
-            let user = entry.user.as_deref().or(entry.user_hash.as_deref());
-            tracing::debug!(
-                target: "moat::audit",
-                sequence = entry.sequence, id = entry.id, phase = ?entry.phase, operation = entry.operation,
-                user, actor = entry.actor, outcome = entry.outcome, "audit"
-            );
-        }
-        let name = self.file.name();
-        match (written, self.policy) {
-            (Ok(()), _) => Ok(()),
-            (Err(error), AuditPolicy::Required) => {
+    /// Writes entries, and returns them.
+    fn write(&self, job: Job, lost: &str) -> Result<Vec<Entry>, Error> {
+        let spare = (self.policy == AuditPolicy::BestEffort).then(|| job.entries.clone());
+        match (self.file.append(job), spare) {
+            (Ok(entries), _) => {
+                entries.iter().for_each(tell);
+                Ok(entries)
+            }
+            (Err(error), None) => {
+                let name = self.file.name();
                 let message = format!("the audit log {name:?} can't be written, {lost}: {error}");
                 Err(Error::caused(ErrorCode::Audit, message, error))
             }
-            (Err(error), AuditPolicy::BestEffort) => {
-                tracing::warn!("the audit log {name:?} can't be written: {error}");
-                Ok(())
+            (Err(error), Some(entries)) => {
+                tracing::warn!("the audit log {:?} can't be written: {error}", self.file.name());
+                Ok(entries)
             }
         }
     }
+}
+
+/// Tells those who listen to events.
+fn tell(entry: &Entry) {
+    let user = entry.user.as_deref().or(entry.user_hash.as_deref());
+    tracing::debug!(
+        target: "moat::audit",
+        sequence = entry.sequence, id = entry.id, phase = ?entry.phase, operation = entry.operation,
+        user, actor = entry.actor, outcome = entry.outcome, "audit"
+    );
 }
 
 impl fmt::Debug for AuditLog {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("AuditLog")
             .field("name", &self.file.name())
-            .field("key", &self.key)
+            .field("key", self.file.key())
             .field("policy", &self.policy)
             .finish_non_exhaustive()
     }
