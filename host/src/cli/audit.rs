@@ -157,7 +157,8 @@ impl AuditSettings {
         Ok(AuditKeys::new(given, ring))
     }
 
-    fn given_key(&self) -> Result<Option<AuditKey>, Failure> {
+    /// The key that was given for it; `None`: it has that of the master key.
+    pub(super) fn given_key(&self) -> Result<Option<AuditKey>, Failure> {
         let Some(path) = &self.key_file else { return Ok(None) };
         let text = ambient::read_secret_file(path).map_err(|error| unusable_file(path, &error))?;
         AuditKey::new(&without_newline(text)).map(Some).map_err(|error| {

@@ -2,15 +2,23 @@
 
 use cap_std::fs::MetadataExt;
 
+use moat::audit::{AuditKeys, verify};
+
+use super::key::Keys;
 use super::{Checks, Level};
 use crate::ambient;
+use crate::cli::audit::AuditSettings;
 use crate::cli::context::Context;
 use crate::cli::failure::Failure;
 use crate::cli::verbs::check::directory::check_space;
 
 pub(super) const NAME: &str = "audit log";
 
-pub(super) fn check(context: &Context, checks: &mut Checks<'_>) -> Result<(), Failure> {
+pub(super) fn check(
+    context: &Context,
+    keys: Option<&Keys>,
+    checks: &mut Checks<'_>,
+) -> Result<(), Failure> {
     let Some(settings) = context.audit.as_ref().filter(|settings| settings.is_on()) else {
         return checks.warn(
             NAME,
@@ -49,15 +57,25 @@ pub(super) fn check(context: &Context, checks: &mut Checks<'_>) -> Result<(), Fa
         )?;
     }
     check_space(NAME, &dir, checks)?;
-    check_chain(context, checks)
+    check_chain(context, settings, keys, checks)
 }
 
-fn check_chain(context: &Context, checks: &mut Checks<'_>) -> Result<(), Failure> {
-    let Some(settings) = &context.audit else { return Ok(()) };
-    let verified = context.master_key().and_then(|master| {
+fn check_chain(
+    context: &Context,
+    settings: &AuditSettings,
+    keys: Option<&Keys>,
+    checks: &mut Checks<'_>,
+) -> Result<(), Failure> {
+    let given = match settings.given_key() {
+        Ok(None) if keys.is_none() => {
+            return checks.warn(NAME, "not verified: there is no key", "give the master key");
+        }
+        given => given,
+    };
+    let verified = given.and_then(|given| {
         let (dir, name) = settings.place()?;
-        let mut keys = settings.keys(&master)?;
-        moat::audit::verify(&dir, &name, &mut keys, None).map_err(|error| context.explain(&error))
+        let mut keys = AuditKeys::new(given, keys.map(|keys| keys.ring.clone()));
+        verify(&dir, &name, &mut keys, None).map_err(|error| context.explain(&error))
     });
     match verified {
         Err(failure) => {

@@ -88,7 +88,7 @@ fn check_ring(
     let age = document.primary().age();
     let days = age.as_secs() / 86_400;
     let id = document.primary().id();
-    if age > arguments.key_age {
+    if age >= arguments.key_age {
         checks.warn(
             "key ring",
             format!("the primary key {id:?} is {days} days old"),

@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use moat::{ErrorCode, KeyState, KeyWeakness, Operation, RecordKind, Summary, UserId, Vault};
+use moat::{
+    Error, ErrorCode, KeyInfo, KeyState, KeyWeakness, MigrateOptions, Operation, RecordKind,
+    Summary, UserId, Vault,
+};
 
 use super::key::Keys;
 use super::{Checks, Names, audit};
@@ -91,16 +94,8 @@ fn examine(
     batch::for_each(context, vault, Selection::of(&[]), ask, |(user, answer)| {
         match answer {
             Ok(summary) => found.opened(&user, &summary, arguments),
-            Err(error) => match vault.inspect(&user).map(|record| record.kind) {
-                Ok(RecordKind::LegacyPlaintext) => found.plaintext.add(&user),
-                Ok(RecordKind::LegacyEncrypted) if error.code() == ErrorCode::NeedsMigration => {
-                    found.unversioned.add(&user);
-                }
-                _ => {
-                    found.why.get_or_insert(error.to_string());
-                    found.unopened.add(&user);
-                }
-            },
+            Err(error) if error.code() == ErrorCode::NeedsMigration => found.legacy(vault, &user),
+            Err(error) => found.unopened(&user, &error),
         }
         Ok(())
     })?;
@@ -116,11 +111,10 @@ fn examine(
 impl Found {
     fn opened(&mut self, user: &UserId, summary: &Summary, arguments: &Check) {
         self.sound += 1;
-        match (summary.envelope.kind, summary.key.weakness) {
-            (RecordKind::LegacyPlaintext, _) => self.plaintext.add(user),
-            (_, Some(KeyWeakness::PublishedDefault)) => self.published.add(user),
-            (RecordKind::LegacyEncrypted, _) => self.unversioned.add(user),
-            _ => {}
+        if is_published(Some(&summary.key)) {
+            self.published.add(user);
+        } else if summary.envelope.kind == RecordKind::LegacyEncrypted {
+            self.unversioned.add(user);
         }
         if age::is_over(arguments.credential_age, summary.created_at.as_deref()) {
             self.overdue.add(user);
@@ -128,6 +122,27 @@ impl Found {
         if let Some(id) = &summary.key.id {
             *self.keys.entry(id.clone()).or_default() += 1;
         }
+    }
+
+    /// What a record needs that only `migrate` opens shows when that is rehearsed.
+    fn legacy(&mut self, vault: &Vault, user: &UserId) {
+        let mut rehearsal = MigrateOptions::default();
+        rehearsal.dry_run = true;
+        rehearsal.accept_default_key = true;
+        let answers = vault.migrate(std::slice::from_ref(user), &rehearsal);
+        match answers.and_then(|mut answers| answers.pop().transpose()) {
+            Ok(Some(record)) if record.before.kind == RecordKind::LegacyPlaintext => {
+                self.plaintext.add(user);
+            }
+            Ok(Some(record)) if is_published(record.key.as_ref()) => self.published.add(user),
+            Ok(_) => self.unversioned.add(user),
+            Err(error) => self.unopened(user, &error),
+        }
+    }
+
+    fn unopened(&mut self, user: &UserId, error: &Error) {
+        self.why.get_or_insert_with(|| format!("{user}: {error}"));
+        self.unopened.add(user);
     }
 
     fn report(self, keys: Option<&Keys>, checks: &mut Checks<'_>) -> Result<(), Failure> {
@@ -152,7 +167,7 @@ impl Found {
             checks.fail(
                 NAME,
                 format!("these don't open: {} ({why})", self.unopened),
-                "moat verify    tells why; restore them from a backup, or give the key that they are under",
+                "moat verify    tells why of each; restore them from a backup, or give the key that they are under",
             )?;
         }
         let document = keys.and_then(|keys| keys.document.as_ref());
@@ -193,4 +208,8 @@ impl Found {
         }
         Ok(())
     }
+}
+
+fn is_published(key: Option<&KeyInfo>) -> bool {
+    key.is_some_and(|key| key.weakness == Some(KeyWeakness::PublishedDefault))
 }
