@@ -1,7 +1,7 @@
 //! The audit log: that everything is in it, that nothing can be changed in it unseen, and that nothing happens
 //! without it.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
 
 mod support;
 
@@ -521,8 +521,7 @@ fn what_a_crash_cuts_off_is_chained_over() {
 #[test]
 fn the_chain_goes_on_from_file_to_file() {
     let audited = Audited::new();
-    let mut rotation = Rotation::default();
-    rotation.size = Some(3000);
+    let rotation = Rotation { size: Some(3000), age: None };
     let vault = audited.vault(audited.log(rotation));
     let horse = Credential::new("someone", "horse");
     vault.put(&user("anna"), &horse, &PutOptions::default()).unwrap();
@@ -562,11 +561,39 @@ fn the_chain_goes_on_from_file_to_file() {
         }
         fs::rename(aside(file), file).unwrap();
     }
-    let mut age = Rotation::default();
-    age.age = Some(Duration::ZERO);
+    let age = Rotation { size: None, age: Some(Duration::ZERO) };
     let files = audited.verify().files;
     audited.vault(audited.log(age)).inspect(&user("anna")).unwrap();
     assert_eq!(audited.verify().files, files + 2);
+}
+
+/// The file that is shipped, with the tool that it is for.
+#[test]
+fn logrotate_breaks_no_chain() {
+    let audited = three_operations();
+    let shipped = support::tests().join("../host/units/moat-audit.logrotate");
+    let text = fs::read_to_string(shipped).unwrap();
+    let configuration = audited.store.beside("logrotate.conf");
+    let path = audited.path().display().to_string();
+    write_private(&configuration, text.replace("/var/log/moat/audit.log", &path).as_bytes());
+    let vault = audited.vault(audited.log(Rotation::default()));
+    for turn in 1..=3 {
+        let mut logrotate = support::tool("logrotate");
+        logrotate.arg("--force").arg("--state").arg(audited.store.beside("state"));
+        expect(0, &run(logrotate.arg(&configuration)));
+        vault.inspect(&user("anna")).unwrap();
+        let verification = audited.verify();
+        assert_eq!(verification.finding, None, "turn {turn}");
+        // All but the newest one of those that were set aside are compressed.
+        assert_eq!(verification.entries, if turn == 1 { 8 } else { 4 }, "turn {turn}");
+        assert_eq!(verification.last(), Some(6 + 2 * turn));
+    }
+    let log = audited.store.beside("log");
+    let unpack = Command::new("sh").args(["-c", "gunzip *.gz"]).current_dir(log).output().unwrap();
+    expect(0, &unpack);
+    let verification = audited.verify();
+    assert_eq!((verification.finding, verification.entries), (None, 12));
+    assert_eq!(verification.notes, Vec::<String>::new());
 }
 
 #[test]

@@ -1,13 +1,14 @@
 //! No secret in any output of any command, at the highest verbosity: canaries are planted as master key,
 //! password and field, and everything that is printed is searched for them, whole and in parts.
 
-#![allow(clippy::indexing_slicing, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
 mod support;
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use std::ffi::OsString;
+use std::fs;
 use std::os::unix::ffi::OsStringExt;
 use std::process::Output;
 
@@ -17,7 +18,8 @@ const KEY: &str = "canary-master-key-Qx7Zt";
 const OTHER_KEY: &str = "canary-other-key-Jk4Wv";
 const PASSWORD: &str = "canary-password-Ux3Rm";
 const FIELD: &str = "canary-field-Lb8Ys";
-const CANARIES: [&str; 4] = [KEY, OTHER_KEY, PASSWORD, FIELD];
+const AUDIT_KEY: &str = "canary-audit-key-Vn2Hc";
+const CANARIES: [&str; 5] = [KEY, OTHER_KEY, PASSWORD, FIELD, AUDIT_KEY];
 
 /// What each canary may look like: as it is, escaped, in base64 at each of the three alignments, in
 /// hexadecimal, as a list of bytes.
@@ -69,6 +71,10 @@ fn no_command_prints_a_secret() {
         &env_file,
         format!("FOSSAWORK_MASTER_KEY={KEY}\nFOSSAWORK_X={PASSWORD}$\n").as_bytes(),
     );
+    fs::create_dir(store.beside("log")).unwrap();
+    let log = store.beside("log").join("audit.log");
+    let audit_key_file = store.beside("audit-key");
+    write_private(&audit_key_file, AUDIT_KEY.as_bytes());
     let (key_file, env_file) = (key_file.display().to_string(), env_file.display().to_string());
     let echo = format!("echo '{KEY}'");
 
@@ -80,7 +86,7 @@ fn no_command_prints_a_secret() {
         &["--env-file", &env_file],
         &["--master-key-file", "/nonexistent"],
     ];
-    let verbs: [&[&str]; 17] = [
+    let verbs: [&[&str]; 23] = [
         &["put", "anna", "--username", "anna", "--password-stdin"],
         &["put", "bob", "--username", "bob", "--password-stdin", "--token-encoding", "app"],
         &["put", "anna", "--username", "anna", "--password-stdin", "--create-only"],
@@ -98,6 +104,12 @@ fn no_command_prints_a_secret() {
         &["verify", "anna", "nobody"],
         &["component"],
         &["exec", "anna", "--", "true"],
+        &["check"],
+        &["audit", "show"],
+        &["audit", "verify"],
+        &["audit", "head"],
+        &["audit", "report"],
+        &["audit", "hash", "anna"],
     ];
     for record in ["whole", "damaged", "foreign"] {
         for key in [KEY, OTHER_KEY] {
@@ -106,6 +118,9 @@ fn no_command_prints_a_secret() {
                     for json in [&[][..], &["--json"]] {
                         let arguments = [&verb[..1], &["-vvv"], json, source, &verb[1..]].concat();
                         let mut command = store.moat(&arguments);
+                        command
+                            .env("FOSSAWORK_AUDIT_LOG", &log)
+                            .env("FOSSAWORK_AUDIT_KEY_FILE", &audit_key_file);
                         match source {
                             [] => command.env("FOSSAWORK_MASTER_KEY", key),
                             _ => command.env_remove("FOSSAWORK_MASTER_KEY"),
@@ -125,6 +140,10 @@ fn no_command_prints_a_secret() {
             _ => write_private(&store.file("anna"), format!("{PASSWORD} {FIELD}").as_bytes()),
         }
     }
+    // What all of them have written down.
+    let log = Output { status: Default::default(), stdout: fs::read(log).unwrap(), stderr: vec![] };
+    assert!(log.stdout.len() > 100_000);
+    search(&["the audit log".to_owned()], &log);
 }
 
 #[test]

@@ -59,14 +59,15 @@ impl AuditSettings {
             "0" => Ok(false),
             _ => Err("it is neither 1 nor 0"),
         })?;
-        let mut rotation = Rotation::default();
-        rotation.size = match options.audit_max_size {
-            None => parsed(environment, "FOSSAWORK_AUDIT_MAX_SIZE", args::size)?,
-            size => size,
-        };
-        rotation.age = match options.audit_max_age {
-            None => parsed(environment, "FOSSAWORK_AUDIT_MAX_AGE", age::parse)?,
-            age => age,
+        let rotation = Rotation {
+            size: match options.audit_max_size {
+                None => parsed(environment, "FOSSAWORK_AUDIT_MAX_SIZE", args::size)?,
+                size => size,
+            },
+            age: match options.audit_max_age {
+                None => parsed(environment, "FOSSAWORK_AUDIT_MAX_AGE", age::parse)?,
+                age => age,
+            },
         };
         Ok(Some(Self {
             path: log,

@@ -186,7 +186,7 @@ impl Files {
         if checks.warn + checks.fail == before {
             checks.ok(
                 "files",
-                format!("{} records, each a file of its owner's alone", self.records),
+                format!("each of {} records is a file of its owner's alone", self.records),
             )?;
         }
         Ok(())

@@ -99,7 +99,7 @@ fn check_ring(
     }
     let idle = document.keys().iter().filter(|key| key.state() == KeyState::Retired).count();
     if idle > 0 {
-        checks.ok("key ring", format!("{idle} retired keys are kept for backups"))?;
+        checks.ok("key ring", format!("retired keys that are kept for backups: {idle}"))?;
     }
     if is_file
         && let (Ok(directory), Some(path)) = (context.path(), context.master_key()?.ring_file())
