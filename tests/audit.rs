@@ -518,6 +518,31 @@ fn what_a_crash_cuts_off_is_chained_over() {
     }
 }
 
+/// And it is set aside before anybody has gone on, or a new file is cut off at its beginning.
+#[test]
+fn what_a_crash_cuts_off_around_a_rotation_is_chained_over() {
+    for cut in [1, 40] {
+        for begun in ["", "{\"seq", "{\"sequence\":5,\"time\":\"20"] {
+            let audited = three_operations();
+            let whole = audited.text();
+            fs::write(audited.path().with_extension("log.1"), &whole[..whole.len() - cut]).unwrap();
+            write_private(&audited.path(), begun.as_bytes());
+            let vault = audited.vault(audited.log(Rotation::default()));
+            vault.inspect(&user("anna")).unwrap();
+            let verification = audited.verify();
+            assert_eq!(verification.finding, None, "{cut} {begun}");
+            assert_eq!((verification.entries, verification.files), (7, 2), "{cut} {begun}");
+        }
+    }
+    // The very first entry of all.
+    let audited = three_operations();
+    write_private(&audited.path(), b"{\"sequence\":1,\"ti");
+    audited.vault(audited.log(Rotation::default())).inspect(&user("anna")).unwrap();
+    let verification = audited.verify();
+    assert_eq!((verification.finding, verification.entries), (None, 2));
+    assert_eq!(verification.notes.len(), 1);
+}
+
 #[test]
 fn the_chain_goes_on_from_file_to_file() {
     let audited = Audited::new();

@@ -115,7 +115,7 @@ struct Tail {
     sequence: u64,
     link: String,
     /// Whether the last line has no end.
-    torn: bool,
+    is_torn: bool,
 }
 
 impl LogFile {
@@ -250,7 +250,7 @@ impl LogFile {
             opened => opened?,
         };
         check(&file.metadata()?)?;
-        let tail = Tail { sequence: 0, link: link(b""), torn: false };
+        let tail = Tail { sequence: 0, link: link(b""), is_torn: false };
         // No file has this size, so that its end is looked up.
         let end = u64::MAX;
         Ok(Open { file: Arc::new(file.into_std()), end, tail, first: None, reserved: 0 })
@@ -267,22 +267,30 @@ impl LogFile {
 
     fn look_up_end(&self, open: &mut Open, size: u64) -> io::Result<()> {
         let mut bytes = end_of(&open.file, size)?;
+        let may_be_new = size < TAIL && is_beginning(&bytes);
+        let is_torn = !bytes.is_empty() && !bytes.ends_with(b"\n");
+        if is_torn {
+            // As the next entry will end it.
+            bytes.push(b'\n');
+        }
         let mut tail = Tail::of(&bytes);
-        if tail.is_none() && size < TAIL && is_beginning(&bytes) {
-            // A new file, whose first entry was cut off at most: it is chained to the one before.
+        if tail.is_none() && may_be_new {
+            // It is chained to the file before, which has to be on the disk before anything that builds on it.
             let before = segments::set_aside(&self.dir, &self.name)?;
-            let before = before.iter().rfind(|segment| segment.first.is_some());
-            let end = before.map(|before| end_of(&before.file, before.file.metadata()?.len()));
-            let torn = bytes.split_off(0);
-            bytes = end.transpose()?.unwrap_or_default();
-            bytes.extend(torn);
-            tail = Tail::of(&bytes).or_else(|| before.is_none().then(|| Tail::first(&bytes)));
+            tail = match before.iter().rfind(|segment| segment.first.is_some()) {
+                None => Some(Tail { sequence: 0, link: link(&bytes), is_torn: false }),
+                Some(before) => {
+                    before.file.sync_data()?;
+                    let end = end_of(&before.file, before.file.metadata()?.len())?;
+                    Tail::of(&[end, bytes].concat())
+                }
+            };
         }
         open.tail = tail.ok_or_else(|| {
             let message = "there is no entry at its end; `moat audit verify` tells more";
             io::Error::new(io::ErrorKind::InvalidData, message)
         })?;
-        open.tail.torn = size > 0 && bytes.last() != Some(&b'\n');
+        open.tail.is_torn = is_torn;
         open.first = segments::first_entry(&open.file)?.and_then(|entry| first_of(&[entry]));
         open.end = size;
         Ok(())
@@ -318,26 +326,20 @@ impl Open {
 }
 
 impl Tail {
-    /// Before the first entry; what is there of it was cut off.
-    fn first(torn: &[u8]) -> Self {
-        Self { sequence: 0, link: link(&ended(torn)), torn: false }
-    }
-
     /// The last entry in these bytes, with all that stands after it.
     fn of(bytes: &[u8]) -> Option<Self> {
-        let bytes = ended(bytes);
         let mut start = bytes.len();
         bytes.split_inclusive(|byte| *byte == b'\n').rev().find_map(|line| {
             start -= line.len();
             let sequence = Entry::parse(line)?.sequence;
-            Some(Self { sequence, link: link(bytes.get(start..)?), torn: false })
+            Some(Self { sequence, link: link(bytes.get(start..)?), is_torn: false })
         })
     }
 
     /// Gives the entries their places after this one, and becomes the last of them. Returns their lines.
     fn chain(&mut self, entries: &mut [Entry], key: &AuditKey) -> io::Result<String> {
         let mut text = String::new();
-        if std::mem::take(&mut self.torn) {
+        if std::mem::take(&mut self.is_torn) {
             text.push('\n');
         }
         let now = OffsetDateTime::from(SystemTime::now());
@@ -362,12 +364,6 @@ fn end_of(file: &File, size: u64) -> io::Result<Vec<u8>> {
     let mut bytes = vec![0; usize::try_from(size - begin).map_err(io::Error::other)?];
     file.read_exact_at(&mut bytes, begin)?;
     Ok(bytes)
-}
-
-/// The bytes as the next writer will end them.
-fn ended(bytes: &[u8]) -> Vec<u8> {
-    let end: &[u8] = if bytes.is_empty() || bytes.ends_with(b"\n") { b"" } else { b"\n" };
-    [bytes, end].concat()
 }
 
 /// Whether this is the beginning of an entry, or nothing.

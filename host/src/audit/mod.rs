@@ -5,6 +5,41 @@
 //! entry carries the SHA-256 of the one before and an HMAC over itself, so that an entry under a known key holds
 //! all before it: none can be altered, removed or put in unseen. What is cut off at the end can only be seen
 //! against a [`Head`] that was kept elsewhere.
+//!
+//! Each entry is an event of `tracing`, too, of the target `moat::audit`, for whatever an embedder sends those to.
+//!
+//! ```
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! use cap_std::{ambient_authority, fs::Dir};
+//! use moat::audit::{self, AuditKey, AuditKeys, AuditLog, Rotation};
+//! use moat::{Credential, Directory, KeyRing, MasterKey, PutOptions, UserId, Vault};
+//!
+//! # let (credentials, logs) = (tempfile::tempdir()?, tempfile::tempdir()?);
+//! # let directory = Directory::new(Dir::open_ambient_dir(&credentials, ambient_authority())?)?;
+//! let keys = KeyRing::new(MasterKey::new(moat::generate_key()?.as_bytes()));
+//! let logs = Dir::open_ambient_dir(&logs, ambient_authority())?;
+//! let log = AuditLog::new(
+//!     logs.try_clone()?,
+//!     "audit.log",
+//!     AuditKey::derive(keys.primary()),
+//!     Rotation { size: Some(64 << 20), age: None },
+//! );
+//! let vault = Vault::builder(directory, keys.clone()).audit(log).build()?;
+//!
+//! let anna = UserId::parse("anna@example.com")?;
+//! let service = vault.on_behalf_of("the mail service");
+//! service.put(&anna, &Credential::new("anna", "correct horse"), &PutOptions::default())?;
+//!
+//! let verification = audit::verify(&logs, "audit.log", &mut AuditKeys::new(None, Some(keys)), None)?;
+//! assert!(verification.finding.is_none());
+//! assert_eq!(verification.entries, 2);
+//! for operation in audit::operations(&logs, "audit.log")? {
+//!     let outcome = operation?.outcome.ok_or("it was broken off")?;
+//!     assert_eq!((outcome.operation.as_str(), outcome.actor.as_str()), ("put", "the mail service"));
+//! }
+//! # Ok(())
+//! # }
+//! ```
 
 mod entry;
 mod file;

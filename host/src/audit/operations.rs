@@ -13,7 +13,8 @@ use crate::error::Error;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct AuditedOperation {
-    /// What was to be done. `None` when the file with it is not here any more.
+    /// What was to be done. `None` when the file with it is not here any more, or it couldn't be written and the
+    /// policy is [`super::AuditPolicy::BestEffort`].
     pub intent: Option<Entry>,
     /// What came of it. `None` when the program was ended in between, or is still at it.
     pub outcome: Option<Entry>,
