@@ -64,16 +64,16 @@ impl Access {
         self.write || self.remove || self.remove_backups || self.settings
     }
 
-    /// The names of what it is.
+    /// What it is, each right in a few words.
     pub fn names(self) -> Vec<&'static str> {
         let parts = [
-            (self.read, "read"),
-            (self.write, "write"),
-            (self.remove, "remove"),
-            (self.remove_backups, "remove backups"),
-            (self.settings, "settings"),
-            (self.list, "list"),
-            (self.keys, "keys"),
+            (self.read, "read the user's file"),
+            (self.write, "write the user's file"),
+            (self.remove, "remove the user's file"),
+            (self.remove_backups, "remove the user's backups"),
+            (self.settings, "the directory's settings"),
+            (self.list, "list the directory"),
+            (self.keys, "master keys"),
         ];
         parts.into_iter().filter_map(|(is_granted, name)| is_granted.then_some(name)).collect()
     }

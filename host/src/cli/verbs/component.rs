@@ -1,6 +1,6 @@
 use std::process::ExitCode;
 
-use moat::{Access, Limits, MAX_FILE_BYTES, Operation, Sandbox, component};
+use moat::{Limits, MAX_FILE_BYTES, Operation, Sandbox, component};
 use serde_json::{Map, Value, json};
 
 use crate::ambient;
@@ -56,7 +56,7 @@ fn describe(context: &Context) -> Result<(), Failure> {
             .collect();
         let grants: Map<_, _> = Operation::ALL
             .iter()
-            .map(|o| (o.name().to_owned(), granted(o.access()).into()))
+            .map(|o| (o.name().to_owned(), o.access().names().into()))
             .collect();
         let confinement: Vec<_> = confinement
             .iter()
@@ -85,7 +85,7 @@ fn describe(context: &Context) -> Result<(), Failure> {
         ("limit", limit.trim_end().to_owned())
     }));
     rows.extend(Operation::ALL.iter().map(|operation| {
-        let grants = granted(operation.access()).join(", ");
+        let grants = operation.access().names().join(", ");
         ("grant", format!("{:15}{grants}", operation.name()))
     }));
     rows.extend(confinement.iter().map(|part| ("confinement", part.to_string())));
@@ -109,17 +109,4 @@ fn limits() -> [(&'static str, u64, &'static str); 12] {
         ("table", Limits::TABLE_ELEMENTS as u64, "elements"),
         ("file", MAX_FILE_BYTES as u64, "bytes"),
     ]
-}
-
-fn granted(access: Access) -> Vec<&'static str> {
-    let grants = [
-        (access.read, "read the user's file"),
-        (access.write, "write the user's file"),
-        (access.remove, "remove the user's file"),
-        (access.remove_backups, "remove the user's backups"),
-        (access.settings, "the directory's settings"),
-        (access.list, "list the directory"),
-        (access.keys, "master keys"),
-    ];
-    grants.iter().filter(|(granted, _)| *granted).map(|(_, name)| *name).collect()
 }
