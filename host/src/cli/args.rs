@@ -25,7 +25,7 @@ Exit codes: 0 done, 1 other failure, 2 usage, 3 no such credential, 4 master key
 #[derive(Parser)]
 #[command(name = "moat", version, after_help = AFTER_HELP, arg_required_else_help = false)]
 pub(super) struct Arguments {
-    #[command(flatten)]
+    #[command(flatten, next_help_heading = "For every verb")]
     pub(super) options: Options,
 
     #[command(subcommand)]
