@@ -161,6 +161,7 @@ impl LogFile {
             let outcome = self.append_all(&mut all);
             queue = lock(&self.queue);
             queue.is_led = false;
+            let mut awaited: Vec<Thread> = Vec::with_capacity(all.len() + 1);
             for Waiting { number, thread, job } in all {
                 let result = match &outcome {
                     Ok(Some(no_room)) if job.reserves => Err(again(no_room)),
@@ -168,11 +169,14 @@ impl LogFile {
                     Err(error) => Err(again(error)),
                 };
                 queue.done.insert(number, result);
-                thread.unpark();
+                awaited.push(thread);
             }
-            if let Some(next) = queue.waiting.first() {
-                next.thread.unpark();
-            }
+            // The first of those who came meanwhile is the next to write.
+            awaited.extend(queue.waiting.first().map(|next| next.thread.clone()));
+            // Without the lock, which all of them want next.
+            drop(queue);
+            awaited.iter().for_each(Thread::unpark);
+            queue = lock(&self.queue);
         }
     }
 

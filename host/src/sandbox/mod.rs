@@ -99,14 +99,14 @@ impl Sandbox {
         Self::prepare(engine, &component, unlocked)
     }
 
-    /// A component of another make, if it has this SHA-256 (hexadecimal), compiled for the CPU at hand.
+    /// A component of another make, if `expected` is its SHA-256 in hexadecimal, compiled for the CPU at hand.
     ///
     /// Fails with [`ErrorCode::Sandbox`] when it has another digest, is no component, imports more than the
     /// contract allows, or doesn't fit it.
     #[cfg(feature = "compiler")]
-    pub fn compile(bytes: &[u8], sha256: &str) -> Result<Self, Error> {
+    pub fn compile(bytes: &[u8], expected: &str) -> Result<Self, Error> {
         let digest = sha256(bytes);
-        if !digest.eq_ignore_ascii_case(sha256) {
+        if !digest.eq_ignore_ascii_case(expected) {
             let message = format!("the component is another one: its SHA-256 is {digest}");
             return Err(Error::new(ErrorCode::Sandbox, message));
         }
