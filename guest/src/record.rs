@@ -91,12 +91,12 @@ impl Record {
         })
     }
 
-    /// Makes it the record of a credential that begins now, new or in place of another.
-    pub(crate) fn begin(&mut self, user: &UserId, now: &str) -> Result<(), Error> {
+    /// Makes it the record of a credential that was made at this time, new or in place of another.
+    pub(crate) fn begin(&mut self, user: &UserId, created_at: &str) -> Result<(), Error> {
         self.members.set("user_id", user.as_str())?;
         self.members.set("encrypted_data", "")?;
-        self.members.set("created_at", now)?;
-        self.created_at = Some(now.to_owned());
+        self.members.set("created_at", created_at)?;
+        self.created_at = Some(created_at.to_owned());
         Ok(())
     }
 

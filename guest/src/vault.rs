@@ -50,7 +50,7 @@ pub fn put(
         let replaced = old.is_some();
         let form = form(environment, old.as_ref(), version, options.encoding, false)?;
         let mut record = old.unwrap_or_default();
-        record.begin(&user, &now)?;
+        record.begin(&user, new.created_at.as_deref().unwrap_or(&now))?;
         let key = save(&mut record, &mut plaintext, &form, &mut keys)?;
         let kept = |name: &String| new.fields.iter().any(|field| field.name == *name);
         Ok(Stored {

@@ -29,10 +29,11 @@ pub(crate) const PRECOMPILED: &[Precompiled] =
 pub const ALLOWED_IMPORTS: [&str; 5] = crate::sandbox::ALLOWED_IMPORTS;
 
 /// The contract in WIT, as one package.
-pub const WIT: [&str; 7] = [
+pub const WIT: [&str; 8] = [
     include_str!("../../wit/world.wit"),
     include_str!("../../wit/vault.wit"),
     include_str!("../../wit/reveal.wit"),
+    include_str!("../../wit/apply.wit"),
     include_str!("../../wit/directory.wit"),
     include_str!("../../wit/master-keys.wit"),
     include_str!("../../wit/key-cache.wit"),

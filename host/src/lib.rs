@@ -26,6 +26,8 @@
 //! looks at paths, environment or processes: it works on what it is handed.
 
 pub mod audit;
+#[cfg(feature = "http")]
+mod authorization;
 pub mod component;
 mod directory;
 mod error;
@@ -34,7 +36,9 @@ mod keys;
 #[allow(dead_code, reason = "the component writes objects too, the host only reads them")]
 mod members;
 mod ops;
+pub mod plugin;
 mod sandbox;
+mod scope;
 #[path = "../../guest/src/user_id.rs"]
 mod user_id;
 mod vault;
@@ -42,6 +46,8 @@ mod vault;
 #[allow(unreachable_pub, reason = "public in the component's crate")]
 mod weakness;
 
+#[cfg(feature = "http")]
+pub use authorization::{Authorization, AuthorizationScheme, Origin};
 pub use directory::{Directory, Lock, MAX_FILE_BYTES};
 pub use error::Error;
 pub use keys::{
@@ -54,8 +60,11 @@ pub use sandbox::contract::{
     TokenEncoding,
 };
 pub use sandbox::{Access, Limits, Operation, Sandbox};
+pub use scope::Scope;
 pub use user_id::{UserId, UserIdError};
 pub use vault::{Builder, Vault};
+
+pub use wasmtime;
 
 use sandbox::contract;
 

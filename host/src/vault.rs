@@ -20,8 +20,12 @@ pub struct Vault {
     token_encoding: Option<TokenEncoding>,
     audit: Option<AuditLog>,
     actor: Arc<str>,
+    purpose: Option<Arc<str>>,
     resources: Arc<Resources>,
 }
+
+/// The longest name of an actor, in bytes, so that no entry of the audit log is too long.
+const LONGEST_ACTOR: usize = 128;
 
 impl Vault {
     /// Begins a vault over a directory, with the keys of a ring or of another source.
@@ -42,10 +46,50 @@ impl Vault {
     }
 
     /// The same vault for somebody, who stands in the audit log as the actor of what is done through it. Without
-    /// this it is `uid:` and the number of the process's user.
+    /// this it is `uid:` and the number of the process's user. Of a name of more than 128 bytes the beginning counts.
     #[must_use]
     pub fn on_behalf_of(&self, actor: &str) -> Self {
-        Self { actor: actor.into(), ..self.clone() }
+        let end = actor.floor_char_boundary(LONGEST_ACTOR);
+        Self { actor: actor.get(..end).unwrap_or_default().into(), ..self.clone() }
+    }
+
+    /// The same vault, with what it is used for, which stands in the audit log too.
+    pub(crate) fn for_purpose(&self, purpose: &str) -> Self {
+        Self { purpose: Some(purpose.into()), ..self.clone() }
+    }
+
+    /// In whose name it is used.
+    pub(crate) fn actor(&self) -> &str {
+        &self.actor
+    }
+
+    /// Does work that blocks on one of tokio's threads for that, from asynchronous code.
+    ///
+    /// ```
+    /// # use moat::{Error, Revealed, UserId, Vault};
+    /// async fn open(vault: &Vault, user: UserId) -> Result<Revealed, Error> {
+    ///     vault.run(move |vault| vault.reveal(&user)).await
+    /// }
+    /// ```
+    ///
+    /// Fails with [`crate::ErrorCode::Sandbox`] when the runtime ends before the work has begun; a panic of the work goes
+    /// on here. Work that has begun is done, even if nobody waits for it any more.
+    #[cfg(feature = "tokio")]
+    pub async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Self) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        let vault = self.clone();
+        match tokio::task::spawn_blocking(move || work(&vault)).await {
+            Ok(outcome) => outcome,
+            Err(failed) => match failed.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                Err(ended) => {
+                    let message = "the runtime ended before the call";
+                    Err(Error::caused(crate::ErrorCode::Sandbox, message, ended))
+                }
+            },
+        }
     }
 
     /// How `encrypted_data` is spelled by `put`, where it doesn't say so itself.
@@ -74,8 +118,9 @@ impl Vault {
         outcomes: impl Fn(&T) -> Vec<Outcome>,
     ) -> Result<T, Error> {
         let Some(audit) = &self.audit else { return work() };
-        let (actor, component) = (&*self.actor, self.sandbox.digest());
-        audit.around(&Event { operation, users, actor, component }, work, outcomes)
+        let (actor, purpose) = (&*self.actor, self.purpose.as_deref());
+        let event = Event { operation, users, actor, purpose, component: self.sandbox.digest() };
+        audit.around(&event, work, outcomes)
     }
 
     /// Calls the component, which [`Self::audited`] has to be around.
@@ -145,6 +190,7 @@ impl Builder {
             token_encoding: self.token_encoding,
             audit: self.audit,
             actor: format!("uid:{}", rustix::process::getuid().as_raw()).into(),
+            purpose: None,
             resources: Arc::new(self.resources),
         })
     }

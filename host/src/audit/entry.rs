@@ -33,6 +33,9 @@ pub struct Entry {
     pub user_hash: Option<String>,
     /// Who asked: `uid:1000`, or the name that the vault was told.
     pub actor: String,
+    /// Of an intent: what the credential is used for, where somebody has its effect and not the sight of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub purpose: Option<String>,
     /// Of an intent: the SHA-256 of the component that gets to see the record.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub component: Option<String>,
@@ -140,6 +143,7 @@ mod tests {
             user: Some(user.to_owned()),
             user_hash: None,
             actor: "uid:0".to_owned(),
+            purpose: None,
             component: None,
             grant: None,
             outcome: Some(DONE.to_owned()),

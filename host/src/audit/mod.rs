@@ -128,7 +128,7 @@ impl AuditLog {
         };
         for (entry, outcome) in entries.iter_mut().zip(outcomes) {
             entry.phase = Phase::Outcome;
-            (entry.component, entry.grant) = (None, None);
+            (entry.component, entry.grant, entry.purpose) = (None, None, None);
             entry.outcome = Some(outcome.text);
             entry.changed = outcome.changed;
             entry.key_id = outcome.key_id;
@@ -166,6 +166,7 @@ impl AuditLog {
                 .filter(|_| self.hashes_users)
                 .map(|user| self.file.key().user_hash(user)),
             actor: event.actor.to_owned(),
+            purpose: event.purpose.map(str::to_owned),
             component: Some(event.component.to_owned()),
             grant: Some(grant.iter().map(|name| (*name).to_owned()).collect()),
             outcome: None,
@@ -224,6 +225,7 @@ pub(crate) struct Event<'e> {
     pub(crate) operation: Operation,
     pub(crate) users: &'e [UserId],
     pub(crate) actor: &'e str,
+    pub(crate) purpose: Option<&'e str>,
     pub(crate) component: &'e str,
 }
 

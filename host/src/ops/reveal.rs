@@ -24,16 +24,30 @@ impl Revealed {
     pub fn summary(&self) -> &Summary {
         &self.summary
     }
+
+    /// Drops the fields that aren't to be handed on.
+    pub(crate) fn retain_fields(&mut self, is_kept: impl Fn(&str) -> bool) {
+        self.credential.fields.retain(|field| is_kept(field.name()));
+        self.summary.field_names.retain(|name| is_kept(name));
+    }
+
+    pub(crate) fn into_parts(self) -> (Credential, Summary) {
+        (self.credential, self.summary)
+    }
 }
 
 impl Vault {
     /// Opens a record and hands out all of it.
     pub fn reveal(&self, user: &UserId) -> Result<Revealed, Error> {
-        let revealed =
-            self.call(Operation::Reveal, slice::from_ref(user), |component, store| {
-                let reveal = component.fossawork_credentials_reveal();
-                reveal.call_reveal(store, user.as_str())
-            })?;
+        self.open(Operation::Reveal, user)
+    }
+
+    /// Opens a record for this operation.
+    pub(crate) fn open(&self, operation: Operation, user: &UserId) -> Result<Revealed, Error> {
+        let revealed = self.call(operation, slice::from_ref(user), |component, store| {
+            let reveal = component.fossawork_credentials_reveal();
+            reveal.call_reveal(store, user.as_str())
+        })?;
         check_user(&revealed.summary, user)?;
         Ok(Revealed { credential: revealed.credential, summary: revealed.summary })
     }

@@ -488,6 +488,7 @@ mod tests {
         for (operation, expected) in [
             (Operation::Put, &settings[..]),
             (Operation::Reveal, &open),
+            (Operation::Apply, &open),
             (Operation::Describe, &open),
             (Operation::Inspect, &["read"]),
             (Operation::MarkUsed, &rewrite),
@@ -503,7 +504,7 @@ mod tests {
         ] {
             assert_eq!(granted(operation), expected, "{operation}");
         }
-        assert_eq!(Operation::ALL.len(), 14);
+        assert_eq!(Operation::ALL.len(), 15);
     }
 
     #[test]

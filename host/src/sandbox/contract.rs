@@ -183,6 +183,13 @@ impl Credential {
         self
     }
 
+    /// Says when the credential was made, UTC without a zone (`2025-01-14T10:00:00`); otherwise it is when it is stored.
+    #[must_use]
+    pub fn with_created_at(mut self, time: impl Into<String>) -> Self {
+        self.created_at = Some(time.into());
+        self
+    }
+
     /// The name to log in with.
     pub fn username(&self) -> &str {
         &self.username

@@ -12,6 +12,8 @@ pub enum Operation {
     Put,
     /// Open a record and hand out all of it.
     Reveal,
+    /// Open a record and use a secret of it for somebody who doesn't get to see it.
+    Apply,
     /// Open a record and tell all but its secrets.
     Describe,
     /// Tell a record's outside.
@@ -95,9 +97,10 @@ impl Access {
 
 impl Operation {
     /// Every operation.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Put,
         Self::Reveal,
+        Self::Apply,
         Self::Describe,
         Self::Inspect,
         Self::MarkUsed,
@@ -125,7 +128,7 @@ impl Operation {
         match self {
             Self::Put | Self::Migrate => Access { settings: true, ..rewrite },
             Self::MarkUsed | Self::MarkValidated | Self::Rewrap => rewrite,
-            Self::Reveal | Self::Describe | Self::Verify => open,
+            Self::Reveal | Self::Apply | Self::Describe | Self::Verify => open,
             Self::Inspect => Access { read: true, ..none },
             Self::Remove => Access { remove: true, ..none },
             Self::Users | Self::Leftovers => Access { list: true, ..none },
@@ -134,11 +137,12 @@ impl Operation {
         }
     }
 
-    /// The name of the function in the contract.
+    /// The name of the function in the contract; `apply` is the interface, since the component has no function for it.
     pub fn name(self) -> &'static str {
         match self {
             Self::Put => "put",
             Self::Reveal => "reveal",
+            Self::Apply => "apply",
             Self::Describe => "describe",
             Self::Inspect => "inspect",
             Self::MarkUsed => "mark-used",

@@ -203,6 +203,7 @@ fn value(operation: &AuditedOperation, entry: &Entry) -> Value {
         "user_id": entry.user,
         "user_hash": entry.user_hash,
         "actor": entry.actor,
+        "purpose": intent.and_then(|intent| intent.purpose.as_ref()),
         "component": intent.map(|intent| &intent.component),
         "grant": intent.map(|intent| &intent.grant),
         "outcome": entry.outcome.as_deref().unwrap_or("unfinished"),
