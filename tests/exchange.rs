@@ -1,10 +1,8 @@
-//! Credentials that go back and forth between `moat` and Python, and a host that is written in Python.
+//! Credentials that go back and forth between `moat` and the application's way in Python.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
 mod support;
-
-use std::fs;
 
 use serde_json::Value;
 use support::{Store, expect, run, run_with_input, script};
@@ -56,21 +54,4 @@ fn python_reads(store: &Store, user: &str, form: &str) -> Value {
     let (stdout, _) =
         expect(0, &run(read.arg("read").arg(store.path()).args([user, "--form", form])));
     serde_json::from_str(&stdout).unwrap()
-}
-
-#[test]
-fn a_host_in_python_meets_all_five_imports() {
-    let store = Store::new();
-    let component = store.beside("moat.component.wasm");
-    fs::write(&component, moat::component::BYTES).unwrap();
-    let mut stub = script("stub_caller.py");
-    let (stdout, _) = expect(0, &run(stub.arg(&component).arg(store.path())));
-    let seen: Value = serde_json::from_str(&stdout).unwrap();
-    assert_eq!(seen["error"], "invalid-user-id", "{stdout}");
-
-    // What it stored, `moat` reads.
-    let user = seen["users"][0].as_str().unwrap();
-    let (stdout, _) = expect(0, &run(&mut store.moat(&["get", user, "--json", "--reveal"])));
-    let read: Value = serde_json::from_str(&stdout).unwrap();
-    assert_eq!((&read["username"], &read["password"]), (&seen["username"], &seen["password"]));
 }

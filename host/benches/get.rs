@@ -13,7 +13,8 @@ mod support;
 
 use std::process::Command;
 
-use support::{KEY, Store, expect, measure, python, run, script, tests};
+use support::callers::python;
+use support::{KEY, Store, expect, measure, run, script, tests};
 
 const ROUNDS: usize = 31;
 

@@ -15,7 +15,8 @@ use std::time::{Duration, Instant};
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE;
-use support::{KEY, Store, Taken, long, measure, python, write_private};
+use support::callers::python;
+use support::{KEY, Store, Taken, long, measure, write_private};
 
 const NEW_KEY: &str = "tomorrow's key, which is to be the primary one";
 

@@ -15,13 +15,14 @@ use std::io::Write;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
-use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use cap_std::ambient_authority;
 use cap_std::fs::Dir;
 use moat::{Directory, KeyRing, MasterKey, Vault};
 use tempfile::TempDir;
+
+pub mod callers;
 
 /// A master key for tests.
 pub const KEY: &str = "dOeYXjxXfw4nRNKwE-4Pwbdn9R7ctlgGN9weENuP-S0";
@@ -190,46 +191,35 @@ pub fn fixture(name: &str) -> serde_json::Value {
     serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
 }
 
-/// A tool that is no part of a new machine: installed with the system's packages when it is missing.
+/// A tool that is no part of a new machine, from the system's package of its name.
 pub fn tool(name: &str) -> Command {
-    let there = || Command::new(name).arg("--version").output().is_ok();
-    if !there() {
-        let script = "apt-get update -qq && apt-get install -y -qq \"$0\"";
-        let installed = Command::new("sh").args(["-c", script, name]).output().unwrap();
-        assert!(there(), "{name} is needed: apt-get install {name}\n{installed:?}");
-    }
+    callers::needed(name, &[name]);
     Command::new(name)
 }
 
-/// A Python with the packages of `tests/python/requirements.txt`, set up once in the target directory.
-pub fn python() -> &'static Path {
-    static PYTHON: OnceLock<PathBuf> = OnceLock::new();
-    PYTHON.get_or_init(|| {
-        let environment = Path::new(env!("CARGO_TARGET_TMPDIR")).join("python");
-        let requirements = tests().join("python/requirements.txt");
-        let stamp = environment.join("requirements.txt");
-        let python = environment.join("bin/python");
-        // Test programs may run side by side.
-        let lock = File::create(environment.with_extension("lock")).unwrap();
-        lock.lock().unwrap();
-        if fs::read(&stamp).ok() != Some(fs::read(&requirements).unwrap()) {
-            let done = |command: &mut Command| {
-                let output = command.output().unwrap();
-                assert!(output.status.success(), "{command:?}: {output:?}");
-            };
-            done(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&environment));
-            done(
-                Command::new(&python).args(["-m", "pip", "install", "-q", "-r"]).arg(&requirements),
-            );
-            fs::copy(&requirements, &stamp).unwrap();
-        }
-        python
-    })
+/// A file or directory in the target directory, which is made anew when what it is made of has changed.
+pub fn set_up(name: &str, made_of: &[u8], make: impl FnOnce(&Path)) -> PathBuf {
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    let beside = |end: &str| path.with_file_name(format!("{name}.{end}"));
+    // Test programs may run side by side.
+    let lock = File::create(beside("lock")).unwrap();
+    lock.lock().unwrap();
+    if fs::read(beside("stamp")).ok().as_deref() != Some(made_of) {
+        make(&path);
+        fs::write(beside("stamp"), made_of).unwrap();
+    }
+    path
+}
+
+/// Runs a command that has to succeed.
+pub fn done(command: &mut Command) {
+    let output = run(command);
+    assert!(output.status.success(), "{command:?}: {output:?}");
 }
 
 /// A script of `tests/python`, with the test master key.
 pub fn script(name: &str) -> Command {
-    let mut command = Command::new(python());
+    let mut command = Command::new(callers::python());
     command.arg(tests().join("python").join(name)).env("FOSSAWORK_MASTER_KEY", KEY);
     command
 }

@@ -1,0 +1,337 @@
+#include "directory.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <sha256.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+static const char LOCK[] = ".moat.lock";
+
+/// How long a writer waits for others, in steps of 5 ms: 10 s in all.
+enum { LOCK_STEP_NS = 5 * 1000 * 1000, LOCK_STEPS = 2000 };
+
+/// A failure of the system: what was done, and errno in words.
+static bool system_failed(struct moat_error *error, const char *doing)
+{
+    const char *why = strerrordesc_np(errno);
+    char message[sizeof error->message];
+    snprintf(message, sizeof message, "%s: %s", doing, why ? why : "unknown error");
+    return moat_fail(error, "directory", message);
+}
+
+static bool conflict(struct moat_error *error)
+{
+    return moat_fail(error, "conflict", "somebody else wrote in between");
+}
+
+bool is_utf8(const char *text, size_t size)
+{
+    const unsigned char *at = (const unsigned char *)text;
+    const unsigned char *const end = at + size;
+    while (at < end) {
+        const unsigned char lead = *at++;
+        if (lead < 0x80)
+            continue;
+        const int more = lead >= 0xF0 ? 3 : lead >= 0xE0 ? 2 : 1;
+        if (lead < 0xC2 || lead > 0xF4 || end - at < more)
+            return false;
+        const unsigned char low = lead == 0xE0 ? 0xA0 : lead == 0xF0 ? 0x90 : 0x80;
+        const unsigned char high = lead == 0xED ? 0x9F : lead == 0xF4 ? 0x8F : 0xBF;
+        if (*at < low || *at > high)
+            return false;
+        for (int i = 1; i < more; ++i)
+            if ((at[i] & 0xC0) != 0x80)
+                return false;
+        at += more;
+    }
+    return true;
+}
+
+static void revision_of(const uint8_t *contents, size_t size, char revision[DIRECTORY_REVISION + 1])
+{
+    char digest[SHA256_DIGEST_STRING_LENGTH];
+    SHA256Data(contents, size, digest);
+    memcpy(revision, digest, DIRECTORY_REVISION);
+    revision[DIRECTORY_REVISION] = '\0';
+}
+
+int directory_open(const char *path, struct moat_error *error)
+{
+    const int directory = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    struct stat status;
+    if (directory < 0 || fstat(directory, &status) != 0)
+        system_failed(error, "the directory can't be opened");
+    else if (status.st_uid != geteuid())
+        moat_fail(error, "directory", "the directory belongs to another user");
+    else if (status.st_mode & (S_IWGRP | S_IWOTH))
+        moat_fail(error, "directory", "others can write in the directory");
+    else
+        return directory;
+    if (directory >= 0)
+        close(directory);
+    return -1;
+}
+
+/// Reads from an opened file, after looking at what it is.
+static bool read_opened(int handle, struct directory_file *file, struct moat_error *error)
+{
+    struct stat status;
+    if (fstat(handle, &status) != 0)
+        return system_failed(error, "a file can't be examined");
+    if (!S_ISREG(status.st_mode))
+        return moat_fail(error, "malformed", "it is not a regular file");
+    if (status.st_nlink > 1)
+        return moat_fail(error, "malformed", "the file has a second name (hard link)");
+    if (status.st_uid != geteuid())
+        return moat_fail(error, "malformed", "the file belongs to another user");
+
+    file->size = 0;
+    while (file->size < sizeof file->contents) {
+        const ssize_t got =
+            read(handle, file->contents + file->size, sizeof file->contents - file->size);
+        if (got < 0 && errno != EINTR)
+            return system_failed(error, "reading a file");
+        if (got == 0)
+            break;
+        if (got > 0)
+            file->size += (size_t)got;
+    }
+    if (file->size > DIRECTORY_MAX_FILE)
+        return moat_fail(error, "too-large", "the file has more than 64 KiB");
+    file->exists = true;
+    revision_of(file->contents, file->size, file->revision);
+    return true;
+}
+
+bool directory_read(int directory, const char *name, struct directory_file *file,
+                    struct moat_error *error)
+{
+    file->exists = false;
+    // Without O_NONBLOCK, opening a FIFO waits for its other end.
+    const int handle = openat(directory, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    if (handle < 0 && errno == ENOENT)
+        return true;
+    if (handle < 0 && (errno == ELOOP || errno == ENXIO))
+        return moat_fail(error, "malformed", "it is not a regular file");
+    if (handle < 0)
+        return system_failed(error, "a file can't be opened");
+    const bool done = read_opened(handle, file, error);
+    close(handle);
+    return done;
+}
+
+/// Whether the file has this revision; NULL: whether there is none.
+static bool has_revision(int directory, const char *name, const char *revision,
+                         struct moat_error *error)
+{
+    struct directory_file file;
+    if (!directory_read(directory, name, &file, error))
+        return false;
+    const bool same = file.exists ? revision && strcmp(file.revision, revision) == 0 : !revision;
+    if (file.exists)
+        explicit_bzero(file.contents, file.size);
+    return same || conflict(error);
+}
+
+/// The name under which a file is written first. The `moat` program, which writes many at once,
+/// numbers them.
+static const char *temporary(unsigned number, char name[32])
+{
+    snprintf(name, 32, number == 0 ? ".moat.tmp" : ".moat.tmp.%u", number);
+    return name;
+}
+
+/// Removes what a writer that crashed left behind. The last goes first, so that there is never a
+/// gap.
+static bool remove_temporaries(int directory, struct moat_error *error)
+{
+    char name[32];
+    struct stat status;
+    unsigned count = 0;
+    while (fstatat(directory, temporary(count, name), &status, AT_SYMLINK_NOFOLLOW) == 0)
+        ++count;
+    while (count > 0)
+        if (unlinkat(directory, temporary(--count, name), 0) != 0)
+            return system_failed(error, "removing what a crash left behind");
+    return true;
+}
+
+/// Waits for the turn to write. Returns a file descriptor, which holds the turn until it is closed,
+/// or -1.
+static int lock(int directory, struct moat_error *error)
+{
+    const int flags = O_WRONLY | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC;
+    const int handle = openat(directory, LOCK, flags, 0600);
+    if (handle < 0) {
+        system_failed(error, "locking the directory");
+        return -1;
+    }
+    int steps = 0;
+    while (flock(handle, LOCK_EX | LOCK_NB) != 0) {
+        if (errno != EWOULDBLOCK && errno != EINTR) {
+            system_failed(error, "locking the directory");
+            close(handle);
+            return -1;
+        }
+        if (++steps > LOCK_STEPS) {
+            moat_fail(error, "locked", "another process holds the directory's lock");
+            close(handle);
+            return -1;
+        }
+        nanosleep(&(struct timespec){.tv_nsec = LOCK_STEP_NS}, NULL);
+    }
+    if (!remove_temporaries(directory, error)) {
+        close(handle);
+        return -1;
+    }
+    return handle;
+}
+
+static bool write_all(int handle, const uint8_t *contents, size_t size)
+{
+    while (size > 0) {
+        const ssize_t put = write(handle, contents, size);
+        if (put < 0 && errno != EINTR)
+            return false;
+        if (put > 0) {
+            contents += put;
+            size -= (size_t)put;
+        }
+    }
+    return fsync(handle) == 0;
+}
+
+/// Writes beside the file and renames: a crash leaves either the old or the new one.
+static bool replace(int directory, const char *name, const uint8_t *contents, size_t size,
+                    struct moat_error *error)
+{
+    char beside[32];
+    temporary(0, beside);
+    const int flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
+    const int handle = openat(directory, beside, flags, 0600);
+    if (handle < 0)
+        return system_failed(error, "writing a file");
+    const bool written = write_all(handle, contents, size);
+    const int why = errno;
+    const bool closed = close(handle) == 0;
+    if (!written)
+        errno = why;
+    if (!written || !closed || renameat(directory, beside, directory, name) != 0) {
+        system_failed(error, "writing a file");
+        unlinkat(directory, beside, 0);
+        return false;
+    }
+    // A rename or removal is durable only once the directory itself is.
+    return fsync(directory) == 0 || system_failed(error, "writing a file");
+}
+
+bool directory_write(int directory, const char *name, const uint8_t *contents, size_t size,
+                     const char *replaces, char revision[DIRECTORY_REVISION + 1],
+                     struct moat_error *error)
+{
+    if (size > DIRECTORY_MAX_FILE)
+        return moat_fail(error, "too-large", "the file would have more than 64 KiB");
+    const int turn = lock(directory, error);
+    if (turn < 0)
+        return false;
+    const bool done = has_revision(directory, name, replaces, error) &&
+                      replace(directory, name, contents, size, error);
+    close(turn);
+    if (done)
+        revision_of(contents, size, revision);
+    return done;
+}
+
+bool directory_remove(int directory, const char *name, const char *expected, bool *existed,
+                      struct moat_error *error)
+{
+    const int turn = lock(directory, error);
+    if (turn < 0)
+        return false;
+    bool done = !expected || has_revision(directory, name, expected, error);
+    if (done) {
+        *existed = unlinkat(directory, name, 0) == 0;
+        if (*existed ? fsync(directory) != 0 : errno != ENOENT)
+            done = system_failed(error, "removing a file");
+    }
+    close(turn);
+    return done;
+}
+
+/// Whether a name comes after the cursor, in the order of their bytes.
+static bool is_after(const char *name, const char *cursor, size_t cursor_size)
+{
+    const size_t size = strlen(name);
+    const int order = memcmp(name, cursor, size < cursor_size ? size : cursor_size);
+    return order > 0 || (order == 0 && size > cursor_size);
+}
+
+static int by_bytes(const void *one, const void *other)
+{
+    return strcmp(*(char *const *)one, *(char *const *)other);
+}
+
+/// Adds a copy of a name; false: there is no memory.
+static bool add_name(struct directory_page *page, size_t *room, const char *name)
+{
+    if (page->count == *room) {
+        const size_t more = *room ? *room * 2 : 64;
+        char **names = reallocarray(page->names, more, sizeof *names);
+        if (!names)
+            return false;
+        page->names = names;
+        *room = more;
+    }
+    char *copy = strdup(name);
+    if (copy)
+        page->names[page->count++] = copy;
+    return copy;
+}
+
+bool directory_names(int directory, const char *cursor, size_t cursor_size, uint32_t limit,
+                     struct directory_page *page, struct moat_error *error)
+{
+    *page = (struct directory_page){0};
+    // A handle of its own, since reading moves it.
+    const int handle = openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *entries = handle < 0 ? NULL : fdopendir(handle);
+    if (!entries) {
+        system_failed(error, "listing the directory");
+        if (handle >= 0)
+            close(handle);
+        return false;
+    }
+    size_t room = 0;
+    const struct dirent *entry;
+    while (errno = 0, (entry = readdir(entries))) {
+        const char *name = entry->d_name;
+        if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0 || !is_utf8(name, strlen(name)))
+            continue;
+        if ((!cursor || is_after(name, cursor, cursor_size)) && !add_name(page, &room, name))
+            break;
+    }
+    const bool whole = errno == 0 || system_failed(error, "listing the directory");
+    closedir(entries);
+    if (!whole)
+        return false;
+
+    if (page->count > 0)
+        qsort(page->names, page->count, sizeof *page->names, by_bytes);
+    limit = limit == 0 ? 1 : limit > DIRECTORY_MAX_NAMES ? DIRECTORY_MAX_NAMES : limit;
+    for (; page->count > limit; page->more = true)
+        free(page->names[--page->count]);
+    return true;
+}
+
+void directory_page_free(struct directory_page *page)
+{
+    while (page->count > 0)
+        free(page->names[--page->count]);
+    free(page->names);
+}

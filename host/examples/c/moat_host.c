@@ -1,0 +1,248 @@
+#include "moat_host.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "directory.h"
+#include "imports.h"
+#include "values.h"
+
+/// What one call may use up, in bytes and pieces; see host/src/sandbox/limits.rs.
+enum {
+    MAX_MEMORY = 16 * 1024 * 1024,
+    MAX_TABLE_ELEMENTS = 4096,
+    MAX_INSTANCES = 8,
+    MAX_TABLES = 4,
+    MAX_MEMORIES = 1,
+};
+
+/// Fuel is about one instruction, and all of this half a minute or more. Deriving a key takes 0.9e9
+/// in version 1.0 and 5.4e9 in version 2.0.
+static const uint64_t MAX_FUEL = 100000000000;
+
+/// The largest component that is loaded, in bytes.
+enum { MAX_COMPONENT = 64 * 1024 * 1024 };
+
+struct moat {
+    wasm_engine_t *engine;
+    wasmtime_component_t *component;
+    wasmtime_component_linker_t *linker;
+    struct surroundings around;
+};
+
+/// Takes over an error of wasmtime's. Of its lines the first tells what failed, and the last the
+/// cause.
+static bool sandbox_failed(struct moat_error *error, const char *what, wasmtime_error_t *cause)
+{
+    wasm_name_t message;
+    wasmtime_error_message(cause, &message);
+    wasmtime_error_delete(cause);
+    const char *text = message.data;
+    size_t size = message.size;
+    while (size > 0 && text[size - 1] == '\n')
+        --size;
+    const char *first_end = memchr(text, '\n', size);
+    char told[sizeof error->message];
+    if (first_end) {
+        const char *last = (const char *)memrchr(text, '\n', size) + 1;
+        while (last < text + size && *last == ' ')
+            ++last;
+        snprintf(told, sizeof told, "%s: %.*s %.*s", what, (int)(first_end - text), text,
+                 (int)(text + size - last), last);
+    } else {
+        snprintf(told, sizeof told, "%s: %.*s", what, (int)size, text);
+    }
+    wasm_name_delete(&message);
+    return moat_fail(error, "sandbox", told);
+}
+
+static bool compile(struct moat *moat, const char *path, struct moat_error *error)
+{
+    const int handle = open(path, O_RDONLY | O_CLOEXEC);
+    struct stat status;
+    if (handle < 0 || fstat(handle, &status) != 0 || status.st_size > MAX_COMPONENT) {
+        if (handle >= 0)
+            close(handle);
+        return moat_fail(error, "sandbox", "the component can't be opened");
+    }
+    const size_t size = (size_t)status.st_size;
+    uint8_t *bytes = malloc(size + 1);
+    size_t have = 0;
+    for (ssize_t got = 1; bytes && have < size && got > 0; have += got > 0 ? (size_t)got : 0)
+        got = read(handle, bytes + have, size - have);
+    close(handle);
+    wasmtime_error_t *failure = NULL;
+    // The library would take text for a component as well.
+    if (bytes && have == size && size >= 4 && memcmp(bytes, "\0asm", 4) == 0)
+        failure = wasmtime_component_new(moat->engine, bytes, size, &moat->component);
+    free(bytes);
+    if (failure)
+        return sandbox_failed(error, "the component can't be compiled", failure);
+    return moat->component || moat_fail(error, "sandbox", "the file is no component");
+}
+
+struct moat *moat_open(const char *component, const char *directory, const struct moat_key *ring,
+                       size_t ring_size, struct moat_error *error)
+{
+    for (size_t i = 0; i < ring_size; ++i) {
+        if (ring[i].id && !is_utf8(ring[i].id, strlen(ring[i].id))) {
+            moat_fail(error, "sandbox", "a key's id is not UTF-8");
+            return NULL;
+        }
+    }
+    struct moat *moat = calloc(1, sizeof *moat);
+    if (!moat) {
+        moat_fail(error, "sandbox", "there is no memory");
+        return NULL;
+    }
+    moat->around.ring = ring;
+    moat->around.ring_size = ring_size;
+    moat->around.directory = directory_open(directory, error);
+    if (moat->around.directory >= 0) {
+        wasm_config_t *config = wasm_config_new();
+        wasmtime_config_consume_fuel_set(config, true);
+        moat->engine = wasm_engine_new_with_config(config);
+        moat->linker = wasmtime_component_linker_new(moat->engine);
+        wasmtime_error_t *failure = imports_define(moat->linker, &moat->around);
+        if (failure)
+            sandbox_failed(error, "the imports can't be defined", failure);
+        else if (compile(moat, component, error))
+            return moat;
+    }
+    moat_close(moat);
+    return NULL;
+}
+
+void moat_close(struct moat *moat)
+{
+    if (!moat)
+        return;
+    if (moat->component)
+        wasmtime_component_delete(moat->component);
+    if (moat->linker)
+        wasmtime_component_linker_delete(moat->linker);
+    if (moat->engine)
+        wasm_engine_delete(moat->engine);
+    if (moat->around.directory >= 0)
+        close(moat->around.directory);
+    free(moat);
+}
+
+// Calling
+
+/// A fresh instance, whose memory goes back to the system with the store.
+struct call {
+    wasmtime_store_t *store;
+    wasmtime_context_t *context;
+    wasmtime_component_func_t function;
+};
+
+static bool find(struct moat *moat, const wasmtime_component_instance_t *instance,
+                 const char *interface, const char *function, struct call *call)
+{
+    char name[64];
+    const int size = snprintf(name, sizeof name, MOAT_INTERFACE("%s"), interface);
+    if (size < 0 || (size_t)size >= sizeof name)
+        return false;
+    wasmtime_component_export_index_t *outer =
+        wasmtime_component_get_export_index(moat->component, NULL, name, (size_t)size);
+    wasmtime_component_export_index_t *inner =
+        outer ? wasmtime_component_get_export_index(moat->component, outer, function,
+                                                    strlen(function))
+              : NULL;
+    const bool found = inner && wasmtime_component_instance_get_func(instance, call->context, inner,
+                                                                     &call->function);
+    if (inner)
+        wasmtime_component_export_index_delete(inner);
+    if (outer)
+        wasmtime_component_export_index_delete(outer);
+    return found;
+}
+
+/// Prepares a call; end it with `wasmtime_store_delete` in any case.
+static bool begin(struct moat *moat, const char *interface, const char *function, struct call *call,
+                  struct moat_error *error)
+{
+    call->store = wasmtime_store_new(moat->engine, NULL, NULL);
+    call->context = wasmtime_store_context(call->store);
+    wasmtime_store_limiter(call->store, MAX_MEMORY, MAX_TABLE_ELEMENTS, MAX_INSTANCES, MAX_TABLES,
+                           MAX_MEMORIES);
+    wasmtime_error_t *failure = wasmtime_context_set_fuel(call->context, MAX_FUEL);
+    wasmtime_component_instance_t instance;
+    if (!failure)
+        failure = wasmtime_component_linker_instantiate(moat->linker, call->context,
+                                                        moat->component, &instance);
+    if (failure)
+        return sandbox_failed(error, "the component can't be started", failure);
+    return find(moat, &instance, interface, function, call) ||
+           moat_fail(error, "sandbox", "the component has no such function");
+}
+
+wasmtime_component_func_type_t *moat_type(struct moat *moat, const char *interface,
+                                          const char *function, struct moat_error *error)
+{
+    struct call call;
+    wasmtime_component_func_type_t *type = NULL;
+    if (begin(moat, interface, function, &call, error))
+        type = wasmtime_component_func_type(&call.function, call.context);
+    wasmtime_store_delete(call.store);
+    return type;
+}
+
+/// Notes the error that the component answered.
+static bool answered_error(const value *told, struct moat_error *error)
+{
+    const value *code = moat_member(told, "code"), *message = moat_member(told, "message");
+    if (!code || code->kind != WASMTIME_COMPONENT_ENUM || !message ||
+        message->kind != WASMTIME_COMPONENT_STRING)
+        return moat_fail(error, "sandbox", "the component's error is not the contract's");
+    const wasm_name_t *name = &code->of.enumeration, *line = &message->of.string;
+    snprintf(error->code, sizeof error->code, "%.*s", (int)name->size, name->data);
+    snprintf(error->message, sizeof error->message, "%.*s", (int)line->size, line->data);
+    return false;
+}
+
+/// Takes a `result` apart; any other value stays as it is.
+static bool unwrap(value *answer, struct moat_error *error)
+{
+    if (answer->kind != WASMTIME_COMPONENT_RESULT)
+        return true;
+    value *inner = answer->of.result.val;
+    if (!answer->of.result.is_ok) {
+        answered_error(inner, error);
+        moat_wipe(answer);
+        return false;
+    }
+    value whole = *answer;
+    *answer = *inner;
+    *inner = value_boolean(false);
+    wasmtime_component_val_delete(&whole);
+    return true;
+}
+
+bool moat_call(struct moat *moat, const char *interface, const char *function,
+               wasmtime_component_val_t *arguments, size_t count, wasmtime_component_val_t *answer,
+               struct moat_error *error)
+{
+    struct call call;
+    bool sound = true;
+    *answer = value_boolean(false);
+    for (size_t i = 0; sound && i < count; ++i)
+        sound = value_is_sound(&arguments[i]);
+    bool done = begin(moat, interface, function, &call, error);
+    if (done && !sound)
+        done = moat_fail(error, "sandbox", "an argument has text that is not UTF-8");
+    if (done) {
+        wasmtime_error_t *failure =
+            wasmtime_component_func_call(&call.function, call.context, arguments, count, answer, 1);
+        done = failure ? sandbox_failed(error, "the sandbox stopped the component", failure)
+                       : unwrap(answer, error);
+    }
+    wasmtime_store_delete(call.store);
+    for (size_t i = 0; i < count; ++i)
+        moat_wipe(&arguments[i]);
+    return done;
+}

@@ -1,0 +1,31 @@
+/** Why a call failed; what each means stands in the contract, `wit/types.wit`. */
+export type ErrorCode =
+  | 'not-found'
+  | 'invalid-user-id'
+  | 'invalid-credential'
+  | 'master-key-missing'
+  | 'master-key-refused'
+  | 'wrong-key-or-tampered'
+  | 'malformed'
+  | 'unsupported-version'
+  | 'needs-migration'
+  | 'conflict'
+  | 'locked'
+  | 'denied'
+  | 'too-large'
+  | 'directory'
+  | 'rate-limited'
+  | 'audit'
+  | 'sandbox';
+
+/** A failure in the contract's shape. Its message never carries plaintext, a key or a token. */
+export class MoatError extends Error {
+  override readonly name = 'MoatError';
+  /** What callers decide by; the message is for people. */
+  readonly code: ErrorCode;
+
+  constructor(code: ErrorCode, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.code = code;
+  }
+}

@@ -1,0 +1,73 @@
+import { MoatError } from './error.js';
+
+/** A master key. */
+export interface MasterKey {
+  /**
+   * Its bytes, or a text that stands for its UTF-8. Bytes can be wiped by their owner after they
+   * were handed over; a string can't.
+   */
+  readonly material: Uint8Array | string;
+  /** A label, which stands in the clear in the records; never derived from the key. */
+  readonly id?: string | undefined;
+}
+
+/**
+ * The keys of a vault: the first encrypts, all open. A function is asked when a call first needs
+ * a key, and not again.
+ */
+export type Keys = readonly MasterKey[] | (() => readonly MasterKey[]);
+
+/** A key as the contract has it. */
+interface LentKey {
+  id?: string;
+  primary: boolean;
+  material: Uint8Array;
+}
+
+/** The keys as they are lent to calls: copies of its own, zeroed at the end. */
+export class KeyRing {
+  #source: (() => readonly MasterKey[]) | undefined;
+  #keys: LentKey[] = [];
+
+  constructor(keys: Keys) {
+    if (typeof keys === 'function') {
+      this.#source = keys;
+    } else {
+      this.#keys = lent(keys);
+    }
+  }
+
+  /** The ring; empty when there is no master key. */
+  lend(): LentKey[] {
+    if (this.#source !== undefined) {
+      this.#keys = lent(this.#source());
+      this.#source = undefined;
+    }
+    return this.#keys;
+  }
+
+  /** Zeroes the copies; from then on there is no key. */
+  wipe(): void {
+    this.#keys.forEach((key) => key.material.fill(0));
+    this.#keys = [];
+    this.#source = undefined;
+  }
+}
+
+function lent(keys: readonly MasterKey[]): LentKey[] {
+  return keys.map(({ material, id }, place) => {
+    const key = { primary: place === 0, material: bytesOf(material) };
+    return id === undefined ? key : { ...key, id };
+  });
+}
+
+/** A copy. Anything else than these two would become an empty key on its way to the component. */
+function bytesOf(material: unknown): Uint8Array {
+  if (typeof material === 'string' && material.isWellFormed()) {
+    return new TextEncoder().encode(material);
+  }
+  if (material instanceof Uint8Array) {
+    return new Uint8Array(material);
+  }
+  throw new MoatError('master-key-refused', 'a key is neither bytes nor a text that is Unicode');
+}

@@ -1,0 +1,173 @@
+import type { Result } from '../generated/interfaces/fossawork-credentials-vault.js';
+import { type Exports, call } from './component.js';
+import { Credential } from './credential.js';
+import type { Directory } from './directory.js';
+import { type ErrorCode, MoatError } from './error.js';
+import { KeyCache } from './key-cache.js';
+import { type Keys, KeyRing } from './keys.js';
+import type {
+  Configured, CredentialInput, Envelope, Leftover, MigrateOptions, Outcome, PutOptions,
+  RecordVersion, Removed, Rewritten, Stored, Summary,
+} from './records.js';
+
+/** How many names of the directory one call looks at. */
+const PAGE = 4096;
+
+/**
+ * The credentials of one directory. Every call runs in a new instance of the component.
+ *
+ * Failures are thrown as `MoatError`; a value of the wrong type is a `TypeError`. A call computes
+ * on the thread that makes it: 30 to 50 ms where a key has to be derived first (RFC 8018, 100,000
+ * rounds; six times as many in version 2.0, but once for all users).
+ */
+export class Vault {
+  readonly #directory: Directory;
+  readonly #keys: KeyRing;
+  readonly #cache: KeyCache;
+
+  constructor(directory: Directory, keys: Keys, cache: KeyCache = new KeyCache()) {
+    this.#directory = directory;
+    this.#keys = new KeyRing(keys);
+    this.#cache = cache;
+  }
+
+  /**
+   * Stores a credential in place of the one before. What is there must open with a key of the ring,
+   * or be of a legacy kind that anyone can read: a mistyped key replaces nothing.
+   */
+  async put(
+    userId: string,
+    credential: CredentialInput,
+    options: PutOptions = {},
+  ): Promise<Stored> {
+    const { username, password, fields, createdAt, lastUsed } = credential;
+    return this.#call('put', userId, {
+      username,
+      password,
+      fields: [...fields ?? []],
+      createdAt,
+      lastUsed,
+      isValid: credential.isValid ?? false,
+      validationAttempts: credential.validationAttempts ?? 0,
+    }, { ...options, createOnly: options.createOnly ?? false });
+  }
+
+  /** Opens a record and hands out all of it. */
+  async reveal(userId: string): Promise<{ credential: Credential; summary: Summary }> {
+    const { credential, summary } = await this.#call('reveal', userId);
+    return { credential: new Credential(credential), summary };
+  }
+
+  /** Opens a record and tells all but its secrets. */
+  async describe(userId: string): Promise<Summary> {
+    return this.#call('describe', userId);
+  }
+
+  /** Tells a record's outside; needs no key. */
+  async inspect(userId: string): Promise<Envelope> {
+    return this.#call('inspect', userId);
+  }
+
+  /** Sets `lastUsed` to now. */
+  async markUsed(userId: string): Promise<Summary> {
+    return this.#call('markUsed', userId);
+  }
+
+  /** Counts a login attempt and notes whether it succeeded. */
+  async markValidated(userId: string, valid: boolean): Promise<Summary> {
+    return this.#call('markValidated', userId, valid);
+  }
+
+  /** Removes a record, readable or not. Fails with `conflict` when it isn't the expected one. */
+  async remove(userId: string, expectedRevision?: string): Promise<Removed> {
+    return this.#call('remove', userId, expectedRevision);
+  }
+
+  /** All users, in ascending order of their ids' bytes. */
+  async *users(): AsyncGenerator<string, void, undefined> {
+    for await (const { userIds } of this.#pages('users')) {
+      yield* userIds;
+    }
+  }
+
+  /** Opens each record, an answer each in the order asked; for a few users at a time. */
+  async verify(userIds: readonly string[]): Promise<Outcome<Summary>[]> {
+    return outcomes(await this.#call('verify', [...userIds]));
+  }
+
+  /**
+   * Encrypts records of legacy kinds with the primary key, or brings all to another version. An
+   * answer each in the order asked; for a few users at a time.
+   */
+  async migrate(
+    userIds: readonly string[],
+    options: MigrateOptions = {},
+  ): Promise<Outcome<Rewritten>[]> {
+    return outcomes(await this.#call('migrate', [...userIds], {
+      ...options,
+      dryRun: options.dryRun ?? false,
+      acceptDefaultKey: options.acceptDefaultKey ?? false,
+    }));
+  }
+
+  /**
+   * Encrypts records with the primary key that are under another of the ring. An answer each in the
+   * order asked; for a few users at a time.
+   */
+  async rewrap(
+    userIds: readonly string[],
+    { dryRun = false }: { readonly dryRun?: boolean | undefined } = {},
+  ): Promise<Outcome<Rewritten>[]> {
+    return outcomes(await this.#call('rewrap', [...userIds], dryRun));
+  }
+
+  /** Sets the version that new records in this directory get. */
+  async configure(version: RecordVersion): Promise<Configured> {
+    return this.#call('configure', version);
+  }
+
+  /** Files that are neither records nor Moat's own, in ascending order of their names' bytes. */
+  async *leftovers(): AsyncGenerator<Leftover, void, undefined> {
+    for await (const { leftovers } of this.#pages('leftovers')) {
+      yield* leftovers;
+    }
+  }
+
+  /** Removes a backup of this name, if the credential that it is of opens. */
+  async removeBackup(name: string): Promise<Removed> {
+    return this.#call('removeBackup', name);
+  }
+
+  /** Zeroes the vault's copies of the master keys and the derived keys; it has no keys then. */
+  close(): void {
+    this.#keys.wipe();
+    this.#cache.clear();
+  }
+
+  #call<F extends keyof Exports>(
+    name: F,
+    ...args: Parameters<Exports[F]>
+  ): Promise<ReturnType<Exports[F]>> {
+    const host = { directory: this.#directory, keys: this.#keys, cache: this.#cache };
+    return call(host, name, ...args);
+  }
+
+  async *#pages<F extends 'users' | 'leftovers'>(
+    name: F,
+  ): AsyncGenerator<ReturnType<Exports[F]>, void, undefined> {
+    let cursor: string | undefined;
+    do {
+      const page = await this.#call(name, ...[cursor, PAGE] as Parameters<Exports[F]>);
+      yield page;
+      cursor = page.next;
+    } while (cursor !== undefined);
+  }
+}
+
+function outcomes<T>(
+  results: readonly Result<T, { code: ErrorCode; message: string }>[],
+): Outcome<T>[] {
+  return results.map((result) => result.tag === 'ok'
+    ? { ok: true, value: result.val }
+    : { ok: false, error: new MoatError(result.val.code, result.val.message) });
+}

@@ -1,0 +1,138 @@
+"""The records of the contract (wit/types.wit, wit/vault.wit, wit/reveal.wit).
+
+Their representations show no password and no value of a field. Times are UTC without a zone:
+`2025-01-14T10:00:00`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+RecordKind = Literal["current", "legacy-plaintext", "legacy-encrypted"]
+"""What a file holds: a record; plain text in base64; what was encrypted before versions."""
+
+TokenEncoding = Literal["documented", "app"]
+"""How a token is spelled: as it is, or in base64 once more as the FossaWork application does it."""
+
+KeyWeakness = Literal["too-short", "published-default"]
+"""Why a key must not encrypt: fewer than 16 bytes, or the application's published default."""
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """A further value of a credential, as secret as the password."""
+
+    name: str
+    """Neither empty nor the name of a part of the credential; no control characters."""
+    value: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """The secret part of a record."""
+
+    username: str
+    password: str = field(repr=False)
+    fields: tuple[Field, ...] = ()
+    """Further values, each name once."""
+    created_at: str | None = None
+    """When it was made; `put` takes None for now."""
+    last_used: str | None = None
+    """When it was last used; None: never."""
+    is_valid: bool = False
+    """Whether the last login attempt with it succeeded."""
+    validation_attempts: int = 0
+    """How many login attempts were reported, from 0 to 2**32 - 1."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeyInfo:
+    """A master key without its material."""
+
+    id: str | None
+    """The operator's label."""
+    primary: bool
+    """Whether this key encrypts."""
+    weakness: KeyWeakness | None
+    """Why it ought to be replaced; None: it is sound."""
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """What can be seen of a record without any key. None of it is authenticated."""
+
+    kind: RecordKind
+    version: str | None
+    """1.0 or 2.0; None for legacy records."""
+    encoding: TokenEncoding | None
+    """How the token is spelled; None: there is no token."""
+    key_id: str | None
+    """The label of the key that it says it is under."""
+    created_at: str | None
+    encrypted_at: str | None
+    """The time inside the token."""
+    write_counter: int | None
+    """How often the record was written; None before version 2.0."""
+    size: int
+    """The size of the file in bytes."""
+    revision: str
+    """For a conditional `put` or `remove`; changes with the contents."""
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """Everything of a record but the password and the values of fields."""
+
+    user_id: str
+    username: str
+    field_names: tuple[str, ...]
+    created_at: str | None
+    last_used: str | None
+    is_valid: bool
+    validation_attempts: int
+    key: KeyInfo
+    """The key that the record is under."""
+    envelope: Envelope
+
+
+@dataclass(frozen=True, slots=True)
+class Revealed:
+    """An opened record."""
+
+    credential: Credential
+    summary: Summary
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What `put` did."""
+
+    summary: Summary
+    """The record as it stands now."""
+    replaced: bool
+    """Whether there was one before."""
+    dropped_fields: tuple[str, ...]
+    """Names of fields of the record before that the new one doesn't have."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rewritten:
+    """What became of a record that was to be migrated or encrypted anew."""
+
+    user_id: str
+    before: Envelope
+    """The outside of the record as it was found."""
+    key: KeyInfo | None
+    """The key that it was under; None: it was not encrypted."""
+    changed: bool
+    """Whether it was rewritten; in a dry run, whether it would be."""
+
+
+@dataclass(frozen=True, slots=True)
+class Leftover:
+    """A file that is neither a record nor Moat's own."""
+
+    name: str
+    backup_of: str | None
+    """Whose record it is a copy of, as the application's old migration left them: in the clear."""

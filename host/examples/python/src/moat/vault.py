@@ -1,0 +1,242 @@
+"""The credentials of one directory."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from types import TracebackType
+from typing import Any, Self, TypeVar, get_args
+
+from wasmtime.component import Record
+
+from . import values
+from .cache import KeyCache
+from .call import Call
+from .directory import Directory
+from .errors import InvalidUserId, MoatError
+from .keys import KeyRing, MasterKey
+from .records import (
+    Credential,
+    Envelope,
+    Leftover,
+    Revealed,
+    Rewritten,
+    Stored,
+    Summary,
+    TokenEncoding,
+)
+from .sandbox import load, turn
+
+T = TypeVar("T")
+
+# How many names of the directory one call looks at.
+PAGE = 4096
+
+
+class Vault:
+    """The credentials of one directory; every call runs in a new instance of the component.
+
+    Several threads may share a vault. Calls take turns in a process, 1 ms to 2 ms each. Deriving
+    a key takes 30 ms to 50 ms, once for a user; for records of version 2.0 six times as long, once
+    for all users. A derived key is kept for `cache_lifetime` seconds.
+
+    Failures are raised as subclasses of `MoatError`; wrong types are a `TypeError`.
+    """
+
+    def __init__(
+        self,
+        directory: str | os.PathLike[str],
+        *,
+        keys: MasterKey | Iterable[MasterKey] | None = None,
+        component: str | os.PathLike[str] | None = None,
+        lock_timeout: float = 10.0,
+        cache_lifetime: float = 300.0,
+    ) -> None:
+        """Opens a directory that belongs to this user and in which nobody else can write.
+
+        The first of `keys` encrypts, all open. None: FOSSAWORK_MASTER_KEY and, one a line,
+        FOSSAWORK_MASTER_KEY_PREVIOUS, read when a call first needs them. `component` is the file of
+        another component than the package's own. A write waits for writers in other processes
+        `lock_timeout` seconds. Raises `DirectoryFailure`, `SandboxFailure`.
+        """
+        self._keys = KeyRing(keys)
+        self._cache = KeyCache(cache_lifetime)
+        self._sandbox = load(component)
+        self._directory = Directory(directory, lock_timeout)
+        self._is_open = True
+
+    def close(self) -> None:
+        """Zeroes the keys and closes the directory; the vault can't be used any more."""
+        with turn:
+            self._is_open = False
+            self._keys.wipe()
+            self._cache.wipe()
+            self._directory.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def put(
+        self,
+        user_id: str,
+        credential: Credential,
+        *,
+        create_only: bool = False,
+        expected_revision: str | None = None,
+        version: str | None = None,
+        encoding: TokenEncoding | None = None,
+    ) -> Stored:
+        """Stores a credential in place of the one before.
+
+        What is there must open with one of the keys, or be of a legacy kind that anyone can
+        read: a mistyped key replaces nothing. Raises `Conflict` when `create_only` and there is
+        one, or when it isn't the one of `expected_revision`. `version` and `encoding` are by
+        default those of the record that is replaced, or of the directory.
+        """
+        options = values.record(
+            create_only=values.flag("create_only", create_only),
+            expected_revision=values.optional_text("expected_revision", expected_revision),
+            version=values.optional_text("version", version),
+            encoding=_encoding(encoding),
+        )
+        lowered = values.lower_credential(credential)
+        return values.stored(self._call("put", user_id, lowered, options))
+
+    def reveal(self, user_id: str) -> Revealed:
+        """Opens a record and hands out all of it."""
+        return values.revealed(self._call("reveal", user_id))
+
+    def describe(self, user_id: str) -> Summary:
+        """Opens a record and tells all but its secrets."""
+        return values.summary(self._call("describe", user_id))
+
+    def inspect(self, user_id: str) -> Envelope:
+        """Tells the outside of a record; needs no key."""
+        return values.envelope(self._call("inspect", user_id))
+
+    def mark_used(self, user_id: str) -> Summary:
+        """Sets `last_used` to now."""
+        return values.summary(self._call("mark-used", user_id))
+
+    def mark_validated(self, user_id: str, valid: bool) -> Summary:
+        """Counts a login attempt, and notes whether it succeeded."""
+        return values.summary(self._call("mark-validated", user_id, values.flag("valid", valid)))
+
+    def remove(self, user_id: str, expected_revision: str | None = None) -> bool:
+        """Removes a record, readable or not, and tells whether there was one.
+
+        Raises `Conflict` when it isn't the one of `expected_revision`.
+        """
+        expected = values.optional_text("expected_revision", expected_revision)
+        return bool(values.members(self._call("remove", user_id, expected))["existed"])
+
+    def users(self) -> Iterator[str]:
+        """All users, in ascending order of their ids' bytes; needs no key."""
+        for page in self._pages("users"):
+            yield from page["user_ids"]
+
+    def verify(self, user_ids: Iterable[str]) -> list[Summary | MoatError]:
+        """Opens each record; for a few users at a time.
+
+        Tells all but the secrets of each, or why it didn't open, in the order asked.
+        """
+        return self._batch(values.summary, "verify", user_ids)
+
+    def migrate(
+        self,
+        user_ids: Iterable[str],
+        *,
+        dry_run: bool = False,
+        accept_default_key: bool = False,
+        version: str | None = None,
+        encoding: TokenEncoding | None = None,
+    ) -> list[Rewritten | MoatError]:
+        """Encrypts records of legacy kinds with the first key, or brings all to another version.
+
+        For a few users at a time; answers for each in the order asked. `accept_default_key` takes
+        records under the application's published key for genuine, though anyone who could write the
+        directory may have made them.
+        """
+        options = values.record(
+            dry_run=values.flag("dry_run", dry_run),
+            accept_default_key=values.flag("accept_default_key", accept_default_key),
+            version=values.optional_text("version", version),
+            encoding=_encoding(encoding),
+        )
+        return self._batch(values.rewritten, "migrate", user_ids, options)
+
+    def rewrap(
+        self, user_ids: Iterable[str], *, dry_run: bool = False
+    ) -> list[Rewritten | MoatError]:
+        """Encrypts records with the first key that are under another.
+
+        For a few users at a time; answers for each in the order asked.
+        """
+        return self._batch(values.rewritten, "rewrap", user_ids, values.flag("dry_run", dry_run))
+
+    def configure(self, version: str) -> bool:
+        """Sets the version, 1.0 or 2.0, of new records in this directory.
+
+        Tells whether it was another before.
+        """
+        answer = self._enter("configure", (), None, values.text("version", version))
+        return bool(values.members(values.payload(answer))["changed"])
+
+    def leftovers(self) -> Iterator[Leftover]:
+        """The files that are neither records nor Moat's own, in the order of their names' bytes."""
+        for page in self._pages("leftovers"):
+            yield from map(values.leftover, page["leftovers"])
+
+    def remove_backup(self, name: str) -> bool:
+        """Removes a backup of this name, and tells whether there was one.
+
+        The credential that it is of has to open.
+        """
+        values.text("name", name)
+        user_id = name.rpartition(".backup_")[0].removesuffix(".cred")
+        answer = self._enter("remove-backup", (user_id,), name, name)
+        return bool(values.members(values.payload(answer))["existed"])
+
+    def _call(self, function: str, user_id: str, *args: Any) -> Record:
+        """Calls a function that is about one user."""
+        user_id = values.text("the user id", user_id, InvalidUserId)
+        return values.payload(self._enter(function, (user_id,), None, user_id, *args))
+
+    def _batch(
+        self, lift: Callable[[Record], T], function: str, user_ids: Iterable[str], *args: Any
+    ) -> list[T | MoatError]:
+        """Calls a function that answers for each of some users."""
+        if isinstance(user_ids, str):
+            raise TypeError("user_ids is one string, not several")
+        users = [values.text("a user id", user_id, InvalidUserId) for user_id in user_ids]
+        found = map(values.outcome, self._enter(function, tuple(users), None, users, *args))
+        return [one if isinstance(one, MoatError) else lift(one) for one in found]
+
+    def _pages(self, function: str) -> Iterator[dict[str, Any]]:
+        """Calls a function that answers in pages, until the last."""
+        cursor = None
+        while True:
+            page = values.members(values.payload(self._enter(function, (), None, cursor, PAGE)))
+            yield page
+            cursor = page["next"]
+            if cursor is None:
+                return
+
+    def _enter(self, function: str, users: tuple[str, ...], backup: str | None, *args: Any) -> Any:
+        """Calls a function of the component, granted what it needs for these users."""
+        call = Call(function, users, backup, self._directory, self._keys, self._cache)
+        if not self._is_open:
+            raise ValueError("the vault is closed")
+        return self._sandbox.call(call, *args)
+
+
+def _encoding(encoding: TokenEncoding | None) -> str | None:
+    return values.choice("encoding", encoding, get_args(TokenEncoding))

@@ -1,0 +1,105 @@
+//! The examples for other languages, as their READMEs have them.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+
+mod support;
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::Value;
+use support::callers::{
+    self, c_programs, component, example, javascript, javascript_package, python_script,
+};
+use support::{KEY, Store, expect, run, write_private};
+
+/// The blocks of a language in a README, one after the other.
+fn blocks(readme: &str, language: &str) -> String {
+    let text = fs::read_to_string(example(readme)).unwrap();
+    let parts = text.split("```").skip(1).step_by(2);
+    let blocks = parts.filter_map(|part| part.strip_prefix(&format!("{language}\n")));
+    blocks.map(|block| format!("{block}\n")).collect()
+}
+
+/// Gives a command the master key, and a directory to work in where `credentials` are.
+fn run_beside(store: &Store, command: &mut Command) -> (String, String) {
+    let command =
+        store.surround(command).env("HOME", store.beside("")).env("PYTHONDONTWRITEBYTECODE", "1");
+    expect(0, &run(command.current_dir(store.beside(""))))
+}
+
+#[test]
+fn the_python_packages_readme_does_what_it_says() {
+    let store = Store::new();
+    let script = store.beside("readme.py");
+    fs::write(&script, blocks("python/README.md", "python")).unwrap();
+    let (stdout, _) = run_beside(&store, Command::new(callers::python()).arg(&script));
+    let lines: Vec<_> = stdout.lines().collect();
+    assert_eq!((lines[0], lines.len()), ("correct horse", 5), "{stdout}");
+    assert!(lines[2].starts_with("not-found - "), "{stdout}");
+    assert_eq!(lines[3..], ["battery staple", "None"]);
+    let get = ["get", "carl", "--field", "password"];
+    assert_eq!(expect(0, &run(&mut store.moat(&get))).0, "battery staple\n");
+}
+
+#[test]
+fn the_drop_in_for_the_application_does_all_of_its_methods() {
+    let (stdout, _) = run_beside(&Store::new(), &mut python_script("python/try_fossawork.py"));
+    assert!(stdout.ends_with("all as expected\n"), "{stdout}");
+}
+
+#[test]
+fn the_npm_packages_readme_does_what_it_says() {
+    let store = Store::new();
+    let script = javascript_package().join("readme.mjs");
+    fs::write(&script, blocks("javascript/README.md", "js")).unwrap();
+    let (stdout, _) = run_beside(&store, Command::new("node").arg(&script));
+    let lines: Vec<_> = stdout.lines().collect();
+    assert!(stdout.contains("username: 'anna'") && !stdout.contains("horse"), "{stdout}");
+    assert_eq!(lines[lines.len() - 3..], ["} 13", "anna@example.com", "true not-found"]);
+    let get = ["get", "anna@example.com", "--field", "password"];
+    assert_eq!(expect(0, &run(&mut store.moat(&get))).0, "correct horse\n");
+}
+
+/// A user's way through the page, which sends nothing.
+#[test]
+fn the_page_opens_a_record_and_is_silent() {
+    callers::needed("chromium", &["chromium"]);
+    let store = Store::new();
+    store.put("anna@example.com", "correct horse battery staple");
+    write_private(&store.beside("key"), KEY.as_bytes());
+    let screenshot = Path::new(env!("CARGO_TARGET_TMPDIR")).join("page.png");
+    let mut page = javascript("conformance/page.mjs");
+    page.arg(javascript_package().join("dist/page")).arg(store.file("anna@example.com"));
+    let (stdout, _) = expect(0, &run(page.arg(store.beside("key")).arg(&screenshot)));
+    let seen: Value = serde_json::from_str(&stdout).unwrap();
+    assert_eq!(seen["shown"]["Password"], "correct horse battery staple", "{stdout}");
+    assert_eq!(seen["afterLoad"], 0, "{stdout}");
+    println!("{stdout}the screenshot is {}", screenshot.display());
+}
+
+#[test]
+fn the_example_in_c_opens_a_record() {
+    let store = Store::new();
+    store.put("anna", "correct horse");
+    let get = |arguments: &[&str]| {
+        let mut get = Command::new(c_programs().join("get"));
+        run(store.surround(&mut get).arg(component()).arg(store.path()).args(arguments))
+    };
+    let (stdout, _) = expect(0, &get(&["anna"]));
+    assert_eq!(stdout, "username  someone\npassword  read, 13 bytes (--password prints it)\n");
+    assert_eq!(expect(0, &get(&["anna", "--password"])).0, "correct horse\n");
+    let (stdout, stderr) = expect(1, &get(&["bob"]));
+    assert_eq!(stdout, "");
+    assert_eq!(stderr, "error: not-found: there is no credential of this user\n");
+}
+
+#[test]
+fn the_component_goes_through_a_registry_and_comes_back() {
+    callers::needed("docker-registry", &["docker-registry"]);
+    let (stdout, _) = expect(0, &run(python_script("oci/try.py").arg(component())));
+    let seen: Value = serde_json::from_str(&stdout).unwrap();
+    assert_eq!(seen["component"], format!("sha256:{}", moat::component::digest()));
+    println!("{stdout}");
+}
