@@ -7,6 +7,7 @@ mod support;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use moat::wasmtime::{Config, Engine};
 use moat::{
     Credential, Error, ErrorCode, KeyRing, Limits, MasterKey, PutOptions, Sandbox, UserId, Vault,
     component,
@@ -147,4 +148,29 @@ fn threads_share_a_vault() {
         }
     });
     assert_eq!(vault.users().count(), 4);
+}
+
+#[test]
+fn an_embedders_own_engine_will_do_if_it_protects_its_memory() {
+    let store = Store::new();
+    let (mut config, protection) = Sandbox::config();
+    config.native_unwind_info(true);
+    let engine = Engine::new(&config).unwrap();
+    let sandbox = Sandbox::in_engine(&engine, &protection).unwrap();
+    let keys = KeyRing::new(MasterKey::new(KEY.as_bytes()));
+    let builder = Vault::builder(store.directory(), keys).sandbox(Arc::new(sandbox));
+    let (vault, anna) = (builder.build().unwrap(), UserId::parse("anna").unwrap());
+    vault.put(&anna, &Credential::new("anna", "horse"), &PutOptions::default()).unwrap();
+    assert_eq!(store.vault(KEY).reveal(&anna).unwrap().credential().expose_password(), "horse");
+
+    let refused = |engine: &Engine, why: &str| {
+        let error = Sandbox::in_engine(engine, &protection).err().unwrap();
+        assert_eq!(error.code(), ErrorCode::Sandbox);
+        assert!(error.to_string().contains(why), "{error}");
+    };
+    refused(&Engine::default(), "can't be loaded in this engine");
+    // The settings that compiled code needs, and no more.
+    let mut config = Config::new();
+    config.epoch_interruption(true).memory_init_cow(false);
+    refused(&Engine::new(&config).unwrap(), "without the protection of its memories");
 }

@@ -59,7 +59,7 @@ pub use sandbox::contract::{
     Credential, Envelope, ErrorCode, Field, KeyInfo, KeyWeakness, RecordKind, Summary,
     TokenEncoding,
 };
-pub use sandbox::{Access, Limits, Operation, Sandbox};
+pub use sandbox::{Access, Limits, Operation, Protection, Sandbox};
 pub use scope::Scope;
 pub use user_id::{UserId, UserIdError};
 pub use vault::{Builder, Vault};

@@ -2,7 +2,8 @@
 //!
 //! The plugin runs in the embedder's own engine, linker and store, of the wasmtime that this crate re-exports. What it
 //! may do is a [`Scope`] in the store's data; an interface that isn't added to its linker it can't import. Moat's own
-//! component stays in an engine of its own, whose memory is locked and wiped: nothing of it is the plugin's.
+//! component is in an engine of its own, or in that engine too ([`crate::Sandbox::in_engine`]); in either case each call
+//! has an instance and a memory of its own, and nothing of it is the plugin's.
 //!
 //! ```
 //! use moat::wasmtime::component::Linker;

@@ -1,7 +1,7 @@
 //! The callers in other languages, each set up in the target directory as its README says, and what starts its runner
 //! of the conformance suite.
 
-use std::fs;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
@@ -96,6 +96,8 @@ pub fn javascript(name: &str) -> Command {
 pub fn c_programs() -> PathBuf {
     let folder = example("c");
     set_up("c", &made_of(&[&folder]), |build| {
+        // It may install packages.
+        let _turn = packages();
         done(Command::new("make").arg("-C").arg(&folder).arg(format!("BUILD={}", build.display())));
     })
 }
@@ -104,11 +106,19 @@ pub fn c_programs() -> PathBuf {
 pub fn needed(program: &str, packages: &[&str]) {
     let there = || Command::new("which").arg(program).output().unwrap().status.success();
     if !there() {
+        let _turn = packages();
         let mut install = Command::new("sh");
         let script = "apt-get update -qq && apt-get install -y -qq --no-install-recommends \"$@\"";
         done(install.args(["-c", script, "install"]).args(packages));
         assert!(there(), "{program} is needed: apt-get install {packages:?}");
     }
+}
+
+/// The turn to install packages of the system, which can't be done by two at once.
+fn packages() -> File {
+    let lock = File::create(Path::new(env!("CARGO_TARGET_TMPDIR")).join("packages.lock")).unwrap();
+    lock.lock().unwrap();
+    lock
 }
 
 /// Stands for the component and for these files and folders, as they are now.

@@ -7,7 +7,7 @@
 use std::ffi::c_void;
 use std::ptr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use rustix::mm::{
     Advice, MapFlags, MlockFlags, MprotectFlags, ProtFlags, madvise, mlock_with, mmap_anonymous,
@@ -18,18 +18,37 @@ use wasmtime::{LinearMemory, MemoryCreator, MemoryType};
 /// The size of a page of linear memory in bytes; the system's pages are as large or smaller.
 const PAGE: usize = 64 * 1024;
 
-/// Makes memories, and knows whether one of them could not be locked.
-#[derive(Default)]
-pub(super) struct Protected {
-    unlocked: Arc<AtomicBool>,
+/// How the memories of an engine are protected, as [`super::Sandbox::config`] has it.
+#[derive(Clone, Debug, Default)]
+pub struct Protection(Arc<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    /// How many memories were made.
+    made: AtomicUsize,
+    /// Whether the system has refused to lock one.
+    unlocked: AtomicBool,
 }
 
-impl Protected {
-    /// Set as soon as the system refuses to lock a memory.
-    pub(super) fn unlocked(&self) -> Arc<AtomicBool> {
-        Arc::clone(&self.unlocked)
+impl Protection {
+    /// Makes memories for an engine.
+    pub(super) fn creator(&self) -> Protected {
+        Protected(self.clone())
+    }
+
+    /// Whether every memory so far could be locked.
+    pub(super) fn locks(&self) -> bool {
+        !self.0.unlocked.load(Ordering::Relaxed)
+    }
+
+    /// How many memories were made so far.
+    pub(super) fn made(&self) -> usize {
+        self.0.made.load(Ordering::Relaxed)
     }
 }
+
+/// Makes the memories.
+pub(super) struct Protected(Protection);
 
 // SAFETY: a `Memory` has its whole reservation and guard mapped from creation to drop and never moves; only
 // the first `accessible` bytes can be touched, and they begin as zeros, being fresh anonymous pages.
@@ -48,9 +67,10 @@ unsafe impl MemoryCreator for Protected {
             .checked_next_multiple_of(PAGE)
             .and_then(|size| size.checked_add(guard_size_in_bytes))
             .ok_or("the memory is larger than the address space")?;
-        let mut memory = Memory::reserve(mapped, capacity, self.unlocked())
+        let mut memory = Memory::reserve(mapped, capacity, self.0.clone())
             .map_err(|error| format!("reserving memory: {error}"))?;
         memory.grow_to(minimum).map_err(|error| error.to_string())?;
+        self.0.0.made.fetch_add(1, Ordering::Relaxed);
         Ok(Box::new(memory))
     }
 }
@@ -61,7 +81,7 @@ struct Memory {
     mapped: usize,
     capacity: usize,
     accessible: usize,
-    unlocked: Arc<AtomicBool>,
+    protection: Protection,
 }
 
 // SAFETY: the pointer is the memory's own mapping, which no thread's state is part of; that the bytes in it
@@ -71,11 +91,7 @@ unsafe impl Send for Memory {}
 unsafe impl Sync for Memory {}
 
 impl Memory {
-    fn reserve(
-        mapped: usize,
-        capacity: usize,
-        unlocked: Arc<AtomicBool>,
-    ) -> rustix::io::Result<Self> {
+    fn reserve(mapped: usize, capacity: usize, protection: Protection) -> rustix::io::Result<Self> {
         // SAFETY: a new mapping at an address of the system's choice touches no other memory.
         let base = unsafe {
             mmap_anonymous(
@@ -85,7 +101,7 @@ impl Memory {
                 MapFlags::PRIVATE | MapFlags::NORESERVE,
             )
         }?;
-        let memory = Self { base, mapped, capacity, accessible: 0, unlocked };
+        let memory = Self { base, mapped, capacity, accessible: 0, protection };
         for advice in [Advice::LinuxDontDump, Advice::LinuxWipeOnFork] {
             // SAFETY: the range is the mapping just made; neither advice changes what this process reads.
             unsafe { madvise(base, mapped, advice) }?;
@@ -118,7 +134,7 @@ unsafe impl LinearMemory for Memory {
         // Pages are locked when they are first touched, as a memory is mostly never used.
         // SAFETY: as above; locking changes no byte.
         if unsafe { mlock_with(self.base, new_size, MlockFlags::ONFAULT) }.is_err()
-            && !self.unlocked.swap(true, Ordering::Relaxed)
+            && !self.protection.0.unlocked.swap(true, Ordering::Relaxed)
         {
             tracing::info!(
                 "the sandbox's memory can't be locked (see `ulimit -l`): secrets may reach the swap"
@@ -166,7 +182,7 @@ mod tests {
     use super::*;
 
     fn memory(size: usize) -> Memory {
-        let mut memory = Memory::reserve(1 << 20, 1 << 19, Arc::default()).unwrap();
+        let mut memory = Memory::reserve(1 << 20, 1 << 19, Protection::default()).unwrap();
         memory.grow_to(size).unwrap();
         memory
     }
@@ -201,7 +217,7 @@ mod tests {
         let flags = mapping.clone().find(|line| line.starts_with("VmFlags:")).unwrap();
         let has = |flag: &str| flags.split(' ').any(|other| other == flag);
         assert!(has("dd") && has("wf"), "{flags}");
-        assert_eq!(has("lo"), !memory.unlocked.load(Ordering::Relaxed), "{flags}");
+        assert_eq!(has("lo"), memory.protection.locks(), "{flags}");
         let size = mapping.clone().find(|line| line.starts_with("Size:")).unwrap();
         assert!(size.ends_with(" 64 kB"), "{size}");
     }

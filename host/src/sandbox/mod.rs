@@ -14,17 +14,17 @@ mod stop;
 mod surroundings;
 mod ticker;
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use wasmtime::component::{Component, HasSelf, Linker};
-use wasmtime::{Engine, Store, UpdateDeadline};
+use wasmtime::{Config, Engine, Store, UpdateDeadline};
 
 pub(crate) use call::Call;
 pub(crate) use grant::Grant;
 pub use grant::{Access, Operation};
 pub(crate) use imports::ALLOWED_IMPORTS;
 pub use limits::Limits;
+pub use memory::Protection;
 pub(crate) use stop::Stop;
 pub(crate) use surroundings::Resources;
 
@@ -32,7 +32,6 @@ use crate::component::{PRECOMPILED, sha256};
 use crate::error::Error;
 use bindings::{CredentialVault, CredentialVaultPre};
 use contract::ErrorCode;
-use memory::Protected;
 use ticker::Ticker;
 
 #[allow(missing_docs, unsafe_code, unreachable_pub, clippy::all, reason = "generated from wit/")]
@@ -53,19 +52,67 @@ pub struct Sandbox {
     cpu: Option<&'static str>,
     /// Of another component than the embedded one.
     digest: Option<String>,
-    unlocked: Arc<AtomicBool>,
+    protection: Protection,
     self_test: OnceLock<()>,
 }
 
 impl Sandbox {
     /// The component that this crate carries, in the best of its compiled forms that this CPU can run.
     pub fn embedded() -> Result<Self, Error> {
+        let (engine, protection) = new_engine()?;
+        Self::embedded_in(&engine, &protection)
+    }
+
+    /// The settings of an engine that can run the component, to be completed with others: then the vault and the
+    /// embedder's own components share an engine. The protection goes to [`Self::in_engine`].
+    ///
+    /// With these settings the linear memory of every component in the engine is locked, kept out of core dumps and
+    /// forks, and wiped when its instance ends. Every store needs a deadline in epochs; while a call of a vault runs, the
+    /// engine's epoch advances by one every 10 ms.
+    pub fn config() -> (Config, Protection) {
+        let protection = Protection::default();
+        let mut config = engine::config();
+        config.max_wasm_stack(Limits::STACK_BYTES).with_host_memory(Arc::new(protection.creator()));
+        (config, protection)
+    }
+
+    /// As [`Self::embedded`], in an engine that was made from [`Self::config`], with the protection from there.
+    ///
+    /// Fails with [`ErrorCode::Sandbox`] when the engine was made otherwise: with settings that the compiled component
+    /// doesn't fit, or without the protection of its memory.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use moat::Sandbox;
+    /// use moat::wasmtime::{Config, Engine};
+    ///
+    /// let (mut config, protection) = Sandbox::config();
+    /// config.native_unwind_info(true);
+    /// let engine = Engine::new(&config)?;
+    /// let sandbox = Sandbox::in_engine(&engine, &protection)?;
+    /// # let _ = sandbox;
+    /// assert!(Sandbox::in_engine(&Engine::new(&Config::new())?, &protection).is_err());
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn in_engine(engine: &Engine, protection: &Protection) -> Result<Self, Error> {
+        let sandbox = Self::embedded_in(engine, protection)?;
+        let before = protection.made();
+        sandbox.self_test()?;
+        if protection.made() == before {
+            let message = "the engine was made without the protection of its memories";
+            return Err(Error::new(ErrorCode::Sandbox, message));
+        }
+        Ok(sandbox)
+    }
+
+    fn embedded_in(engine: &Engine, protection: &Protection) -> Result<Self, Error> {
         let mut refusal = Error::new(ErrorCode::Sandbox, "the component was not compiled");
         for precompiled in PRECOMPILED {
             precompiled.check()?;
             // SAFETY: these bytes are what the build script's own `Engine::precompile_component` returned.
             #[allow(unsafe_code, reason = "loading code compiled by the build script")]
-            match unsafe { Self::load(precompiled.code) } {
+            match unsafe { Self::load(precompiled.code, engine, protection) } {
                 Ok(sandbox) => return Ok(Self { cpu: Some(precompiled.cpu), ..sandbox }),
                 Err(error) => refusal = error,
             }
@@ -82,8 +129,9 @@ impl Sandbox {
     /// The bytes become native code: they must come from that function, unaltered.
     #[allow(unsafe_code, reason = "loading compiled code")]
     pub unsafe fn from_precompiled(bytes: &[u8]) -> Result<Self, Error> {
+        let (engine, protection) = new_engine()?;
         // SAFETY: the caller's promise.
-        let sandbox = unsafe { Self::load(bytes) }?;
+        let sandbox = unsafe { Self::load(bytes, &engine, &protection) }?;
         Ok(Self { digest: Some(sha256(bytes)), ..sandbox })
     }
 
@@ -91,12 +139,11 @@ impl Sandbox {
     ///
     /// As for [`Self::from_precompiled`].
     #[allow(unsafe_code, reason = "loading compiled code")]
-    unsafe fn load(bytes: &[u8]) -> Result<Self, Error> {
-        let (engine, unlocked) = new_engine()?;
+    unsafe fn load(bytes: &[u8], engine: &Engine, protection: &Protection) -> Result<Self, Error> {
         // SAFETY: the caller's promise.
-        let component = unsafe { Component::deserialize(&engine, bytes) }
-            .map_err(unusable("loaded on this CPU"))?;
-        Self::prepare(engine, &component, unlocked)
+        let component = unsafe { Component::deserialize(engine, bytes) }
+            .map_err(unusable("loaded in this engine, on this CPU"))?;
+        Self::prepare(engine, &component, protection)
     }
 
     /// A component of another make, if `expected` is its SHA-256 in hexadecimal, compiled for the CPU at hand.
@@ -110,19 +157,19 @@ impl Sandbox {
             let message = format!("the component is another one: its SHA-256 is {digest}");
             return Err(Error::new(ErrorCode::Sandbox, message));
         }
-        let (engine, unlocked) = new_engine()?;
+        let (engine, protection) = new_engine()?;
         let component = Component::from_binary(&engine, bytes).map_err(unusable("compiled"))?;
-        let sandbox = Self::prepare(engine, &component, unlocked)?;
+        let sandbox = Self::prepare(&engine, &component, &protection)?;
         Ok(Self { digest: Some(digest), ..sandbox })
     }
 
     fn prepare(
-        engine: Engine,
+        engine: &Engine,
         component: &Component,
-        unlocked: Arc<AtomicBool>,
+        protection: &Protection,
     ) -> Result<Self, Error> {
-        let imports = imports::checked(&engine, component)?;
-        let mut linker = Linker::new(&engine);
+        let imports = imports::checked(engine, component)?;
+        let mut linker = Linker::new(engine);
         CredentialVault::add_to_linker::<_, HasSelf<Call>>(&mut linker, |call| call)
             .map_err(unusable("linked"))?;
         let pre = linker.instantiate_pre(component).map_err(unusable("linked"))?;
@@ -131,8 +178,8 @@ impl Sandbox {
             imports,
             cpu: None,
             digest: None,
-            ticker: Ticker::new(engine),
-            unlocked,
+            ticker: Ticker::new(engine.clone()),
+            protection: protection.clone(),
             self_test: OnceLock::new(),
         })
     }
@@ -154,7 +201,7 @@ impl Sandbox {
 
     /// Whether the memory of every call so far could be locked against swapping.
     pub fn locks_memory(&self) -> bool {
-        !self.unlocked.load(Ordering::Relaxed)
+        self.protection.locks()
     }
 
     /// Runs the known-answer test of the component, once for this sandbox: it encrypts a known credential to a
@@ -223,14 +270,11 @@ impl<T, F> Function<T> for F where
 {
 }
 
-/// An engine for this host, and whether the memories of its instances can be locked.
-fn new_engine() -> Result<(Engine, Arc<AtomicBool>), Error> {
-    let memory = Protected::default();
-    let unlocked = memory.unlocked();
-    let mut config = engine::config();
-    config.max_wasm_stack(Limits::STACK_BYTES).with_host_memory(Arc::new(memory));
+/// An engine for the component alone.
+fn new_engine() -> Result<(Engine, Protection), Error> {
+    let (config, protection) = Sandbox::config();
     let engine = Engine::new(&config).map_err(unusable("given an engine"))?;
-    Ok((engine, unlocked))
+    Ok((engine, protection))
 }
 
 fn unusable(what: &str) -> impl FnOnce(wasmtime::Error) -> Error {
