@@ -18,6 +18,9 @@ use crate::error::Error;
 use crate::scope::{PASSWORD, Scope};
 use crate::user_id::UserId;
 
+/// The longest name of a host, in bytes (RFC 1035, section 2.3.4).
+const LONGEST_HOST: usize = 255;
+
 /// Where a credential may be sent: scheme, host and port, as RFC 6454 has it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Origin {
@@ -53,7 +56,8 @@ impl Origin {
             "http" => false,
             _ => return None,
         };
-        let host = uri.host().filter(|host| !host.is_empty())?.to_ascii_lowercase();
+        let host = uri.host().filter(|host| (1..=LONGEST_HOST).contains(&host.len()))?;
+        let host = host.to_ascii_lowercase();
         let port = uri.port_u16().unwrap_or(if is_secure { 443 } else { 80 });
         Some(Self { is_secure, host, port })
     }
@@ -183,6 +187,7 @@ mod tests {
             "https://example.com?q",
             "https://anna@example.com",
             "https://",
+            &format!("https://{}", "a.".repeat(200)),
         ] {
             let error = Origin::parse(text).unwrap_err();
             assert_eq!(error.code(), ErrorCode::InvalidCredential, "{text}");

@@ -97,7 +97,7 @@ pub fn c_programs() -> PathBuf {
     let folder = example("c");
     set_up("c", &made_of(&[&folder]), |build| {
         // It may install packages.
-        let _turn = packages();
+        let _turn = turn_to_install();
         done(Command::new("make").arg("-C").arg(&folder).arg(format!("BUILD={}", build.display())));
     })
 }
@@ -106,7 +106,7 @@ pub fn c_programs() -> PathBuf {
 pub fn needed(program: &str, packages: &[&str]) {
     let there = || Command::new("which").arg(program).output().unwrap().status.success();
     if !there() {
-        let _turn = packages();
+        let _turn = turn_to_install();
         let mut install = Command::new("sh");
         let script = "apt-get update -qq && apt-get install -y -qq --no-install-recommends \"$@\"";
         done(install.args(["-c", script, "install"]).args(packages));
@@ -115,7 +115,7 @@ pub fn needed(program: &str, packages: &[&str]) {
 }
 
 /// The turn to install packages of the system, which can't be done by two at once.
-fn packages() -> File {
+fn turn_to_install() -> File {
     let lock = File::create(Path::new(env!("CARGO_TARGET_TMPDIR")).join("packages.lock")).unwrap();
     lock.lock().unwrap();
     lock
