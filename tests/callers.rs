@@ -62,6 +62,57 @@ fn the_npm_packages_readme_does_what_it_says() {
     assert_eq!(expect(0, &run(&mut store.moat(&get))).0, "correct horse\n");
 }
 
+/// Whatever a component names, no host of these reads, writes or removes anything outside of the directory.
+#[test]
+fn no_name_leads_out_of_the_directory() {
+    let library = javascript_package().join("dist/lib/node/node-directory.js");
+    let in_node = format!(
+        r#"
+        import {{ NodeDirectory }} from {library:?};
+        const directory = new NodeDirectory('credentials', 10);
+        for (const name of ['../key', '..', '.', '', 'a/b', '/etc/passwd', 'a\0b']) {{
+            for (const work of [
+                () => directory.read(name),
+                () => directory.write(name, new Uint8Array(1)),
+                () => directory.write(name, new Uint8Array(1), 'x'),
+                () => directory.remove(name),
+                () => directory.remove(name, 'x'),
+            ]) {{
+                try {{ work(); console.log('done', name); }} catch (error) {{ console.log(error.code); }}
+            }}
+        }}"#
+    );
+    let in_python = r#"
+from moat.directory import Directory
+from moat import MoatError
+directory = Directory("credentials", 10)
+for name in ("../key", "..", ".", "", "a/b", "/etc/passwd", "a\0b"):
+    for work in (
+        lambda: directory.read(name),
+        lambda: directory.write(name, b"x", None),
+        lambda: directory.write(name, b"x", "x"),
+        lambda: directory.remove(name, None),
+        lambda: directory.remove(name, "x"),
+    ):
+        try:
+            work()
+            print("done", name)
+        except MoatError as error:
+            print(error.code)
+"#;
+    let mut node = Command::new("node");
+    node.args(["--input-type=module", "--eval", &in_node]);
+    let mut python = Command::new(callers::python());
+    python.args(["-c", in_python]);
+    for mut command in [node, python] {
+        let store = Store::new();
+        write_private(&store.beside("key"), b"not to be touched");
+        let (stdout, _) = run_beside(&store, &mut command);
+        assert_eq!(stdout, "denied\n".repeat(7 * 5), "{command:?}");
+        assert_eq!(fs::read(store.beside("key")).unwrap(), b"not to be touched");
+    }
+}
+
 /// A user's way through the page, which sends nothing.
 #[test]
 fn the_page_opens_a_record_and_is_silent() {

@@ -60,24 +60,26 @@ export class NodeDirectory implements Directory {
   }
 
   write(name: string, contents: Uint8Array, replaces?: string): { revision: string } {
+    const path = this.#path(plain(name));
     if (contents.length > MAX_FILE_BYTES) {
       throw tooLarge(name);
     }
     this.#locked(() => {
       this.#expect(name, replaces);
-      attempt(`writing ${JSON.stringify(name)}`, () => this.#replace(name, contents));
+      attempt(`writing ${JSON.stringify(name)}`, () => this.#replace(path, contents));
     });
     return { revision: revisionOf(contents) };
   }
 
   remove(name: string, expected?: string): { existed: boolean } {
+    const path = this.#path(plain(name));
     return this.#locked(() => {
       if (expected !== undefined) {
         this.#expect(name, expected);
       }
       return attempt(`removing ${JSON.stringify(name)}`, () => {
         try {
-          unlinkSync(this.#path(name));
+          unlinkSync(path);
         } catch (error) {
           if (codeOf(error) === 'ENOENT') {
             return { existed: false };
@@ -159,7 +161,7 @@ export class NodeDirectory implements Directory {
   }
 
   /** Writes beside the file and renames: a crash leaves either the old or the new one. */
-  #replace(name: string, contents: Uint8Array): void {
+  #replace(path: string, contents: Uint8Array): void {
     const temporary = this.#path(TEMPORARY);
     const file = openSync(temporary, O_WRONLY | O_CREAT | O_EXCL | IN_PLACE, 0o600);
     try {
@@ -169,7 +171,7 @@ export class NodeDirectory implements Directory {
       } finally {
         closeSync(file);
       }
-      renameSync(temporary, this.#path(name));
+      renameSync(temporary, path);
     } catch (error) {
       unlinkSync(temporary);
       throw error;
