@@ -4,7 +4,6 @@ export { digest as componentDigest } from '../generated/cores.js';
 export { Credential } from './credential.js';
 export { type Directory, MAX_FILE_BYTES } from './directory.js';
 export { type ErrorCode, MoatError } from './error.js';
-export { KeyCache } from './key-cache.js';
 export type { Keys, MasterKey } from './keys.js';
 export { MemoryDirectory } from './memory-directory.js';
 export type * from './records.js';

@@ -1,15 +1,19 @@
 import type { Slot } from '../generated/interfaces/fossawork-credentials-key-cache.js';
 
-/** Derived keys between calls: bounded, each for a while, and zeroed when it goes. */
+/** The most keys that are kept. */
+const CAPACITY = 1024;
+
+/**
+ * Derived keys between calls: bounded, each for a while, and zeroed when it goes. A slot names a
+ * key by its place in the ring, so a cache is for one ring alone.
+ */
 export class KeyCache {
-  readonly #capacity: number;
   readonly #lifetime: number;
   /** In the order in which they came. */
   readonly #keys = new Map<string, { material: Uint8Array; timer: Timer }>();
 
-  /** At most `capacity` keys, each for `lifetime` milliseconds; with a capacity of 0, none. */
-  constructor(capacity = 1024, lifetime = 5 * 60 * 1000) {
-    this.#capacity = capacity;
+  /** Keeps each key for so many seconds; with 0 none is kept. */
+  constructor(lifetime: number) {
     this.#lifetime = lifetime;
   }
 
@@ -23,14 +27,15 @@ export class KeyCache {
     const name = nameOf(slot);
     this.#forget(name);
     const [oldest] = this.#keys.keys();
-    if (oldest !== undefined && this.#keys.size >= this.#capacity) {
+    if (oldest !== undefined && this.#keys.size >= CAPACITY) {
       this.#forget(oldest);
     }
-    if (this.#capacity === 0) {
+    if (this.#lifetime <= 0) {
       material.fill(0);
       return;
     }
-    const timer = setTimeout(() => this.#forget(name), this.#lifetime) as unknown as Timer;
+    const milliseconds = this.#lifetime * 1000;
+    const timer = setTimeout(() => this.#forget(name), milliseconds) as unknown as Timer;
     timer.unref?.();
     this.#keys.set(name, { material, timer });
   }

@@ -25,10 +25,11 @@ export class Vault {
   readonly #keys: KeyRing;
   readonly #cache: KeyCache;
 
-  constructor(directory: Directory, keys: Keys, cache: KeyCache = new KeyCache()) {
+  /** Derived keys are kept for `cacheLifetime` seconds. */
+  constructor(directory: Directory, keys: Keys, cacheLifetime = 300) {
     this.#directory = directory;
     this.#keys = new KeyRing(keys);
-    this.#cache = cache;
+    this.#cache = new KeyCache(cacheLifetime);
   }
 
   /**

@@ -1,13 +1,12 @@
 /** Moat's credentials for Node on Linux. */
 
 import { Vault as CoreVault } from '../core/vault.js';
-import { KeyCache } from '../core/key-cache.js';
 import type { Keys } from '../core/keys.js';
 import { environmentKeys } from './environment.js';
 import { NodeDirectory } from './node-directory.js';
 
 export {
-  Credential, type ErrorCode, KeyCache, type Keys, type MasterKey, MoatError, componentDigest,
+  Credential, type ErrorCode, type Keys, type MasterKey, MoatError, componentDigest,
 } from '../core/index.js';
 export type * from '../core/records.js';
 
@@ -18,8 +17,8 @@ export interface OpenOptions {
    * FOSSAWORK_MASTER_KEY_PREVIOUS, read when a call first needs them.
    */
   readonly keys?: Keys | undefined;
-  /** Keeps derived keys between calls: by default 1,024, each for 5 minutes. */
-  readonly cache?: KeyCache | undefined;
+  /** How long derived keys are kept between calls, at most 1,024 of them: seconds, 300; 0: not. */
+  readonly cacheLifetime?: number | undefined;
   /** How long a write waits for other writers before it fails with `locked`: seconds, 10. */
   readonly lockTimeout?: number | undefined;
 }
@@ -28,8 +27,8 @@ export interface OpenOptions {
 export class Vault extends CoreVault {
   readonly #directory: NodeDirectory;
 
-  private constructor(directory: NodeDirectory, keys: Keys, cache: KeyCache | undefined) {
-    super(directory, keys, cache);
+  private constructor(directory: NodeDirectory, keys: Keys, cacheLifetime?: number) {
+    super(directory, keys, cacheLifetime);
     this.#directory = directory;
   }
 
@@ -38,8 +37,8 @@ export class Vault extends CoreVault {
    * `directory` otherwise. It stays open until `close`.
    */
   static open(directory: string, options: OpenOptions = {}): Vault {
-    const { keys = environmentKeys, cache, lockTimeout = 10 } = options;
-    return new Vault(new NodeDirectory(directory, lockTimeout), keys, cache);
+    const { keys = environmentKeys, cacheLifetime, lockTimeout = 10 } = options;
+    return new Vault(new NodeDirectory(directory, lockTimeout), keys, cacheLifetime);
   }
 
   /** Closes the directory and zeroes the keys; the vault can't be used any more. */
