@@ -720,8 +720,9 @@ fn show_takes_filters() {
 /// Writes a log of made up times, as if it had been written then.
 fn history(audited: &Audited, entries: &[(&str, &str, &str, &str)]) {
     let line = |(n, (time, actor, user, outcome)): (usize, &(&str, &str, &str, &str))| {
+        let operation = if *actor == "plugin" { "apply" } else { "reveal" };
         format!(
-            "{{\"sequence\":{n},\"time\":\"{time}\",\"id\":\"{n:016x}\",\"phase\":\"outcome\",\"operation\":\"reveal\",\
+            "{{\"sequence\":{n},\"time\":\"{time}\",\"id\":\"{n:016x}\",\"phase\":\"outcome\",\"operation\":\"{operation}\",\
              \"user\":\"{user}\",\"actor\":\"{actor}\",\"outcome\":\"{outcome}\",\"duration_us\":1,\"audit_key\":\"\",\
              \"previous\":\"\",\"mac\":\"{:064}\"}}\n",
             0
@@ -741,6 +742,7 @@ fn report_names_what_is_worth_a_look() {
         ("2026-05-02T10:00:01.000000Z", "uid:1", "bert", "done"),
         ("2026-06-02T11:00:00.000000Z", "uid:1", "anna", "done"),
         ("2026-06-02T11:01:00.000000Z", "uid:2", "bert", "done"),
+        ("2026-06-02T11:02:00.000000Z", "plugin", "anna", "done"),
     ];
     entries.extend([("2026-06-03T12:00:00.000000Z", "uid:1", "carl", "wrong-key-or-tampered"); 6]);
     entries.extend([("2026-06-04T03:10:00.000000Z", "uid:1", "bert", "done"); 12]);
@@ -754,14 +756,15 @@ fn report_names_what_is_worth_a_look() {
         .map(|finding| finding["message"].as_str().unwrap())
         .collect();
     let expected = [
-        "uid:1 read anna on 2026-06-02, after 152 days in which nobody did",
-        "uid:2 read bert for the first time, on 2026-06-02",
+        "uid:1 used anna on 2026-06-02, after 152 days in which nobody did",
+        "uid:2 used bert for the first time, on 2026-06-02",
+        "plugin used anna for the first time, on 2026-06-02",
         "6 of 6 operations on carl failed: 6 wrong-key-or-tampered",
-        "12 credentials were read in the hour from 2026-06-04T03:00 UTC",
+        "credentials were used 12 times in the hour from 2026-06-04T03:00 UTC",
     ];
     assert_eq!(found, expected);
-    assert_eq!(report["summary"]["operations"], 20);
-    assert_eq!(report["summary"]["reveals_by_hour"][3], 12);
+    assert_eq!(report["summary"]["operations"], 21);
+    assert_eq!(report["summary"]["uses_by_hour"][3], 12);
     let (text, _) =
         expect(0, &run(&mut audited.moat(&["audit", "report", "--since", "2026-06-01"])));
     assert!(text.contains("▁▁▁█▁▁▁▁▁▁▁▃▁▁▁▁▁▁▁▁▁▁▁▁"), "{text}");

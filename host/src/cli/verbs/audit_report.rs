@@ -17,7 +17,9 @@ use crate::cli::report::Report;
 const MANY_FAILURES: u64 = 5;
 /// A credential that nobody has used for this many days is dormant.
 const DORMANT_DAYS: i64 = 60;
-/// A peak out of hours: this many reveals in one hour, and at least three times the average of all hours.
+/// By these somebody gets the secrets of a credential, or their effect.
+const USES: [Operation; 2] = [Operation::Reveal, Operation::Apply];
+/// A peak out of hours: this many uses in one hour, and at least three times the average of all hours.
 const PEAK: u64 = 10;
 
 /// Prints what is worth a look since a time, as far as the log goes back compared with what was before.
@@ -47,7 +49,7 @@ pub(super) fn run(
     let text = format!("{} worth a look in {operations} operations since {since}", findings.len());
     let summary = json!({
         "since": since, "findings": findings.len(), "operations": operations, "failed": failed,
-        "reveals_by_hour": by_hour,
+        "uses_by_hour": by_hour,
     });
     report.finish(&text, &summary)?;
     Ok(ExitCode::SUCCESS)
@@ -67,15 +69,15 @@ struct Pattern<'s> {
     failed: u64,
     /// Of each user: all operations since then, and those that failed, by their codes.
     by_user: BTreeMap<String, (u64, BTreeMap<String, u64>)>,
-    /// Reveals since then in each hour of the day.
+    /// Uses since then in each hour of the day.
     by_hour: [u64; 24],
-    /// Reveals since then in each single hour, by the first 13 characters of their time.
+    /// Uses since then in each single hour, by the first 13 characters of their time.
     hours: BTreeMap<String, u64>,
-    /// Whether the log tells of any reveal before.
+    /// Whether the log tells of any use before.
     has_history: bool,
-    /// Who has revealed whose credential so far.
-    readers: HashSet<(String, String)>,
-    last_reveal: HashMap<String, OffsetDateTime>,
+    /// Who has used whose credential so far.
+    actors: HashSet<(String, String)>,
+    last_use: HashMap<String, OffsetDateTime>,
     findings: Vec<Finding>,
 }
 
@@ -89,8 +91,8 @@ impl<'s> Pattern<'s> {
             by_hour: [0; 24],
             hours: BTreeMap::new(),
             has_history: false,
-            readers: HashSet::new(),
-            last_reveal: HashMap::new(),
+            actors: HashSet::new(),
+            last_use: HashMap::new(),
             findings: Vec::new(),
         }
     }
@@ -110,17 +112,16 @@ impl<'s> Pattern<'s> {
                 }
             }
         }
-        if let Some(user) =
-            user.filter(|_| entry.operation == Operation::Reveal.name() && entry.is_done())
-        {
-            self.add_reveal(entry, user, is_new);
+        let is_use = USES.iter().any(|operation| operation.name() == entry.operation);
+        if let Some(user) = user.filter(|_| is_use && entry.is_done()) {
+            self.add_use(entry, user, is_new);
         }
     }
 
-    fn add_reveal(&mut self, entry: &Entry, user: &str, is_new: bool) {
+    fn add_use(&mut self, entry: &Entry, user: &str, is_new: bool) {
         let Ok(time) = OffsetDateTime::parse(&entry.time, &Rfc3339) else { return };
-        let is_stranger = self.readers.insert((entry.actor.clone(), user.to_owned()));
-        let last = self.last_reveal.insert(user.to_owned(), time);
+        let is_stranger = self.actors.insert((entry.actor.clone(), user.to_owned()));
+        let last = self.last_use.insert(user.to_owned(), time);
         if !is_new {
             self.has_history = true;
             return;
@@ -132,13 +133,13 @@ impl<'s> Pattern<'s> {
         *self.hours.entry(hour.to_owned()).or_default() += 1;
         let day = entry.time.get(..10).unwrap_or_default();
         if is_stranger && self.has_history {
-            let message = format!("{} read {user} for the first time, on {day}", entry.actor);
-            self.find("new reader", Some(user), message);
+            let message = format!("{} used {user} for the first time, on {day}", entry.actor);
+            self.find("new actor", Some(user), message);
         }
         let days = last.map_or(0, |last| (time - last).whole_days());
         if days >= DORMANT_DAYS {
             let message = format!(
-                "{} read {user} on {day}, after {days} days in which nobody did",
+                "{} used {user} on {day}, after {days} days in which nobody did",
                 entry.actor
             );
             self.find("dormant", Some(user), message);
@@ -161,13 +162,13 @@ impl<'s> Pattern<'s> {
                 found.push(Finding { kind: "failures", user: Some(user.clone()), message });
             }
         }
-        let reveals: u64 = self.hours.values().sum();
+        let uses: u64 = self.hours.values().sum();
         for (hour, count) in &self.hours {
             let of_day: u8 = hour.get(11..).and_then(|hour| hour.parse().ok()).unwrap_or_default();
-            let is_peak = *count >= PEAK && *count * self.hours_since() >= 3 * reveals;
+            let is_peak = *count >= PEAK && *count * self.hours_since() >= 3 * uses;
             if is_peak && !(from..to).contains(&of_day) {
                 let message =
-                    format!("{count} credentials were read in the hour from {hour}:00 UTC");
+                    format!("credentials were used {count} times in the hour from {hour}:00 UTC");
                 found.push(Finding { kind: "out of hours", user: None, message });
             }
         }
@@ -181,7 +182,7 @@ impl<'s> Pattern<'s> {
         u64::try_from(hours).unwrap_or(0).max(1)
     }
 
-    /// The reveals by the hour of the day, as a line of bars.
+    /// The uses by the hour of the day, as a line of bars.
     fn chart(&self) -> Vec<String> {
         const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
         let most = self.by_hour.iter().copied().max().unwrap_or(0);
@@ -193,7 +194,7 @@ impl<'s> Pattern<'s> {
             Err(_) => '█',
         };
         vec![
-            format!("reveals by the hour of the day (UTC), at most {most} in one:"),
+            format!("uses by the hour of the day (UTC), at most {most} in one:"),
             self.by_hour.iter().map(bar).collect(),
             "0     6     12    18    ".trim_end().to_owned(),
         ]
