@@ -95,6 +95,9 @@ pub fn javascript(name: &str) -> Command {
 /// Where the programs of `host/examples/c` were built.
 pub fn c_programs() -> PathBuf {
     let folder = example("c");
+    for tool in ["curl", "make"] {
+        needed(tool, &[tool]);
+    }
     set_up("c", &made_of(&[&folder]), |build| {
         // It may install packages.
         let _turn = turn_to_install();
