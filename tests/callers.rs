@@ -116,7 +116,7 @@ for name in ("../key", "..", ".", "", "a/b", "/etc/passwd", "a\0b"):
 /// A user's way through the page, which sends nothing.
 #[test]
 fn the_page_opens_a_record_and_is_silent() {
-    callers::needed("chromium", &["chromium"]);
+    callers::needed("chromium");
     let store = Store::new();
     store.put("anna@example.com", "correct horse battery staple");
     write_private(&store.beside("key"), KEY.as_bytes());
@@ -148,7 +148,7 @@ fn the_example_in_c_opens_a_record() {
 
 #[test]
 fn the_component_goes_through_a_registry_and_comes_back() {
-    callers::needed("docker-registry", &["docker-registry"]);
+    callers::needed("docker-registry");
     let (stdout, _) = expect(0, &run(python_script("oci/try.py").arg(component())));
     let seen: Value = serde_json::from_str(&stdout).unwrap();
     assert_eq!(seen["component"], format!("sha256:{}", moat::component::digest()));

@@ -19,7 +19,7 @@ use support::{expect, fixture, run, tests};
 #[path = "conformance/rust_caller.rs"]
 mod rust_caller;
 
-/// The times of this run begin with a later year than all times that the cases name.
+/// The times of a run are later than this, and all times that the cases name are earlier.
 const EARLIEST: &str = "2026-11";
 
 /// All cases, with their files in base64, as the runners take them.

@@ -18,7 +18,7 @@ pub const ALL: [Caller; 4] = [
     ("python", || python_script("python/conformance.py")),
     ("node", || javascript("conformance/node.mjs")),
     ("browser", || {
-        needed("chromium", &["chromium"]);
+        needed("chromium");
         javascript("conformance/browser.mjs")
     }),
     ("c", || Command::new(c_programs().join("conformance"))),
@@ -96,7 +96,7 @@ pub fn javascript(name: &str) -> Command {
 pub fn c_programs() -> PathBuf {
     let folder = example("c");
     for tool in ["curl", "make"] {
-        needed(tool, &[tool]);
+        needed(tool);
     }
     set_up("c", &made_of(&[&folder]), |build| {
         // It may install packages.
@@ -105,15 +105,15 @@ pub fn c_programs() -> PathBuf {
     })
 }
 
-/// Installs packages of the system where a program is missing.
-pub fn needed(program: &str, packages: &[&str]) {
+/// Installs a program that is missing, from the system's package of its name.
+pub fn needed(program: &str) {
     let there = || Command::new("which").arg(program).output().unwrap().status.success();
     if !there() {
         let _turn = turn_to_install();
         let mut install = Command::new("sh");
-        let script = "apt-get update -qq && apt-get install -y -qq --no-install-recommends \"$@\"";
-        done(install.args(["-c", script, "install"]).args(packages));
-        assert!(there(), "{program} is needed: apt-get install {packages:?}");
+        let script = "apt-get update -qq && apt-get install -y -qq --no-install-recommends \"$0\"";
+        done(install.args(["-c", script, program]));
+        assert!(there(), "{program} is needed: apt-get install {program}");
     }
 }
 

@@ -193,7 +193,7 @@ pub fn fixture(name: &str) -> serde_json::Value {
 
 /// A tool that is no part of a new machine, from the system's package of its name.
 pub fn tool(name: &str) -> Command {
-    callers::needed(name, &[name]);
+    callers::needed(name);
     Command::new(name)
 }
 

@@ -5,8 +5,8 @@
 
 #![allow(clippy::print_stdout, reason = "an example shows what it does")]
 
-mod http;
 mod service;
+mod state;
 
 use std::time::Duration;
 
@@ -20,8 +20,8 @@ use moat::{
 use wasmtime::component::{Component, Linker};
 use wasmtime::{Config, Engine, Store, WasmCoreDump};
 
-use http::State;
 use service::Service;
+use state::State;
 
 mod bindings {
     wasmtime::component::bindgen!({
@@ -81,10 +81,7 @@ fn main() -> Result<()> {
     println!("  its memory holds the password {}", times(found));
     ensure!(found > 0, "the search for the password finds nothing where it is");
 
-    println!(
-        "caller, which may call {} in anna's name, and sign with a key of hers:",
-        service.name()
-    );
+    println!("caller, which may call the service in anna's name, and sign with a key of hers:");
     let scope = vault
         .scope("caller", [anna.clone()], [Operation::Apply, Operation::Describe])
         .secrets(["password", "signing-key"]);
@@ -99,7 +96,7 @@ fn main() -> Result<()> {
     let mut linker = Linker::new(&engine);
     plugin::add_vault_to_linker(&mut linker, State::scope)?;
     plugin::add_apply_to_linker(&mut linker, State::scope)?;
-    http::add_to_linker(&mut linker)?;
+    wasmtime_wasi_http::p2::add_to_linker_sync(&mut linker)?;
     let state = State::new(scope.clone(), vec![authorization]);
     let found = run(&engine, &caller, &linker, state, &task(service.address()))?;
     println!("  its memory holds the password {}", times(found));

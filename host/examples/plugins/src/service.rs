@@ -30,10 +30,6 @@ impl Service {
         &self.address
     }
 
-    pub(crate) fn name(&self) -> &'static str {
-        "the service"
-    }
-
     /// A line for each request.
     pub(crate) fn seen(&self) -> Vec<String> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()

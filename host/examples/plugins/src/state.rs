@@ -1,15 +1,14 @@
-//! HTTP for plugins: `wasi:http` of wasmtime, with the authorization added on the way out.
+//! What a plugin's store holds. Its HTTP is wasmtime's `wasi:http`, with the authorization added on the way out.
 
 use moat::{Authorization, Scope};
-use wasmtime::component::{Linker, ResourceTable};
+use wasmtime::component::ResourceTable;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
-use wasmtime_wasi_http::p2::add_to_linker_sync;
 use wasmtime_wasi_http::{
     DEFAULT_FORBIDDEN_HEADERS, Error, ForbiddenHeaderFilter, RequestOptions, WasiBody, WasiHttpCtx,
     WasiHttpCtxView, WasiHttpHooks, WasiHttpView,
 };
 
-/// What a plugin's store holds: what it is lent, and the state of its HTTP.
+/// What it is lent, and the state of its HTTP.
 pub(crate) struct State {
     scope: Scope,
     wasi: WasiCtx,
@@ -33,11 +32,6 @@ impl State {
     pub(crate) fn scope(&mut self) -> &mut Scope {
         &mut self.scope
     }
-}
-
-/// Offers `wasi:http` and what it needs.
-pub(crate) fn add_to_linker(linker: &mut Linker<State>) -> wasmtime::Result<()> {
-    add_to_linker_sync(linker)
 }
 
 impl WasiView for State {
