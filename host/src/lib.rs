@@ -51,7 +51,7 @@ pub use authorization::{Authorization, AuthorizationScheme, Origin};
 pub use directory::{Directory, Lock, MAX_FILE_BYTES};
 pub use error::Error;
 pub use keys::{
-    KeyCache, KeyRing, KeySource, KeyState, MasterKey, RingDocument, RingError, RingKey,
+    KeyCache, KeyRing, KeySource, KeyState, KeyUsage, MasterKey, RingDocument, RingError, RingKey,
     generate_key,
 };
 pub use ops::{Leftover, MigrateOptions, PutOptions, Revealed, Rewritten, Stored};

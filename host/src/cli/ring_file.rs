@@ -72,7 +72,14 @@ pub(super) fn read(context: &Context) -> Result<RingDocument, Failure> {
 /// A change that the ring doesn't take.
 #[allow(clippy::needless_pass_by_value, reason = "it is mapped from an error")]
 pub(super) fn refused(error: RingError) -> Failure {
+    let in_use = matches!(error, RingError::InUse(..) | RingError::Unexamined(..));
     let hint = match &error {
+        RingError::InUse(..) => {
+            "`moat rotate` encrypts them with the primary key; then run this again"
+        }
+        RingError::Unexamined(..) => {
+            "`moat rotate --dry-run` says why of each; repair or restore them, or move them out of the directory if they are no longer needed; then run this again"
+        }
         RingError::IdTaken(_) | RingError::BadId => "give another --id",
         RingError::NoSuchKey(_) | RingError::KeyTaken(_) => "`moat keys list` shows the keys",
         RingError::IsPrimary(_) => {
@@ -84,5 +91,9 @@ pub(super) fn refused(error: RingError) -> Failure {
         }
         _ => "check the key",
     };
-    Failure::usage(error.to_string(), hint)
+    if in_use {
+        Failure::in_use(error.to_string(), hint)
+    } else {
+        Failure::usage(error.to_string(), hint)
+    }
 }

@@ -13,6 +13,7 @@ use time::format_description::well_known::Rfc3339;
 use zeroize::Zeroizing;
 
 use super::ring::{KeyRing, MasterKey, random_bytes};
+use super::usage::KeyUsage;
 use crate::component::hex;
 use crate::contract::KeyWeakness;
 use crate::directory::{Directory, MAX_FILE_BYTES, revision};
@@ -106,6 +107,10 @@ pub enum RingError {
     IsPrimary(String),
     /// The key is not retired.
     NotRetired(String),
+    /// So many records are encrypted with the key.
+    InUse(String, usize),
+    /// So many records couldn't be examined, and may need the key: these.
+    Unexamined(String, usize, String),
     /// The system gives no random bytes.
     NoRandomness,
 }
@@ -129,6 +134,19 @@ impl std::fmt::Display for RingError {
             }
             Self::IsPrimary(id) => write!(f, "{id:?} is the primary key"),
             Self::NotRetired(id) => write!(f, "the key {id:?} is not retired"),
+            Self::InUse(id, 1) => write!(f, "1 record is encrypted with the key {id:?}"),
+            Self::InUse(id, records) => {
+                write!(f, "{records} records are encrypted with the key {id:?}")
+            }
+            Self::Unexamined(id, 1, name) => {
+                write!(f, "1 record can't be examined and may need the key {id:?}: {name}")
+            }
+            Self::Unexamined(id, records, names) => {
+                write!(
+                    f,
+                    "{records} records can't be examined and may need the key {id:?}: {names}"
+                )
+            }
             Self::NoRandomness => f.write_str("the system gives no random bytes"),
         }
     }
@@ -324,11 +342,15 @@ impl RingDocument {
         Ok(())
     }
 
-    /// Takes a secondary key out of use. That nothing is under it any more is the caller's to see to.
-    pub fn retire(&mut self, id: &str) -> Result<(), RingError> {
+    /// Takes a secondary key out of use, if no record of the directory needs it.
+    ///
+    /// Fails with [`RingError::IsPrimary`], with [`RingError::InUse`] when a record is encrypted with it, and with
+    /// [`RingError::Unexamined`] when that can't be known of every record.
+    pub fn retire(&mut self, id: &str, usage: &KeyUsage) -> Result<(), RingError> {
         if self.key(id)?.state == KeyState::Primary {
             return Err(RingError::IsPrimary(id.to_owned()));
         }
+        check_unused(id, usage)?;
         self.set_state(id, KeyState::Retired);
         Ok(())
     }
@@ -340,9 +362,12 @@ impl RingDocument {
         Ok(())
     }
 
-    /// Removes a retired key for ever. What is still under it, in a backup too, never opens again.
-    pub fn erase(&mut self, id: &str) -> Result<(), RingError> {
+    /// Removes a retired key for ever. What is encrypted with it elsewhere, as in a backup, can never be decrypted again.
+    ///
+    /// Fails with [`RingError::NotRetired`], and as [`Self::retire`]: a record may have come back since then.
+    pub fn erase(&mut self, id: &str, usage: &KeyUsage) -> Result<(), RingError> {
         self.retired(id)?;
+        check_unused(id, usage)?;
         self.keys.retain(|key| key.id != id);
         Ok(())
     }
@@ -356,6 +381,17 @@ impl RingDocument {
 
     fn set_state(&mut self, id: &str, state: KeyState) {
         self.keys.iter_mut().filter(|key| key.id == id).for_each(|key| key.state = state);
+    }
+}
+
+/// Refuses when a record is encrypted with the key, or when that can't be known.
+fn check_unused(id: &str, usage: &KeyUsage) -> Result<(), RingError> {
+    match (usage.encrypted_with(id), usage.unexamined()) {
+        (0, 0) => Ok(()),
+        (0, records) => {
+            Err(RingError::Unexamined(id.to_owned(), records, usage.unexamined_names()))
+        }
+        (records, _) => Err(RingError::InUse(id.to_owned(), records)),
     }
 }
 
@@ -440,19 +476,20 @@ mod tests {
         use KeyState::{Primary, Retired, Secondary};
         let mut ring = RingDocument::new(Some("a".to_owned()), KEY).unwrap();
         let id = |id: &str| id.to_owned();
-        assert_eq!(ring.retire("a"), Err(RingError::IsPrimary(id("a"))));
+        let unused = KeyUsage::default();
+        assert_eq!(ring.retire("a", &unused), Err(RingError::IsPrimary(id("a"))));
         ring.add(Some(id("b")), b"the second key, also long enough").unwrap();
         ring.promote("b").unwrap();
         assert_eq!(states(&ring), [("a", Secondary, true), ("b", Primary, false)]);
-        assert_eq!(ring.erase("a"), Err(RingError::NotRetired(id("a"))));
+        assert_eq!(ring.erase("a", &unused), Err(RingError::NotRetired(id("a"))));
         assert_eq!(ring.restore("a"), Err(RingError::NotRetired(id("a"))));
-        ring.retire("a").unwrap();
+        ring.retire("a", &unused).unwrap();
         assert_eq!(states(&again(&ring)), [("a", Retired, true), ("b", Primary, false)]);
         ring.restore("a").unwrap();
         ring.promote("a").unwrap();
         assert_eq!(states(&again(&ring)), [("a", Primary, false), ("b", Secondary, true)]);
-        ring.retire("b").unwrap();
-        ring.erase("b").unwrap();
+        ring.retire("b", &unused).unwrap();
+        ring.erase("b", &unused).unwrap();
         assert_eq!(states(&again(&ring)), [("a", Primary, false)]);
         assert_eq!(ring.promote("b"), Err(RingError::NoSuchKey(id("b"))));
     }

@@ -3,7 +3,9 @@
 mod cache;
 mod document;
 mod ring;
+mod usage;
 
 pub use cache::KeyCache;
 pub use document::{KeyState, RingDocument, RingError, RingKey};
 pub use ring::{KeyRing, KeySource, MasterKey, generate_key};
+pub use usage::KeyUsage;

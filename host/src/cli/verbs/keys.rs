@@ -1,6 +1,6 @@
 use std::process::ExitCode;
 
-use moat::{KeyState, RingDocument, RingKey};
+use moat::{KeyState, KeyUsage, RingDocument, RingError, RingKey};
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
@@ -37,19 +37,21 @@ fn list(context: &Context, records: bool) -> Result<ExitCode, Failure> {
     let mut report = Report::new(&context.output, "keys")?;
     report.line(&format!("{:9}  {:>7}  {:>8}  id", "state", "records", "age"))?;
     for key in ring.keys() {
-        let records = counts.as_ref().map(|counts| counts.under(key.id()));
+        let records = counts.as_ref().map(|counts| counts.usage.encrypted_with(key.id()));
         let shown = records.map_or_else(|| "-".to_owned(), |records| records.to_string());
         let days = format!("{} days", days(key));
         let line = format!("{:9}  {shown:>7}  {days:>8}  {}", key.state().name(), key.id());
         report.add(&line, &entry(key, records))?;
     }
-    let failed = counts.as_ref().map(rotate::Counts::failed);
+    let failed = counts.as_ref().map(|counts| counts.failed);
     let text = failed.filter(|failed| *failed > 0).map_or_else(String::new, |failed| {
         format!("{failed} records don't open; `moat rotate --status --json` names them")
     });
     report.finish(&text, &json!({ "keys": ring.keys().len(), "failed": failed }))?;
-    let under = |key: &&RingKey| counts.as_ref().is_some_and(|counts| counts.under(key.id()) > 0);
-    for key in ring.keys().iter().filter(|key| key.state() == KeyState::Retired).filter(under) {
+    let in_use = |key: &&RingKey| {
+        counts.as_ref().is_some_and(|counts| counts.usage.encrypted_with(key.id()) > 0)
+    };
+    for key in ring.keys().iter().filter(|key| key.state() == KeyState::Retired).filter(in_use) {
         tracing::warn!(
             "records are under the retired key {:?}: `moat keys restore` takes it into use again, then `moat rotate` frees it",
             key.id()
@@ -111,48 +113,52 @@ fn change(
     done(context, &file, &ring, id)
 }
 
-/// Refuses when a record is under the key, or when that can't be known.
 fn retire(context: &Context, id: &str) -> Result<ExitCode, Failure> {
     let file = RingFile::of(context)?;
     let mut ring = ring_file::read(context)?;
-    let keys = ring.ring();
-    ring.retire(id).map_err(refused)?;
-    let vault = context.vault_beside_ring(keys, rotate::access(true), Some(&file.directory))?;
-    let counts = rotate::count(context, &vault)?;
-    let (records, unknown) = (counts.under(id), counts.unknown());
-    if records > 0 {
-        return Err(Failure::in_use(
-            format!("{} under the key {id:?}", are(records)),
-            "`moat rotate` encrypts them with the primary key; then run this again",
-        ));
+    // Before the records are gone through, which may take long.
+    if ring.primary().id() == id {
+        return Err(refused(RingError::IsPrimary(id.to_owned())));
     }
-    if unknown > 0 {
-        return Err(Failure::in_use(
-            format!("{} perhaps under the key {id:?}: they can't be examined", are(unknown)),
-            "`moat rotate --status --json` names them; mend, migrate or remove them, then run this again",
-        ));
-    }
+    ring.key(id).map_err(refused)?;
+    let usage = usage(context, &ring, &file)?;
+    ring.retire(id, &usage).map_err(refused)?;
     file.save(&mut ring)?;
     done(context, &file, &ring, id)
-}
-
-fn are(records: usize) -> String {
-    if records == 1 { "1 record is".to_owned() } else { format!("{records} records are") }
 }
 
 fn erase(context: &Context, id: &str, yes: bool) -> Result<ExitCode, Failure> {
     let file = RingFile::of(context)?;
     let mut ring = ring_file::read(context)?;
-    ring.erase(id).map_err(refused)?;
+    if ring.key(id).map_err(refused)?.state() != KeyState::Retired {
+        return Err(refused(RingError::NotRetired(id.to_owned())));
+    }
     if !yes {
         output::confirm(&format!(
-            "erase the key {id:?} for ever? What is under it, in a backup too, will not open again."
+            "erase the key {id:?} for ever? Backups that are encrypted with it can't be decrypted then."
         ))?;
     }
+    let usage = usage(context, &ring, &file)?;
+    ring.erase(id, &usage).map_err(|error| match error {
+        RingError::InUse(..) => Failure::in_use(
+            error.to_string(),
+            format!(
+                "`moat keys restore {id}` takes it into use again; then `moat rotate` frees it"
+            ),
+        ),
+        error => refused(error),
+    })?;
     file.save(&mut ring)?;
     let value = json!({ "id": id, "erased": true });
     context.output.done(&format!("erased the key {id} from {}", file.path()), &value)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// What the records need, examined with all keys of the ring. The ring's own file can still be written then.
+fn usage(context: &Context, ring: &RingDocument, file: &RingFile) -> Result<KeyUsage, Failure> {
+    let (keys, access) = (ring.ring_with_retired(), rotate::access(true));
+    let vault = context.vault_beside_ring(keys, access, Some(&file.directory))?;
+    Ok(rotate::count(context, &vault)?.usage)
 }
 
 fn done(

@@ -3,7 +3,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use moat::{
-    Access, Error, ErrorCode, KeyInfo, KeyState, Operation, Rewritten, RingDocument, UserId, Vault,
+    Access, Error, KeyState, KeyUsage, Operation, Rewritten, RingDocument, RingError, UserId, Vault,
 };
 use serde_json::{Value, json};
 
@@ -50,7 +50,7 @@ pub(super) fn access(looks_only: bool) -> Access {
     access
 }
 
-/// How many records are under which key.
+/// Looks at all records, and which keys they are encrypted with.
 pub(super) fn count(context: &Context, vault: &Vault) -> Result<Counts, Failure> {
     let (counts, outcome) = rewrap(context, vault, Selection::of(&[]), true, |_, _| Ok(()));
     outcome.map(|()| counts)
@@ -66,7 +66,7 @@ fn rewrap(
     let mut counts = Counts::default();
     let ask = |users: &[_]| vault.rewrap(users, looks_only);
     let outcome = batch::for_each(context, vault, selection, ask, |(user, answer)| {
-        counts.count(&answer);
+        counts.count(&user, &answer);
         tell(&user, &answer)?;
         match answer {
             Err(error) if ends_all(&error) => Err(context.explain(&error)),
@@ -127,9 +127,16 @@ fn when_due(context: &Context, age: Duration, new_key: bool) -> Result<ExitCode,
             break;
         }
     }
-    let unneeded = |id: &String| counts.under(id) == 0 && counts.unknown() == 0;
-    let retired: Vec<String> = superseded.into_iter().filter(unneeded).collect();
-    retired.iter().try_for_each(|id| ring.retire(id)).map_err(refused)?;
+    let mut retired = Vec::new();
+    for id in superseded {
+        match ring.retire(&id, &counts.usage) {
+            Ok(()) => retired.push(id),
+            Err(error @ (RingError::InUse(..) | RingError::Unexamined(..))) => {
+                tracing::warn!("not retired: {error}");
+            }
+            Err(error) => return Err(refused(error)),
+        }
+    }
     if !retired.is_empty() {
         file.save(&mut ring)?;
     }
@@ -167,52 +174,18 @@ pub(super) struct Counts {
     done: usize,
     /// Those that were under another.
     stale: usize,
-    failed: usize,
-    /// Of the failed ones, those that may yet open with one of the keys: they couldn't be read, are of a version
-    /// to come, or have to be migrated first.
-    unknown: usize,
-    /// How many records were found under which key.
-    keys: BTreeMap<Key, usize>,
+    pub(super) failed: usize,
+    pub(super) usage: KeyUsage,
 }
 
-/// A key of the ring: whether it is the primary one, and its label.
-type Key = (bool, Option<String>);
-
 impl Counts {
-    fn count(&mut self, answer: &Result<Rewritten, Error>) {
+    fn count(&mut self, user: &UserId, answer: &Result<Rewritten, Error>) {
         match answer {
             Ok(rewritten) if rewritten.changed => self.stale += 1,
             Ok(_) => self.done += 1,
-            Err(error) => {
-                self.failed += 1;
-                let closed = matches!(
-                    error.code(),
-                    ErrorCode::WrongKeyOrTampered | ErrorCode::Malformed | ErrorCode::TooLarge
-                );
-                self.unknown += usize::from(!closed && error.code() != ErrorCode::NotFound);
-            }
+            Err(_) => self.failed += 1,
         }
-        if let Some(KeyInfo { primary, id, .. }) =
-            answer.as_ref().ok().and_then(|rewritten| rewritten.key.as_ref())
-        {
-            *self.keys.entry((*primary, id.clone())).or_default() += 1;
-        }
-    }
-
-    /// How many records were found under the key of this id.
-    pub(super) fn under(&self, id: &str) -> usize {
-        let of_id = |(key, _): &(&Key, _)| key.1.as_deref() == Some(id);
-        self.keys.iter().filter(of_id).map(|(_, records)| records).sum()
-    }
-
-    /// How many records didn't open.
-    pub(super) fn failed(&self) -> usize {
-        self.failed
-    }
-
-    /// How many of them may yet be under one of the keys.
-    pub(super) fn unknown(&self) -> usize {
-        self.unknown
+        self.usage.note(user, answer);
     }
 
     fn exit_code(&self) -> ExitCode {
@@ -220,12 +193,12 @@ impl Counts {
     }
 
     fn text(&self, arguments: &Rotate) -> String {
-        let Self { done, stale, failed, keys, .. } = self;
+        let Self { done, stale, failed, usage } = self;
         if arguments.status {
-            let keys: String = keys
-                .iter()
+            let keys: String = usage
+                .keys()
                 .rev()
-                .map(|(key, records)| format!("{records:7} under {}\n", label(key)))
+                .map(|(id, primary, records)| format!("{records:7} under {}\n", label(id, primary)))
                 .collect();
             return format!("{keys}{done} done, {stale} stale, {failed} failed");
         }
@@ -235,7 +208,7 @@ impl Counts {
 
     fn json(&self, looks_only: bool) -> Value {
         let keys: BTreeMap<_, _> =
-            self.keys.iter().map(|(key, records)| (label(key), records)).collect();
+            self.usage.keys().map(|(id, primary, records)| (label(id, primary), records)).collect();
         json!({
             "dry_run": looks_only,
             "done": self.done,
@@ -246,7 +219,7 @@ impl Counts {
     }
 }
 
-fn label((primary, id): &Key) -> String {
-    let role = if *primary { "the primary key" } else { "another key" };
-    id.as_ref().map_or_else(|| role.to_owned(), |id| format!("{role} {id:?}"))
+fn label(id: Option<&str>, primary: bool) -> String {
+    let role = if primary { "the primary key" } else { "another key" };
+    id.map_or_else(|| role.to_owned(), |id| format!("{role} {id:?}"))
 }
