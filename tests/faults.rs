@@ -118,7 +118,7 @@ fn a_credential_that_is_too_large() {
     let before = fs::read(store.file("anna")).unwrap();
     let mut command = store.moat(&["put", "anna", "--username", "anna", "--password-stdin"]);
     let (_, stderr) = expect(6, &run_with_input(&mut command, &"x".repeat(60_000)));
-    assert!(stderr.contains("more than the 65536 allowed"), "{stderr}");
+    assert!(stderr.contains("more than the 61440 allowed for a new one"), "{stderr}");
     assert_eq!(fs::read(store.file("anna")).unwrap(), before);
 }
 

@@ -21,6 +21,9 @@ use crate::token::Token;
 use crate::user_id::UserId;
 use crate::weakness::{PUBLISHED_DEFAULT, weakness};
 
+/// The longest label of a key that encrypts, in bytes: each of its records bears it.
+pub const MAX_LABEL_BYTES: usize = 64;
+
 /// The rounds of PBKDF2 in version 1.0 of the record.
 pub const ROUNDS: u32 = 100_000;
 
@@ -69,13 +72,23 @@ impl<'e> Ring<'e> {
         Ok(self.keys.get_or_init(|| keys))
     }
 
-    /// The place of the key that encrypts. Fails when there isn't exactly one, or when it must not.
+    /// The place of the key that encrypts. Fails when there isn't exactly one, or when it must not: it is weak, or its
+    /// label wouldn't fit into every record.
     pub(crate) fn primary(&self) -> Result<usize, Error> {
         let refuse = |message| Err(Error::new(ErrorCode::MasterKeyRefused, message));
         let mut primaries = self.keys()?.iter().enumerate().filter(|(_, key)| key.primary);
         let (Some((index, key)), None) = (primaries.next(), primaries.next()) else {
             return refuse("the key ring doesn't have exactly one primary key");
         };
+        if key
+            .id
+            .as_ref()
+            .is_some_and(|id| id.len() > MAX_LABEL_BYTES || id.contains(char::is_control))
+        {
+            return refuse(
+                "the label of the master key is longer than 64 bytes or has control characters",
+            );
+        }
         match weakness(&key.material) {
             None => Ok(index),
             Some(KeyWeakness::TooShort) => refuse("the master key has fewer than 16 bytes"),

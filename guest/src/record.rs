@@ -22,6 +22,10 @@ use crate::user_id::UserId;
 /// The largest record in bytes, read or written.
 pub const MAX_BYTES: usize = 64 * 1024;
 
+/// What `put` leaves free of that, so that whatever is stored can be marked, encrypted with a key of a longer label, and
+/// brought to version 2.0 for as long as it lives. All of these together add at most 2,000 bytes.
+pub const HEADROOM: usize = 4 * 1024;
+
 /// The members that version 2.0 adds.
 const KDF: &str = "kdf";
 const WRITE_COUNTER: &str = "write_counter";
@@ -235,6 +239,19 @@ impl Record {
 /// A member that isn't known here has a name that version 2.0 uses itself.
 pub(crate) fn name_taken() -> Error {
     Error::malformed("it has a member of its own under a name that version 2.0 uses")
+}
+
+/// Refuses a new record that leaves too little room for what is written into it later.
+pub(crate) fn check_headroom(contents: &[u8]) -> Result<(), Error> {
+    let limit = MAX_BYTES - HEADROOM;
+    if contents.len() > limit {
+        let size = contents.len();
+        let message = format!(
+            "the record would have {size} bytes, more than the {limit} allowed for a new one"
+        );
+        return Err(Error::new(ErrorCode::TooLarge, message));
+    }
+    Ok(())
 }
 
 fn checked_size(contents: &[u8]) -> Result<u32, Error> {

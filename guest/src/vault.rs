@@ -51,7 +51,9 @@ pub fn put(
         let form = form(environment, old.as_ref(), version, options.encoding, false)?;
         let mut record = old.unwrap_or_default();
         record.begin(&user, new.created_at.as_deref().unwrap_or(&now))?;
-        let key = save(&mut record, &mut plaintext, &form, &mut keys)?;
+        let (contents, key) = seal(&mut record, &mut plaintext, &form, &mut keys)?;
+        record::check_headroom(&contents)?;
+        write(&mut record, &contents, &keys)?;
         let kept = |name: &String| new.fields.iter().any(|field| field.name == *name);
         Ok(Stored {
             dropped_fields: old_fields.into_iter().filter(|name| !kept(name)).collect(),
@@ -229,10 +231,15 @@ pub(crate) fn save(
     keys: &mut UserKeys,
 ) -> Result<KeyInfo, Error> {
     let (contents, key) = seal(record, plaintext, form, keys)?;
-    let name = keys.user().file_name();
-    let revision = keys.environment().write(&name, &contents, record.revision())?;
-    record.set_revision(revision);
+    write(record, &contents, keys)?;
     Ok(key)
+}
+
+fn write(record: &mut Record, contents: &[u8], keys: &UserKeys) -> Result<(), Error> {
+    let name = keys.user().file_name();
+    let revision = keys.environment().write(&name, contents, record.revision())?;
+    record.set_revision(revision);
+    Ok(())
 }
 
 pub(crate) fn open(record: &Record, keys: &mut UserKeys) -> Result<(Plaintext, KeyInfo), Error> {

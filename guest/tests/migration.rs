@@ -15,9 +15,12 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE;
 use fernet::Fernet;
 use moat_guest::contract::{
-    Error, ErrorCode, KeyWeakness, MigrateOptions, PutOptions, RecordKind, Rewritten, TokenEncoding,
+    Credential, Error, ErrorCode, KeyWeakness, MigrateOptions, PutOptions, RecordKind, Rewritten,
+    TokenEncoding,
 };
 use moat_guest::kdf::{self, Kdf};
+use moat_guest::keys::MAX_LABEL_BYTES;
+use moat_guest::record::MAX_BYTES;
 use moat_guest::token::Token;
 use moat_guest::user_id::UserId;
 use moat_guest::{keys, migration, vault, weakness};
@@ -425,4 +428,50 @@ fn a_backup_goes_only_when_its_credential_opens() {
     memory.set_file(FILE, record(&sealed(KEY), CURRENT));
     assert!(migration::remove_backup(&memory, backup).unwrap());
     assert_eq!(memory.file(backup), None);
+}
+
+/// Whatever `put` takes can be marked, encrypted with a key of the longest label, and brought to version 2.0: here the
+/// largest password that it takes, in texts that JSON spells as they are, escaped, and in several bytes.
+#[test]
+fn what_can_be_stored_can_be_rewritten_for_as_long_as_it_lives() {
+    let user = &"\"".repeat(UserId::MAX_BYTES);
+    let label = "\\".repeat(MAX_LABEL_BYTES);
+    for (filler, encoding) in ["x", "\\", "é"]
+        .into_iter()
+        .flat_map(|f| [(f, TokenEncoding::Documented), (f, TokenEncoding::App)])
+    {
+        let memory = Memory::new([primary(None, OLD_KEY)]);
+        let options = PutOptions { encoding: Some(encoding), ..options() };
+        let put = |length| {
+            let password = filler.repeat(length);
+            vault::put(&memory, user, &Credential { password, ..credential() }, &options)
+        };
+        let (mut taken, mut refused) = (1, MAX_BYTES);
+        while refused - taken > 1 {
+            let middle = usize::midpoint(taken, refused);
+            match put(middle) {
+                Ok(_) => taken = middle,
+                Err(error) => {
+                    assert_eq!(error.code, ErrorCode::TooLarge);
+                    refused = middle;
+                }
+            }
+        }
+        put(taken).unwrap();
+        assert!(
+            taken * filler.len() > MAX_BYTES / 4,
+            "{taken} of {filler} is less than it could be"
+        );
+
+        vault::mark_used(&memory, user).unwrap();
+        vault::mark_validated(&memory, user, false).unwrap();
+        memory.ring.replace(vec![primary(Some(&label), KEY), spare(None, OLD_KEY)]);
+        memory.cache.borrow_mut().clear();
+        let user_ids = &[user.clone()];
+        assert!(migration::rewrap(&memory, user_ids, false).remove(0).unwrap().changed);
+        assert!(migration::migrate(&memory, user_ids, &to("2.0")).remove(0).unwrap().changed);
+        let revealed = vault::reveal(&memory, user).unwrap();
+        assert_eq!(revealed.credential.password, filler.repeat(taken));
+        assert_eq!(revealed.summary.envelope.key_id, Some(label.clone()));
+    }
 }

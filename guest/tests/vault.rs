@@ -19,6 +19,7 @@ use moat_guest::contract::{
     Credential, Error, ErrorCode, Field, KeyWeakness, PutOptions, RecordKind, Stored, Summary,
     TokenEncoding,
 };
+use moat_guest::keys::MAX_LABEL_BYTES;
 use moat_guest::record::MAX_BYTES;
 use moat_guest::token::Token;
 use moat_guest::user_id::UserId;
@@ -397,6 +398,16 @@ fn no_record_of_more_than_64_kib_is_written() {
     let outcome = vault::put(&memory, "anna", &credential, &options());
     assert_eq!(code(outcome), ErrorCode::TooLarge);
     assert_eq!(memory.file(FILE), None);
+}
+
+#[test]
+fn a_label_that_would_not_fit_into_every_record_encrypts_nothing() {
+    for label in ["x".repeat(MAX_LABEL_BYTES + 1), "a\nb".to_owned()] {
+        let memory = Memory::new([primary(Some(&label), KEY)]);
+        let outcome = vault::put(&memory, "anna", &credential(), &options());
+        assert_eq!(code(outcome), ErrorCode::MasterKeyRefused);
+        assert_eq!(memory.file(FILE), None);
+    }
 }
 
 #[test]
