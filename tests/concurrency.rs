@@ -4,13 +4,13 @@
 
 mod support;
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::process::Stdio;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use moat::{Credential, ErrorCode, PutOptions, UserId};
-use support::{KEY, Store, expect, run, run_with_input};
+use support::{KEY, Store, expect, run, run_with_input, tool};
 
 #[test]
 fn two_processes_that_write_at_once_lose_nothing() {
@@ -119,4 +119,81 @@ fn waiting_for_the_lock_does_not_count_against_the_deadline() {
     let error = vault.mark_used(&UserId::parse("anna").unwrap()).err().unwrap();
     assert_eq!(error.code(), ErrorCode::Locked);
     assert!(begun.elapsed() >= Duration::from_secs(2));
+}
+
+/// A record that is removed after the directory was listed is not there, and that is no failure.
+#[test]
+fn what_is_removed_meanwhile_fails_nobody() {
+    // The last call for names of the listing that the records are gone through by, during which one goes.
+    for (verb, listing, summary) in [
+        (&["verify"][..], 2, "2 ok, 0 failed"),
+        (&["rotate"], 2, "0 rotated, 2 under the primary key already, 0 failed"),
+        (&["migrate"], 2, "0 migrated, 2 unchanged, 0 failed;"),
+        (&["check", "-q"], 4, "2 open"),
+    ] {
+        let store = Store::new();
+        ["anna", "bob", "carl"].iter().for_each(|user| store.put(user, "horse"));
+        let trace = store.beside("trace");
+        let mut strace = tool("strace");
+        let delay = format!("inject=getdents64:delay_exit=3000000:when={listing}");
+        strace.args(["-f", "-e", "trace=getdents64", "-e", &delay, "-o"]).arg(&trace);
+        let mut command = store.moat_under(strace, verb);
+        let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let listed = || fs::read_to_string(&trace).unwrap_or_default().matches(") = ").count();
+        let begun = Instant::now();
+        while listed() < listing - 1 && begun.elapsed() < Duration::from_secs(60) {
+            thread::sleep(Duration::from_millis(5));
+        }
+        fs::remove_file(store.file("bob")).unwrap();
+        let (text, _) = expect(0, &child.wait_with_output().unwrap());
+        assert!(text.contains(summary), "{verb:?}: {text}");
+        assert!(!text.contains("bob"), "{verb:?}: {text}");
+    }
+    // Who asks for it by name is told.
+    let store = Store::new();
+    store.put("anna", "horse");
+    let (text, _) = expect(5, &run(&mut store.moat(&["verify", "bob"])));
+    assert!(text.contains("there is no credential"), "{text}");
+}
+
+/// Where the system gives no further thread, nothing panics: what can go on does, and what can't says why.
+#[test]
+fn without_threads_the_work_goes_on_or_says_why_it_does_not() {
+    let store = Store::new();
+    let users: Vec<String> = (0..9).map(|n| format!("user{n}")).collect();
+    users.iter().for_each(|user| store.put(user, "horse"));
+    let under = |threads: u32, arguments: &[&str]| {
+        let mut strace = tool("strace");
+        let refuse = format!("inject=clone,clone3:error=EAGAIN:when={}+", threads + 1);
+        strace.args(["-f", "-e", "trace=clone,clone3", "-e", &refuse, "-o", "/dev/null"]);
+        run(&mut store.moat_under(strace, arguments))
+    };
+    for (verb, done) in [
+        (&["verify"][..], "9 ok, 0 failed"),
+        (&["rotate"], "0 rotated, 9 under the primary key already, 0 failed"),
+        (&["migrate"], "0 migrated, 9 unchanged, 0 failed;"),
+        (&["check", "-q"], "9 open"),
+    ] {
+        let (mut went_on, mut refused) = (0, 0);
+        for threads in 0..8 {
+            let output = under(threads, verb);
+            let code = output.status.code();
+            let shown = [output.stdout, output.stderr].concat();
+            let shown = String::from_utf8_lossy(&shown);
+            if code == Some(0) {
+                assert!(shown.contains(done), "{verb:?}, {threads} threads: {shown}");
+                went_on += 1;
+            } else {
+                assert!(matches!(code, Some(1 | 11)), "{verb:?}, {threads} threads: {shown}");
+                assert!(shown.contains("no thread can be started"), "{verb:?}: {shown}");
+                assert!(shown.contains("allow this user or container more"), "{verb:?}: {shown}");
+                assert!(!shown.contains("could be stored"), "{verb:?}: {shown}");
+                refused += 1;
+            }
+        }
+        assert!(went_on > 0 && refused > 0, "{verb:?}: {went_on} went on, {refused} didn't");
+    }
+    let output = under(0, &["exec", "user0", "--", "/bin/true"]);
+    let (_, error) = expect(1, &output);
+    assert!(error.contains("error: starting a thread: "), "{error}");
 }

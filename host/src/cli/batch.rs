@@ -2,6 +2,8 @@
 //! goes on. What is in memory doesn't grow with the number of users.
 
 use std::collections::BTreeMap;
+use std::io;
+use std::iter;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError, mpsc};
 use std::thread;
@@ -58,6 +60,9 @@ impl<'s> Selection<'s> {
 }
 
 /// Asks about a selection of users, and reports each answer. When a report fails, nothing further is begun.
+///
+/// Of all users, one whose record was removed after it was listed is passed over: there is nothing to report. Where the
+/// system gives fewer threads than there are cores, or none, the work goes on with what there is.
 pub(super) fn for_each<T: Send>(
     context: &Context,
     vault: &Vault,
@@ -79,38 +84,57 @@ pub(super) fn for_each<T: Send>(
             call => Some((*number, call)),
         }
     };
+    let do_call = |size: &mut usize| {
+        let (number, call) = next_call(*size)?;
+        let begun = Instant::now();
+        let answers = call.map(|users| answer(&users, &ask));
+        let fast = begun.elapsed() < CALL;
+        *size = if fast { *size * 2 } else { *size / 2 }.clamp(PER_CALL.0, PER_CALL.1);
+        Some((number, answers))
+    };
+    let is_gone = |(_, answer): &Answer<T>| {
+        let not_found = answer.as_ref().is_err_and(|error| error.code() == ErrorCode::NotFound);
+        not_found && selection.users.is_empty()
+    };
     let progress = progress(context, vault, selection);
     let over = AtomicBool::new(false);
     let workers = thread::available_parallelism().map_or(1, usize::from);
+    // The first call is made here, so that the thread that times calls is started before others take the last that the
+    // system gives.
+    let mut size = PER_CALL.0;
+    let first = do_call(&mut size);
+    let workers = if first.is_some() { workers } else { 0 };
     thread::scope(|scope| {
-        let (sender, answers) = mpsc::sync_channel(workers);
-        for _ in 0..workers {
+        let (sender, received) = mpsc::sync_channel(workers);
+        let started = (0..workers).map_while(|_| {
             let sender = sender.clone();
-            scope.spawn(|| {
-                let sender = sender;
+            let (over, do_call) = (&over, &do_call);
+            let work = move || {
                 let mut size = PER_CALL.0;
                 while !over.load(Ordering::Relaxed)
-                    && let Some((number, call)) = next_call(size)
+                    && let Some(answers) = do_call(&mut size)
                 {
-                    let begun = Instant::now();
-                    let answers = call.map(|users| answer(&users, &ask));
-                    let fast = begun.elapsed() < CALL;
-                    size = if fast { size * 2 } else { size / 2 }.clamp(PER_CALL.0, PER_CALL.1);
-                    if sender.send((number, answers)).is_err() {
+                    if sender.send(answers).is_err() {
                         break;
                     }
                 }
-            });
-        }
+            };
+            thread::Builder::new().spawn_scoped(scope, work).ok()
+        });
+        let started = started.count();
         drop(sender);
+        let alone = iter::from_fn(|| (started == 0).then(|| do_call(&mut size)).flatten());
 
-        let outcome = in_order(&answers).try_for_each(|answers| {
+        let all = first.into_iter().chain(in_order(&received, 2)).chain(alone);
+        let outcome = all.map(|(_, answers)| answers).try_for_each(|answers| {
             answers.map_err(|error| context.explain(&error))?.into_iter().try_for_each(|answer| {
                 progress.inc(1);
+                if is_gone(&answer) {
+                    return Ok(());
+                }
                 if let (_, Err(error)) = &answer
-                    && error.code() == ErrorCode::Audit
+                    && ends_all(error)
                 {
-                    // It is no matter of one record, and whatever follows would be refused, too.
                     return Err(context.explain(error));
                 }
                 progress.suspend(|| report(answer))
@@ -120,6 +144,12 @@ pub(super) fn for_each<T: Send>(
         over.store(true, Ordering::Relaxed);
         outcome
     })
+}
+
+/// Whether an error is no matter of one record: every further one would meet it, too.
+fn ends_all(error: &Error) -> bool {
+    let no_thread = error.io_kind() == Some(io::ErrorKind::WouldBlock);
+    error.code() == ErrorCode::Audit || error.code() == ErrorCode::Sandbox && no_thread
 }
 
 /// A bar on standard error, if that is a terminal where people look for it.
@@ -149,14 +179,17 @@ fn answer<T>(
     }
 }
 
-/// What is received under the numbers 1, 2, …, in their order.
-fn in_order<T>(receiver: &mpsc::Receiver<(usize, T)>) -> impl Iterator<Item = T> {
+/// What is received under the numbers from this one on, in their order.
+fn in_order<T>(
+    receiver: &mpsc::Receiver<(usize, T)>,
+    from: usize,
+) -> impl Iterator<Item = (usize, T)> {
     let mut early = BTreeMap::new();
-    (1..).map_while(move |number| {
+    (from..).map_while(move |number| {
         while !early.contains_key(&number) {
             let (other, item) = receiver.recv().ok()?;
             early.insert(other, item);
         }
-        early.remove(&number)
+        early.remove_entry(&number)
     })
 }

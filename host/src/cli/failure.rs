@@ -93,6 +93,11 @@ impl Failure {
         }
     }
 
+    /// The system gives no thread.
+    pub(super) fn no_thread(error: &io::Error) -> Self {
+        Self::other(format!("starting a thread: {error}"), THREADS_HINT)
+    }
+
     /// The process could not be confined, on a kernel that has what it takes.
     pub(super) fn confinement(error: &dyn std::error::Error) -> Self {
         Self::other(
@@ -167,6 +172,9 @@ fn hint(error: &Error, path: &Path) -> String {
         ErrorCode::Locked => "wait for the other process, or longer with --lock-wait SECONDS".to_owned(),
         ErrorCode::TooLarge => "store less in one credential: a record has at most 65536 bytes".to_owned(),
         ErrorCode::Audit => audit_hint(error),
+        ErrorCode::Sandbox if error.io_kind() == Some(io::ErrorKind::WouldBlock) => {
+            THREADS_HINT.to_owned()
+        }
         ErrorCode::Directory => directory_hint(error, &path.to_string()),
         _ => "compare the digest of `moat component` with the release's; please report this".to_owned(),
     }
@@ -205,6 +213,8 @@ fn audit_hint(error: &Error) -> String {
     };
     format!("{way_out}, and run this again; --audit=best-effort goes on without it")
 }
+
+pub(super) const THREADS_HINT: &str = "allow this user or container more processes and threads (ulimit -u, the pids limit), then run this again";
 
 const USER_ID_HINT: &str = "a user id is one plain file name: at most 250 bytes, no leading dot, no `/`, no control characters";
 

@@ -77,9 +77,11 @@ pub(super) fn try_to_store_in_the_clear(sandbox: &Sandbox) -> Result<(), Error> 
         let outcome = sandbox.enter(call, |component, store| {
             component.fossawork_credentials_vault().call_put(store, USER, &known, &options)
         });
-        let is_refused = outcome.is_err_and(|error| error.code() == refusal);
-        if !is_refused || file.contents().is_some() {
-            return Err(stored(how));
+        match (outcome, file.contents()) {
+            (Err(error), None) if error.code() == refusal => {}
+            // It couldn't be tried.
+            (Err(error), None) if error.code() == ErrorCode::Sandbox => return Err(error),
+            _ => return Err(stored(how)),
         }
     }
     let plain = br#"{"user_id":"self-test","username":"known","password":"correct horse"}"#;

@@ -48,7 +48,11 @@ impl Ticker {
         let mut state = self.shared.state();
         if !state.started {
             self.start_thread().map_err(|error| {
-                Error::caused(ErrorCode::Sandbox, "the clock of deadlines can't be started", error)
+                Error::caused(
+                    ErrorCode::Sandbox,
+                    "no thread can be started for the deadline of a call",
+                    error,
+                )
             })?;
             state.started = true;
         }

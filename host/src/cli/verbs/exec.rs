@@ -13,11 +13,15 @@ use crate::cli::output;
 pub(crate) fn run(context: &Context, exec: &Exec) -> Result<ExitCode, Failure> {
     // In a thread of its own, which is confined; the program that this one becomes must not be.
     let revealed = thread::scope(|scope| {
-        let reveal = scope.spawn(|| {
+        let reveal = || {
             let vault = context.vault(Operation::Reveal.access())?;
             vault.reveal(&exec.user).map_err(|error| context.explain(&error))
-        });
-        reveal.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        };
+        let thread = thread::Builder::new().spawn_scoped(scope, reveal);
+        thread
+            .map_err(|error| Failure::no_thread(&error))?
+            .join()
+            .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     })?;
     output::warn_of_weak_key(revealed.summary());
     let variables = variables(&revealed, &exec.prefix)?;

@@ -1,10 +1,12 @@
 //! What stands around the sandbox: the component itself, and what the system does for it.
 
-use moat::{Sandbox, component};
+use std::io::ErrorKind;
+
+use moat::{Error, Sandbox, component};
 
 use super::Checks;
 use crate::ambient;
-use crate::cli::failure::Failure;
+use crate::cli::failure::{Failure, THREADS_HINT};
 use crate::confinement::{self, Part};
 
 /// Looks where memory can go to; the process must not be confined yet.
@@ -62,14 +64,18 @@ fn check_component(
     }
     let imports = sandbox.imports().len();
     checks.ok(NAME, format!("it imports {imports} interfaces, none but those of the contract"))?;
+    let remedy = |error: &Error| match error.io_kind() {
+        Some(ErrorKind::WouldBlock) => THREADS_HINT,
+        _ => reinstall,
+    };
     match sandbox.self_test() {
         Ok(()) => checks.ok(NAME, "it encrypts and decrypts to the known answers")?,
-        Err(error) => checks.fail(NAME, error, reinstall)?,
+        Err(error) => checks.fail(NAME, &error, remedy(&error))?,
     }
     match sandbox.try_to_store_in_the_clear() {
         Ok(()) => checks
             .ok(NAME, "it stores nothing without a key, under a short one, or in the clear")?,
-        Err(error) => checks.fail(NAME, error, reinstall)?,
+        Err(error) => checks.fail(NAME, &error, remedy(&error))?,
     }
     if sandbox.locks_memory() {
         checks.ok("memory", "the sandbox's memory is locked, never dumped, and wiped")
