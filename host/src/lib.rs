@@ -54,7 +54,7 @@ pub use keys::{
     KeyCache, KeyRing, KeySource, KeyState, KeyUsage, MasterKey, RingDocument, RingError, RingKey,
     generate_key,
 };
-pub use ops::{Leftover, MigrateOptions, PutOptions, Revealed, Rewritten, Stored};
+pub use ops::{KeyMismatch, Leftover, MigrateOptions, PutOptions, Revealed, Rewritten, Stored};
 pub use sandbox::contract::{
     Credential, Envelope, ErrorCode, Field, KeyInfo, KeyWeakness, RecordKind, Summary,
     TokenEncoding,

@@ -80,6 +80,7 @@ impl vault::Host for Scope {
         let options = PutOptions {
             create_only: options.create_only,
             expected_revision: options.expected_revision,
+            allow_new_key: false,
             version: options.version,
             token_encoding: options.encoding,
         };

@@ -1,6 +1,7 @@
 //! The vault and how it is built. What it does stands in `ops`, one operation a file.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::audit::{AuditLog, Event, Outcome, Told};
 use crate::contract::TokenEncoding;
@@ -35,7 +36,12 @@ impl Vault {
             limits: Limits::default(),
             token_encoding: None,
             audit: None,
-            resources: Resources { directory, keys: Box::new(keys), cache: KeyCache::default() },
+            resources: Resources {
+                directory,
+                keys: Box::new(keys),
+                cache: KeyCache::default(),
+                keys_proven: AtomicBool::new(false),
+            },
         }
     }
 
@@ -90,6 +96,21 @@ impl Vault {
                 }
             },
         }
+    }
+
+    /// What the records are in.
+    pub(crate) fn directory(&self) -> &Directory {
+        &self.resources.directory
+    }
+
+    /// Whether a record of this directory is known to be encrypted with a key of the ring.
+    pub(crate) fn are_keys_proven(&self) -> bool {
+        self.resources.keys_proven.load(Ordering::Relaxed)
+    }
+
+    /// Notes that one is.
+    pub(crate) fn note_keys_proven(&self) {
+        self.resources.keys_proven.store(true, Ordering::Relaxed);
     }
 
     /// How `encrypted_data` is spelled by `put`, where it doesn't say so itself.

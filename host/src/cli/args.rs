@@ -226,6 +226,10 @@ pub(super) struct Put {
     /// Fail when the credential exists
     #[arg(long)]
     pub(super) create_only: bool,
+
+    /// Store a new user's credential even if the master key decrypts no record that is there
+    #[arg(long)]
+    pub(super) allow_new_key: bool,
 }
 
 #[derive(Clone, Copy, ValueEnum)]

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use moat::{Error, ErrorCode};
+use moat::{Error, ErrorCode, KeyMismatch};
 use serde_json::json;
 
 use super::output;
@@ -155,6 +155,13 @@ fn hint(error: &Error, path: &Path) -> String {
         }
         ErrorCode::MasterKeyRefused => {
             "make a key with `moat keygen`; this one still opens what is under it".to_owned()
+        }
+        ErrorCode::WrongKeyOrTampered
+            if std::error::Error::source(error).is_some_and(|source| source.is::<KeyMismatch>()) =>
+        {
+            format!(
+                "give the master key that the records in {path} are encrypted with; if this one is to be used beside it, say so with --allow-new-key"
+            )
         }
         ErrorCode::WrongKeyOrTampered => {
             format!("give the master key that {path} was written with; nothing was changed")

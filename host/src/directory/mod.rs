@@ -209,6 +209,16 @@ impl Directory {
             .map_err(|error| Error::io("listing the directory", error))
     }
 
+    /// Some of the names, as the directory has them first: at most `count` of those that `wanted` makes something of.
+    pub(crate) fn sample<T>(
+        &self,
+        count: usize,
+        wanted: impl Fn(&str) -> Option<T>,
+    ) -> Result<Vec<T>, Error> {
+        names::sample(&self.dir, count, wanted)
+            .map_err(|error| Error::io("listing the directory", error))
+    }
+
     /// Waits for the turn, and removes what a writer that crashed left behind: it may be a copy of the very
     /// record that is to go.
     fn lock(&self) -> Result<Lock, Error> {

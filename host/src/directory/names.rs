@@ -4,7 +4,7 @@ use std::collections::{BinaryHeap, VecDeque};
 use std::io;
 use std::sync::{Mutex, PoisonError};
 
-use cap_std::fs::Dir;
+use cap_std::fs::{Dir, DirEntry};
 
 /// The largest page.
 const MAX_NAMES: u32 = 4096;
@@ -67,6 +67,19 @@ fn read(dir: &Dir, cursor: Option<&str>) -> io::Result<Ahead> {
         }
     }
     Ok(Ahead { after: None, names: smallest.into_sorted_vec().into(), more })
+}
+
+/// Some of the names, without reading all: at most `count` of those that `wanted` makes something of.
+pub(super) fn sample<T>(
+    dir: &Dir,
+    count: usize,
+    wanted: impl Fn(&str) -> Option<T>,
+) -> io::Result<Vec<T>> {
+    let named = |entry: io::Result<DirEntry>| match entry {
+        Ok(entry) => entry.file_name().to_str().and_then(&wanted).map(Ok),
+        Err(error) => Some(Err(error)),
+    };
+    dir.entries()?.filter_map(named).take(count).collect()
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ mod inspect;
 mod leftovers;
 mod mark;
 mod migrate;
+mod neighbours;
 mod pages;
 mod put;
 mod remove;
@@ -14,6 +15,7 @@ mod verify;
 
 pub use leftovers::Leftover;
 pub use migrate::{MigrateOptions, Rewritten};
+pub use neighbours::KeyMismatch;
 pub use put::{PutOptions, Stored};
 pub use reveal::Revealed;
 

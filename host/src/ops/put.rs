@@ -1,4 +1,7 @@
+use std::slice;
+
 use super::check_user;
+use crate::audit::Outcome;
 use crate::contract::{Credential, Summary, TokenEncoding};
 use crate::error::Error;
 use crate::sandbox::Operation;
@@ -14,6 +17,8 @@ pub struct PutOptions {
     pub create_only: bool,
     /// Fail unless the record has this revision.
     pub expected_revision: Option<String>,
+    /// Store a new user's credential even if no key of the ring decrypts any record that is there.
+    pub allow_new_key: bool,
     /// The record version, 1.0 or 2.0; `None`: that of the record that is replaced, or of the directory.
     pub version: Option<String>,
     /// How the token is spelled; `None`: as the vault is set, or as in the record that is replaced.
@@ -32,6 +37,13 @@ impl PutOptions {
     #[must_use]
     pub fn expected_revision(mut self, revision: impl Into<String>) -> Self {
         self.expected_revision = Some(revision.into());
+        self
+    }
+
+    /// Stores a new user's credential even if no key of the ring decrypts any record that is there.
+    #[must_use]
+    pub fn allow_new_key(mut self) -> Self {
+        self.allow_new_key = true;
         self
     }
 
@@ -66,25 +78,37 @@ impl Vault {
     /// Stores a credential in place of the one before.
     ///
     /// A record that is there must open with a key of the ring, or be of a legacy kind that anyone can read:
-    /// with a mistyped key nothing is replaced.
+    /// with a mistyped key nothing is replaced. Nor is anything stored beside records of other users when the first few of
+    /// them can't be decrypted: that fails with [`crate::ErrorCode::WrongKeyOrTampered`] and [`crate::KeyMismatch`] as its
+    /// source, unless [`PutOptions::allow_new_key`] says that it is meant.
     pub fn put(
         &self,
         user: &UserId,
         credential: &Credential,
         options: &PutOptions,
     ) -> Result<Stored, Error> {
+        let is_new = || matches!(self.directory().read(&user.file_name()), Ok(None));
+        let check_keys = !options.allow_new_key && !self.are_keys_proven() && is_new();
         let options = vault::PutOptions {
             create_only: options.create_only,
             expected_revision: options.expected_revision.clone(),
             version: options.version.clone(),
             encoding: options.token_encoding.or(self.token_encoding()),
         };
-        let stored =
-            self.call(Operation::Put, std::slice::from_ref(user), |component, store| {
+        let users = slice::from_ref(user);
+        let put = || {
+            if check_keys {
+                self.check_keys_against_neighbours()?;
+            }
+            self.enter(Operation::Put, users, |component, store| {
                 let vault = component.fossawork_credentials_vault();
                 vault.call_put(store, user.as_str(), credential, &options)
-            })?;
+            })
+        };
+        let done = |stored: &vault::Stored| vec![Outcome::done(stored)];
+        let stored = self.audited(Operation::Put, users, put, done)?;
         check_user(&stored.summary, user)?;
+        self.note_keys_proven();
         Ok(Stored {
             summary: stored.summary,
             replaced: stored.replaced,

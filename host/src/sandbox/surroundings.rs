@@ -1,5 +1,6 @@
 //! What stands behind the imports of a call.
 
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, SystemTime};
 
 use super::bindings::fossawork::credentials::key_cache::Slot;
@@ -43,6 +44,8 @@ pub(crate) struct Resources {
     pub(crate) directory: Directory,
     pub(crate) keys: Box<dyn KeySource>,
     pub(crate) cache: KeyCache,
+    /// Whether a record of this directory is known to be encrypted with a key of the ring, which stays the same.
+    pub(crate) keys_proven: AtomicBool,
 }
 
 impl Surroundings for Resources {

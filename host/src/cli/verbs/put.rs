@@ -24,6 +24,7 @@ pub(crate) fn run(context: &Context, put: &Put) -> Result<ExitCode, Failure> {
     }
     let mut options = PutOptions::default();
     options.create_only = put.create_only;
+    options.allow_new_key = put.allow_new_key;
     options.version = put.format.map(|format| format.name().to_owned());
     options.token_encoding = put.token_encoding.map(Into::into);
 
