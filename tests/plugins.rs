@@ -24,6 +24,9 @@ reader, which may read anna's password twice within a minute:
 caller, which may call the service in anna's name, and sign with a key of hers:
   calling the service: status 200
   following a redirect: status 302, then status 200
+  by another method: status 200
+  having it echoed: failed (ErrorCode::HttpRequestDenied)
+  in small letters: failed (ErrorCode::HttpRequestDenied)
   with a header of its own: failed (HeaderError::Forbidden)
   signing: 32 bytes
   signing with the password: refused (ErrorCode::Denied: "caller" may not apply: the secret is not in its scope)
@@ -33,9 +36,10 @@ caller, which may call the service in anna's name, and sign with a key of hers:
 reader, where `reveal` isn't offered:
   component imports instance `fossawork:credentials/reveal@1.0.0`, but a matching implementation was not found in the linker[..]
 what the services have seen:
-  the service: /account with authorization: Basic YW5uYUBleGFtcGxlLmNvbTpjb3JyZWN0IGhvcnNlIGJhdHRlcnkgc3RhcGxl
-  the service: /redirect with authorization: Basic YW5uYUBleGFtcGxlLmNvbTpjb3JyZWN0IGhvcnNlIGJhdHRlcnkgc3RhcGxl
-  elsewhere: /welcome with no authorization
+  the service: GET /account with authorization: Basic YW5uYUBleGFtcGxlLmNvbTpjb3JyZWN0IGhvcnNlIGJhdHRlcnkgc3RhcGxl
+  the service: GET /redirect with authorization: Basic YW5uYUBleGFtcGxlLmNvbTpjb3JyZWN0IGhvcnNlIGJhdHRlcnkgc3RhcGxl
+  elsewhere: GET /welcome with no authorization
+  the service: DELETE /account with no authorization
 
 "#]]);
 }

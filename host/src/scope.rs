@@ -277,6 +277,17 @@ impl Scope {
         refusal.map_or(Ok(()), |why| refuse(vault, operation, users, &why))
     }
 
+    /// Refuses a use of one of a user's secrets.
+    pub(crate) fn refuse_apply<T>(
+        &self,
+        user: &UserId,
+        purpose: &str,
+        why: &str,
+    ) -> Result<T, Error> {
+        let vault = self.vault.for_purpose(purpose);
+        refuse(&vault, Operation::Apply, slice::from_ref(user), why)
+    }
+
     /// Refuses what is in no scope.
     pub(crate) fn refuse<T>(&self, operation: Operation) -> Result<T, Error> {
         refuse(&self.vault, operation, &[], "it is about the whole directory")

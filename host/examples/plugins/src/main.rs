@@ -11,8 +11,11 @@ mod state;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use cap_std::ambient_authority;
 use cap_std::fs::Dir;
+use http::Method;
 use moat::{
     Authorization, AuthorizationScheme, Credential, Directory, Field, KeyRing, MasterKey,
     Operation, Origin, PutOptions, UserId, Vault, plugin,
@@ -41,6 +44,7 @@ use bindings::exports::example::plugins::plugin::Task;
 const READER: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/reader.wasm"));
 const CALLER: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/caller.wasm"));
 
+const USERNAME: &str = "anna@example.com";
 const PASSWORD: &str = "correct horse battery staple";
 
 fn main() -> Result<()> {
@@ -49,7 +53,7 @@ fn main() -> Result<()> {
     let keys = KeyRing::new(MasterKey::new(moat::generate_key()?.as_bytes()));
     let vault = Vault::builder(Directory::new(dir)?, keys).build()?;
     let [anna, bob] = [UserId::parse("anna")?, UserId::parse("bob")?];
-    let credential = Credential::new("anna@example.com", PASSWORD)
+    let credential = Credential::new(USERNAME, PASSWORD)
         .with_field(Field::new("signing-key", moat::generate_key()?.as_str()));
     vault.put(&anna, &credential, &PutOptions::default())?;
     vault.put(&bob, &Credential::new("bob", "another password"), &PutOptions::default())?;
@@ -90,7 +94,8 @@ fn main() -> Result<()> {
         anna.clone(),
         Origin::parse(&format!("http://{}", service.address()))?,
         AuthorizationScheme::Basic,
-    );
+    )
+    .methods([Method::GET]);
     // The header is the host's work; by itself the plugin may use the signing key alone.
     let scope = scope.secrets(["signing-key"]);
     let mut linker = Linker::new(&engine);
@@ -114,7 +119,7 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-/// Runs a plugin and prints what it tells; then looks how often its memory holds the password.
+/// Runs a plugin and prints what it tells; then looks how often its memory holds the password, or the header with it.
 fn run(
     engine: &Engine,
     component: &Component,
@@ -133,9 +138,12 @@ fn run(
     let stopped = plugin.call_run(&mut store, task).err().context("it was not stopped")?;
     let dump = stopped.downcast_ref::<WasmCoreDump>().context("it left no dump")?;
     let memories = dump.memories().iter();
-    let found = memories.map(|memory| {
+    let header = STANDARD.encode(format!("{USERNAME}:{PASSWORD}"));
+    let found = memories.flat_map(|memory| {
         let bytes = memory.data(&store);
-        bytes.windows(PASSWORD.len()).filter(|part| *part == PASSWORD.as_bytes()).count()
+        [PASSWORD, &header].map(|secret| {
+            bytes.windows(secret.len()).filter(|part| *part == secret.as_bytes()).count()
+        })
     });
     Ok(found.sum())
 }

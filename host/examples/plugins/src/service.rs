@@ -52,23 +52,29 @@ fn serve(
     });
 }
 
-/// Answers one request, and tells of it. `/redirect` leads to the location.
+/// Answers one request, and tells of it. `/redirect` leads to the location; to TRACE the answer is the request, as
+/// RFC 9110, section 9.3.8, has it.
 fn answer(mut stream: TcpStream, location: &str) -> Result<String> {
     let mut lines = BufReader::new(stream.try_clone()?).lines();
     let request = lines.next().transpose()?.unwrap_or_default();
-    let path = request.split(' ').nth(1).unwrap_or_default().to_owned();
+    let mut words = request.split(' ');
+    let [method, path] = [(); 2].map(|()| words.next().unwrap_or_default());
     let mut authorization = "no authorization".to_owned();
+    let mut echo = format!("{request}\r\n");
     for line in lines.map_while(Result::ok).take_while(|line| !line.is_empty()) {
+        echo += &format!("{line}\r\n");
         if let Some((name, value)) = line.split_once(':')
             && name.eq_ignore_ascii_case("authorization")
         {
             authorization = format!("authorization:{value}");
         }
     }
-    let head = match path.as_str() {
+    let head = match path {
         "/redirect" => format!("HTTP/1.1 302 Found\r\nlocation: {location}"),
         _ => "HTTP/1.1 200 OK".to_owned(),
     };
-    write!(stream, "{head}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")?;
-    Ok(format!("{path} with {authorization}"))
+    let body = if method.eq_ignore_ascii_case("TRACE") { echo } else { String::new() };
+    let length = body.len();
+    write!(stream, "{head}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}")?;
+    Ok(format!("{method} {path} with {authorization}"))
 }

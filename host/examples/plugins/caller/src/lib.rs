@@ -13,7 +13,7 @@ use bindings::exports::example::plugins::plugin::{Guest, Task};
 use bindings::fossawork::credentials::types::Error;
 use bindings::fossawork::credentials::{apply, vault};
 use wasip2::http::outgoing_handler;
-use wasip2::http::types::{Fields, OutgoingRequest, Scheme};
+use wasip2::http::types::{Fields, Method, OutgoingRequest, Scheme};
 
 struct Caller;
 
@@ -24,11 +24,17 @@ impl Guest for Caller {
         let by_password = apply::hmac_sha256(&user_id, "password", b"a message");
         let summary = vault::describe(&user_id);
         vec![
-            format!("calling the service: {}", get(&service, "/account", &[])),
-            format!("following a redirect: {}", get(&service, "/redirect", &[])),
+            format!("calling the service: {}", ask(&service, Method::Get, "/account", &[])),
+            format!("following a redirect: {}", ask(&service, Method::Get, "/redirect", &[])),
+            format!("by another method: {}", ask(&service, Method::Delete, "/account", &[])),
+            format!("having it echoed: {}", ask(&service, Method::Trace, "/account", &[])),
+            format!(
+                "in small letters: {}",
+                ask(&service, Method::Other("trace".to_owned()), "/account", &[])
+            ),
             format!(
                 "with a header of its own: {}",
-                get(&service, "/account", &[("authorization", "Bearer forged")])
+                ask(&service, Method::Get, "/account", &[("authorization", "Bearer forged")])
             ),
             told("signing", signed.map(|mac| format!("{} bytes", mac.tag.len()))),
             told("signing with the password", by_password.map(|mac| format!("{:?}", mac.tag))),
@@ -45,32 +51,35 @@ fn told(what: &str, outcome: Result<String, Error>) -> String {
     }
 }
 
-/// What becomes of a GET: the status, or where it was redirected to and what became of that.
-fn get(authority: &str, path: &str, headers: &[(&str, &str)]) -> String {
-    match send(authority, path, headers) {
-        Ok((status, None)) => format!("status {status}"),
-        Ok((status, Some(location))) => {
+/// What becomes of a request: the status and the body, or where it was redirected to and what became of that.
+fn ask(authority: &str, method: Method, path: &str, headers: &[(&str, &str)]) -> String {
+    match send(authority, &method, path, headers) {
+        Ok((status, None, body)) if body.is_empty() => format!("status {status}"),
+        Ok((status, None, body)) => format!("status {status}, {body:?}"),
+        Ok((status, Some(location), _)) => {
             let there = location.trim_start_matches("http://").split_once('/');
             let (authority, path) = there.unwrap_or_default();
-            format!("status {status}, then {}", get(authority, &format!("/{path}"), &[]))
+            format!("status {status}, then {}", ask(authority, method, &format!("/{path}"), &[]))
         }
         Err(why) => format!("failed ({why})"),
     }
 }
 
-/// Sends a request; returns the status, and where a redirect leads to.
+/// Sends a request; returns the status, where a redirect leads to, and the body.
 fn send(
     authority: &str,
+    method: &Method,
     path: &str,
     headers: &[(&str, &str)],
-) -> Result<(u16, Option<String>), String> {
+) -> Result<(u16, Option<String>, String), String> {
     let fields = Fields::new();
     for (name, value) in headers {
         fields.append(name, value.as_bytes()).map_err(|error| error.to_string())?;
     }
     let request = OutgoingRequest::new(fields);
     let set = request
-        .set_scheme(Some(&Scheme::Http))
+        .set_method(method)
+        .and_then(|()| request.set_scheme(Some(&Scheme::Http)))
         .and_then(|()| request.set_authority(Some(authority)))
         .and_then(|()| request.set_path_with_query(Some(path)));
     set.map_err(|()| "it is no address".to_owned())?;
@@ -79,7 +88,15 @@ fn send(
     let response = pending.get().and_then(Result::ok).ok_or("there is no answer")?;
     let response = response.map_err(|error| error.to_string())?;
     let location = response.headers().get("location").pop();
-    Ok((response.status(), location.and_then(|value| String::from_utf8(value).ok())))
+    let location = location.and_then(|value| String::from_utf8(value).ok());
+    let mut body = Vec::new();
+    let content = response.consume().map_err(|()| "the answer has no body".to_owned())?;
+    let stream = content.stream().map_err(|()| "the body can't be read".to_owned())?;
+    // An error is the end of it, too.
+    while let Ok(part) = stream.blocking_read(4096) {
+        body.extend(part);
+    }
+    Ok((response.status(), location, String::from_utf8_lossy(&body).into_owned()))
 }
 
 #[allow(unsafe_code, reason = "generated from wit/")]
