@@ -10,6 +10,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -592,20 +593,55 @@ fn the_chain_goes_on_from_file_to_file() {
     assert_eq!(audited.verify().files, files + 2);
 }
 
-/// The file that is shipped, with the tool that it is for.
+/// The tool that sets a log aside, with the file that is shipped for it.
+fn logrotate(audited: &Audited, compresses: bool) -> Command {
+    let shipped = support::tests().join("../host/units/moat-audit.logrotate");
+    let path = audited.path().display().to_string();
+    let text = fs::read_to_string(shipped).unwrap().replace("/var/log/moat/audit.log", &path);
+    let lines = text.split_inclusive('\n').filter(|l| compresses || !l.ends_with("compress\n"));
+    let configuration = audited.store.beside("logrotate.conf");
+    write_private(&configuration, lines.collect::<String>().as_bytes());
+    let mut logrotate = support::tool("logrotate");
+    logrotate.arg("--force").arg("--state").arg(audited.store.beside("state")).arg(configuration);
+    logrotate
+}
+
+#[test]
+fn a_log_that_is_set_aside_while_it_is_verified_is_whole() {
+    for compresses in [true, false] {
+        let audited = three_operations();
+        let vault = audited.vault(audited.log(Rotation::default()));
+        let mut logrotate = logrotate(&audited, compresses);
+        let is_over = AtomicBool::new(false);
+        thread::scope(|scope| {
+            let verifying = scope.spawn(|| {
+                let (mut last, mut times) = (Some(6), 0);
+                while !is_over.load(Ordering::Relaxed) {
+                    let verification = audited.verify();
+                    assert_eq!(verification.finding, None, "{:?}", verification.notes);
+                    assert!(verification.last() >= last, "{:?}", verification.notes);
+                    last = verification.last();
+                    times += 1;
+                }
+                println!("verified {times} times");
+            });
+            for _ in 0..if support::long() { 300 } else { 30 } {
+                vault.inspect(&user("anna")).unwrap();
+                expect(0, &run(&mut logrotate));
+            }
+            is_over.store(true, Ordering::Relaxed);
+            verifying.join().unwrap();
+        });
+    }
+}
+
 #[test]
 fn logrotate_breaks_no_chain() {
     let audited = three_operations();
-    let shipped = support::tests().join("../host/units/moat-audit.logrotate");
-    let text = fs::read_to_string(shipped).unwrap();
-    let configuration = audited.store.beside("logrotate.conf");
-    let path = audited.path().display().to_string();
-    write_private(&configuration, text.replace("/var/log/moat/audit.log", &path).as_bytes());
     let vault = audited.vault(audited.log(Rotation::default()));
+    let mut logrotate = logrotate(&audited, true);
     for turn in 1..=3 {
-        let mut logrotate = support::tool("logrotate");
-        logrotate.arg("--force").arg("--state").arg(audited.store.beside("state"));
-        expect(0, &run(logrotate.arg(&configuration)));
+        expect(0, &run(&mut logrotate));
         vault.inspect(&user("anna")).unwrap();
         let verification = audited.verify();
         assert_eq!(verification.finding, None, "turn {turn}");
@@ -619,6 +655,43 @@ fn logrotate_breaks_no_chain() {
     let verification = audited.verify();
     assert_eq!((verification.finding, verification.entries), (None, 12));
     assert_eq!(verification.notes, Vec::<String>::new());
+}
+
+/// A log in more files than a process may open, and no file under its name yet, as right after a rotation.
+fn in_many_files(files: usize) -> Audited {
+    let audited = Audited::new();
+    expect(0, &audited.put("anna"));
+    let vault = audited.vault(audited.log(Rotation::default()));
+    (1..files).for_each(|_| drop(vault.inspect(&user("anna")).unwrap()));
+    for (number, lines) in audited.lines().chunks(2).enumerate() {
+        let name = format!("log.{:012}", 2 * number + 1);
+        write_private(&audited.path().with_extension(name), lines.concat().as_bytes());
+    }
+    fs::remove_file(audited.path()).unwrap();
+    audited
+}
+
+#[test]
+fn a_log_may_have_more_files_than_a_process_may_open() {
+    const FILES: usize = 1100;
+    let audited = in_many_files(FILES);
+    let moat = |arguments: &[&str]| {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", "ulimit -n 64; exec \"$0\" \"$@\"", MOAT]).args(arguments);
+        audited.store.surround(&mut shell);
+        run(audited.surround(&mut shell))
+    };
+    assert_eq!(expect(0, &moat(&["get", "anna", "--field", "password"])).0, "horse\n");
+    let (stdout, _) = expect(0, &moat(&["audit", "verify"]));
+    assert_eq!(stdout, format!("whole: {} entries in {} files\n", 2 * FILES + 2, FILES + 1));
+    let (stdout, _) = expect(0, &moat(&["audit", "show"]));
+    assert!(stdout.ends_with(&format!("{} done, 0 failed, 0 unfinished\n", FILES + 1)), "{stdout}");
+    let (stdout, _) = expect(0, &moat(&["audit", "report"]));
+    assert!(stdout.contains(&format!("in {} operations", FILES + 1)), "{stdout}");
+    let head = json(&moat(&["audit", "head"]), 0);
+    assert_eq!(head["sequence"], 2 * FILES + 2);
+    let (stdout, _) = expect(0, &moat(&["check"]));
+    assert!(stdout.contains(&format!("whole: {} entries", 2 * FILES + 2)), "{stdout}");
 }
 
 #[test]

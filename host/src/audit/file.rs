@@ -280,12 +280,13 @@ impl LogFile {
         let mut tail = Tail::of(&bytes);
         if tail.is_none() && may_be_new {
             // It is chained to the file before, which has to be on the disk before anything that builds on it.
-            let before = segments::set_aside(&self.dir, &self.name)?;
-            tail = match before.iter().rfind(|segment| segment.first.is_some()) {
+            let all = segments::all(&self.dir, &self.name)?;
+            tail = match all.iter().rfind(|segment| segment.first.is_some()) {
                 None => Some(Tail { sequence: 0, link: link(&bytes), is_torn: false }),
                 Some(before) => {
-                    before.file.sync_data()?;
-                    let end = end_of(&before.file, before.file.metadata()?.len())?;
+                    let file = before.open(&self.dir, &self.name)?;
+                    file.sync_data()?;
+                    let end = end_of(&file, file.metadata()?.len())?;
                     Tail::of(&[end, bytes].concat())
                 }
             };

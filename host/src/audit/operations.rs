@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use cap_std::fs::Dir;
 
 use super::entry::{Entry, Phase};
-use super::segments::{self, Lines};
+use super::segments;
 use crate::contract::ErrorCode;
 use crate::error::Error;
 
@@ -43,7 +43,8 @@ pub fn operations(
         }
     };
     let segments = segments::all(dir, name).map_err(&failed)?;
-    let mut lines = segments.into_iter().flat_map(|segment| Lines::new(segment.file));
+    let (dir, name) = (dir.try_clone().map_err(&failed)?, name.to_owned());
+    let mut lines = segments.into_iter().flat_map(move |segment| segment.lines(&dir, &name));
     let mut begun: HashMap<String, Entry> = HashMap::new();
     let mut unfinished = None;
     Ok(std::iter::from_fn(move || {

@@ -9,11 +9,14 @@ use sha2::{Digest, Sha256};
 
 use super::entry::{Entry, is_sealed_by, link};
 use super::key::{AuditKey, Purpose};
-use super::segments::{self, Lines};
+use super::segments::{self, Segment};
 use crate::component::hex;
 use crate::contract::ErrorCode;
 use crate::error::Error;
 use crate::keys::KeyRing;
+
+/// How often a log is gone through again whose files change meanwhile.
+const ATTEMPTS: usize = 8;
 
 /// The keys that the entries of a log may be under.
 #[derive(Debug)]
@@ -201,10 +204,32 @@ fn walk(
     keys: &mut AuditKeys,
     head: Option<&Head>,
 ) -> io::Result<Verification> {
+    let mut segments = segments::all(dir, name)?;
+    for _ in 1..ATTEMPTS {
+        let walked = walk_through(dir, name, &segments, keys, head);
+        if walked.as_ref().is_ok_and(|result| result.finding.is_none()) {
+            return walked;
+        }
+        // Files that are set aside or removed meanwhile may have been left out: that is no break of the chain.
+        let now = segments::all(dir, name)?;
+        if now == segments {
+            return walked;
+        }
+        segments = now;
+    }
+    walk_through(dir, name, &segments, keys, head)
+}
+
+fn walk_through(
+    dir: &Dir,
+    name: &str,
+    segments: &[Segment],
+    keys: &mut AuditKeys,
+    head: Option<&Head>,
+) -> io::Result<Verification> {
     let mut result = Verification::default();
-    let (segments, unread): (Vec<_>, Vec<_>) = segments::all(dir, name)?
-        .into_iter()
-        .partition(|segment| segment.first.is_some() || segment.name == name);
+    let (segments, unread): (Vec<_>, Vec<_>) =
+        segments.iter().partition(|segment| segment.first.is_some() || segment.name == name);
     for segment in unread {
         let note = format!(
             "{:?} doesn't begin with an entry and is left out; if it is compressed, unpack it first",
@@ -213,7 +238,7 @@ fn walk(
         result.notes.push(note);
     }
     result.files = segments.len();
-    let lines = segments.into_iter().flat_map(|segment| Line::all(segment.name, segment.file));
+    let lines = segments.into_iter().flat_map(|segment| Line::all(segment, dir, name));
     let mut chain = Chain { lines, keys, head, link: Sha256::new(), stray: None, unheld: None };
     result.finding = chain.walk(&mut result)?;
     if let Some(first) = result.first.filter(|first| *first > 1) {
@@ -232,11 +257,12 @@ struct Line {
 }
 
 impl Line {
-    fn all(name: String, file: std::fs::File) -> impl Iterator<Item = io::Result<Self>> {
-        (1..).zip(Lines::new(file)).map(move |(number, bytes)| {
+    fn all(segment: &Segment, dir: &Dir, log: &str) -> impl Iterator<Item = io::Result<Self>> {
+        let file = segment.name.clone();
+        (1..).zip(segment.lines(dir, log)).map(move |(number, bytes)| {
             let bytes = bytes?;
             let entry = Entry::parse(&bytes);
-            Ok(Self { file: name.clone(), number, bytes, entry })
+            Ok(Self { file: file.clone(), number, bytes, entry })
         })
     }
 
