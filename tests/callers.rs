@@ -113,6 +113,67 @@ for name in ("../key", "..", ".", "", "a/b", "/etc/passwd", "a\0b"):
     }
 }
 
+/// In pages of any size, the names are those of the contract's order (`wit/directory.wit`), each once.
+#[test]
+fn the_pages_of_a_directory_are_in_the_contracts_order() {
+    let names = [
+        ".cred",
+        "anna",
+        "anna.cred",
+        "anna b.cred",
+        "anna-x.cred",
+        "anna.cred.cred",
+        "anna.cred.backup_20250616_130236",
+        "anna.x.cred",
+        "annab.cred",
+        "o.cred",
+        "o'x.cred",
+        "\u{ff5e}.cred",
+        "\u{ff5e} a.cred",
+        "\u{1f511}.cred",
+    ];
+    let library = javascript_package().join("dist/lib/node/node-directory.js");
+    let in_node = format!(
+        r#"
+        import {{ NodeDirectory }} from {library:?};
+        const directory = new NodeDirectory('credentials', 10);
+        for (let limit = 1; limit <= 15; limit += 1) {{
+            const all = [];
+            for (let cursor, more = true; more;) {{
+                const page = directory.names(cursor, limit);
+                all.push(...page.names);
+                cursor = page.next;
+                more = cursor !== undefined;
+            }}
+            console.log(JSON.stringify(all));
+        }}"#
+    );
+    let in_python = r#"
+import json
+from moat.directory import Directory
+directory = Directory("credentials", 10)
+for limit in range(1, 16):
+    names, cursor = directory.names(None, limit)
+    while cursor is not None:
+        page, cursor = directory.names(cursor, limit)
+        names += page
+    print(json.dumps(names))
+"#;
+    let mut node = Command::new("node");
+    node.args(["--input-type=module", "--eval", &in_node]);
+    let mut python = Command::new(callers::python());
+    python.args(["-c", in_python]);
+    for mut command in [node, python] {
+        let store = Store::new();
+        names.iter().for_each(|name| write_private(&store.path().join(name), b""));
+        let (stdout, _) = run_beside(&store, &mut command);
+        let pages: Vec<Vec<String>> =
+            stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert_eq!(pages.len(), 15);
+        assert!(pages.iter().all(|all| *all == names), "{command:?}: {stdout}");
+    }
+}
+
 /// A user's way through the page, which sends nothing.
 #[test]
 fn the_page_opens_a_record_and_is_silent() {

@@ -16,7 +16,7 @@ pub trait Environment {
     /// Removes a file of this revision (`None`: of any), and returns whether there was one.
     fn remove(&self, name: &str, expected: Option<&str>) -> Result<bool, Error>;
 
-    /// The directory's names after `cursor`, in ascending order of their bytes, at most `limit`.
+    /// The directory's names after `cursor`, records in the order of their users, at most `limit`.
     fn names(&self, cursor: Option<&str>, limit: u32) -> Result<NamePage, Error>;
 
     /// The master keys, in the order in which they are tried.

@@ -61,6 +61,14 @@ impl UserId {
     }
 }
 
+/// Where a name stands among those of a directory (`wit/directory.wit`): records are in the order of their users.
+pub fn place(name: &str) -> (&str, bool) {
+    match name.strip_suffix(UserId::EXTENSION) {
+        Some(user) => (user, true),
+        None => (name, false),
+    }
+}
+
 impl fmt::Display for UserId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)

@@ -24,6 +24,7 @@ use moat_guest::record::MAX_BYTES;
 use moat_guest::token::Token;
 use moat_guest::user_id::UserId;
 use moat_guest::{keys, vault};
+use proptest::collection::btree_set;
 use proptest::prelude::*;
 use serde_json::Value;
 use support::{Memory, NOW, credential, options, primary, spare};
@@ -642,6 +643,34 @@ fn users_come_in_pages_and_other_files_are_none() {
         assert_eq!(found, users, "{limit}");
         let pages = memory.take_log();
         assert_eq!(pages, vec![format!("names {limit}"); 12usize.div_ceil(limit as usize)]);
+    }
+}
+
+/// User ids that begin alike, and of characters that sort before and after those of `.cred`.
+const IDS: &str = "[ab\u{ff5e}\u{1f511}][ab .o'+\u{e9}\u{ff5e}\u{1f511}-]{0,2}(\\.cred)?";
+const OTHERS: &str = "\\.?[ab -]{1,2}(\\.txt|\\.cred\\.backup_20250616_130236)?";
+
+proptest! {
+    #[test]
+    fn users_are_in_the_order_of_their_bytes_in_pages_of_any_size(
+        users in btree_set(IDS, 0..12),
+        others in btree_set(OTHERS, 0..4),
+    ) {
+        let memory = Memory::new([]);
+        users.iter().for_each(|user| drop(memory.set_file(&format!("{user}.cred"), "")));
+        others.iter().for_each(|name| drop(memory.set_file(name, "")));
+        for limit in 1..=users.len() + others.len() + 1 {
+            let (mut found, mut cursor) = (Vec::new(), None);
+            loop {
+                let page = vault::users(&memory, cursor.as_deref(), limit as u32).unwrap();
+                found.extend(page.user_ids);
+                cursor = page.next;
+                if cursor.is_none() {
+                    break;
+                }
+            }
+            prop_assert!(found.iter().eq(&users), "in pages of {}: {:?}", limit, found);
+        }
     }
 }
 

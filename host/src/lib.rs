@@ -40,6 +40,7 @@ pub mod plugin;
 mod sandbox;
 mod scope;
 #[path = "../../guest/src/user_id.rs"]
+#[allow(unreachable_pub, reason = "public in the component's crate")]
 mod user_id;
 mod vault;
 #[path = "../../guest/src/weakness.rs"]

@@ -240,3 +240,54 @@ fn rewritten(rewritten: ops::Rewritten) -> vault::Rewritten {
         changed: rewritten.changed,
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use cap_std::ambient_authority;
+    use cap_std::fs::Dir;
+
+    use super::*;
+    use crate::{Directory, KeyRing, MasterKey, Vault};
+
+    #[test]
+    fn pages_of_any_size_have_every_user_once() {
+        let mut users = [
+            "anna",
+            "anna b",
+            "anna-x",
+            "anna.x",
+            "annab",
+            "bob",
+            "bob+test",
+            "o",
+            "o'x",
+            "svc",
+            "svc-backup",
+            "\u{ff5e}",
+            "\u{ff5e} a",
+            "\u{1f511}",
+        ];
+        let path = tempfile::tempdir().unwrap();
+        let dir = Dir::open_ambient_dir(&path, ambient_authority()).unwrap();
+        users.iter().for_each(|user| dir.write(format!("{user}.cred"), "").unwrap());
+        let keys = KeyRing::new(MasterKey::new(b"sixteen bytes at least"));
+        let vault = Vault::builder(Directory::new(dir).unwrap(), keys).build().unwrap();
+        users.sort_unstable();
+        let all = users.map(|user| UserId::parse(user).unwrap());
+        assert!(vault.users().map(Result::unwrap).eq(all.clone()));
+        let mut scope = vault.scope("plugin", all, [Operation::Users]);
+        for limit in 0..=users.len() as u32 + 1 {
+            let (mut found, mut cursor) = (Vec::new(), None);
+            loop {
+                let page = vault::Host::users(&mut scope, cursor, limit).unwrap();
+                found.extend(page.user_ids);
+                cursor = page.next;
+                if cursor.is_none() {
+                    break;
+                }
+            }
+            assert_eq!(found, users, "in pages of {limit}");
+        }
+    }
+}

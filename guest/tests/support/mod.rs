@@ -9,6 +9,7 @@ use moat_guest::Environment;
 use moat_guest::contract::{
     Credential, Error, ErrorCode, File, MasterKey, NamePage, PutOptions, Slot,
 };
+use moat_guest::user_id;
 
 /// 2025-01-14T10:00:00
 pub(crate) const NOW: u64 = 1_736_848_800;
@@ -155,10 +156,14 @@ impl Environment for Memory {
     fn names(&self, cursor: Option<&str>, limit: u32) -> Result<NamePage, Error> {
         self.note(format!("names {limit}"));
         let files = self.files.borrow();
-        let mut rest =
-            files.keys().filter(|name| cursor.is_none_or(|cursor| name.as_str() > cursor));
-        let names: Vec<String> = rest.by_ref().take(limit as usize).cloned().collect();
-        let next = rest.next().and(names.last().cloned());
+        let is_after = |name: &&String| {
+            cursor.is_none_or(|cursor| user_id::place(name) > user_id::place(cursor))
+        };
+        let mut names: Vec<String> = files.keys().filter(is_after).cloned().collect();
+        names.sort_by(|one, other| user_id::place(one).cmp(&user_id::place(other)));
+        let has_more = names.len() > limit as usize;
+        names.truncate(limit as usize);
+        let next = names.last().filter(|_| has_more).cloned();
         Ok(NamePage { names, next })
     }
 

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 static const char LOCK[] = ".moat.lock";
+static const char RECORD[] = ".cred";
 
 /// How long a writer waits for others, in steps of 5 ms: 10 s in all.
 enum { LOCK_STEP_NS = 5 * 1000 * 1000, LOCK_STEPS = 2000 };
@@ -264,17 +265,31 @@ bool directory_remove(int directory, const char *name, const char *expected, boo
     return done;
 }
 
-/// Whether a name comes after the cursor, in the order of their bytes.
-static bool is_after(const char *name, const char *cursor, size_t cursor_size)
+/// The size of a name without the ending of a record.
+static size_t stem(const char *name, size_t size)
 {
-    const size_t size = strlen(name);
-    const int order = memcmp(name, cursor, size < cursor_size ? size : cursor_size);
-    return order > 0 || (order == 0 && size > cursor_size);
+    const size_t ending = sizeof RECORD - 1;
+    const bool is_record = size >= ending && memcmp(name + size - ending, RECORD, ending) == 0;
+    return is_record ? size - ending : size;
 }
 
-static int by_bytes(const void *one, const void *other)
+/// Compares two names by their places in the order of wit/directory.wit, in which records are in
+/// the order of their users.
+static int compare(const char *one, size_t one_size, const char *other, size_t other_size)
 {
-    return strcmp(*(char *const *)one, *(char *const *)other);
+    const size_t one_stem = stem(one, one_size), other_stem = stem(other, other_size);
+    const int order = memcmp(one, other, one_stem < other_stem ? one_stem : other_stem);
+    if (order != 0)
+        return order;
+    if (one_stem != other_stem)
+        return one_stem < other_stem ? -1 : 1;
+    return (one_size > other_size) - (one_size < other_size);
+}
+
+static int by_place(const void *one, const void *other)
+{
+    const char *const a = *(char *const *)one, *const b = *(char *const *)other;
+    return compare(a, strlen(a), b, strlen(b));
 }
 
 /// Adds a copy of a name; false: there is no memory.
@@ -313,7 +328,8 @@ bool directory_names(int directory, const char *cursor, size_t cursor_size, uint
         const char *name = entry->d_name;
         if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0 || !is_utf8(name, strlen(name)))
             continue;
-        if ((!cursor || is_after(name, cursor, cursor_size)) && !add_name(page, &room, name))
+        const bool is_after = !cursor || compare(name, strlen(name), cursor, cursor_size) > 0;
+        if (is_after && !add_name(page, &room, name))
             break;
     }
     const bool whole = errno == 0 || system_failed(error, "listing the directory");
@@ -322,7 +338,7 @@ bool directory_names(int directory, const char *cursor, size_t cursor_size, uint
         return false;
 
     if (page->count > 0)
-        qsort(page->names, page->count, sizeof *page->names, by_bytes);
+        qsort(page->names, page->count, sizeof *page->names, by_place);
     limit = limit == 0 ? 1 : limit > DIRECTORY_MAX_NAMES ? DIRECTORY_MAX_NAMES : limit;
     for (; page->count > limit; page->more = true)
         free(page->names[--page->count]);

@@ -32,7 +32,7 @@ struct directory_file {
 
 /// A part of a directory's names.
 struct directory_page {
-    /// In ascending order of their bytes.
+    /// In the order of wit/directory.wit.
     char **names;
     size_t count;
     /// Whether there are more after these.

@@ -17,7 +17,10 @@ export interface Directory {
   write(name: string, contents: Uint8Array, replaces?: string): { revision: string };
   /** Removes a file. Fails with `conflict` unless its revision is the expected one; none: any. */
   remove(name: string, expected?: string): { existed: boolean };
-  /** The names after `cursor` in ascending order of their bytes, at most `limit` of them. */
+  /**
+   * The names after `cursor`, at most `limit` of them, in ascending order of the bytes of each without
+   * a `.cred` at its end; of two that are the same then, the one without it first.
+   */
   names(cursor: string | undefined, limit: number): { names: string[]; next?: string };
 }
 
@@ -39,13 +42,19 @@ export function pageOf(
   cursor: string | undefined,
   limit: number,
 ): { names: string[]; next?: string } {
-  const sorted = [...all].sort(byBytes);
+  const sorted = [...all].sort(byPlace);
   const after = cursor === undefined
     ? sorted
-    : sorted.filter((name) => byBytes(name, cursor) > 0);
+    : sorted.filter((name) => byPlace(name, cursor) > 0);
   const names = after.slice(0, Math.max(limit, 1));
   const last = names.at(-1);
   return last === undefined || names.length === after.length ? { names } : { names, next: last };
+}
+
+/** The order of `Directory.names`, in which records are in the order of their users. */
+function byPlace(one: string, other: string): number {
+  const stem = (name: string) => name.endsWith('.cred') ? name.slice(0, -'.cred'.length) : name;
+  return byBytes(stem(one), stem(other)) || one.length - other.length;
 }
 
 /**

@@ -22,6 +22,7 @@ from .errors import Conflict, Denied, DirectoryFailure, Locked, Malformed, TooLa
 MAX_FILE_BYTES = 64 * 1024
 MAX_NAMES = 4096
 
+RECORD = ".cred"
 LOCK = ".moat.lock"
 TEMPORARY = ".moat.tmp"
 RETRY_SECONDS = 0.005
@@ -85,15 +86,16 @@ class Directory:
         return True
 
     def names(self, cursor: str | None, limit: int) -> tuple[list[str], str | None]:
-        """The `limit` smallest names after `cursor` by their bytes, and the next cursor.
+        """The first `limit` names after `cursor` in the contract's order, and the next cursor.
 
-        At most 4,096. Code points sort as their UTF-8 does. Names that are not UTF-8 are left out.
+        At most 4,096. Names that are not UTF-8 are left out.
         """
         limit = min(max(limit, 1), MAX_NAMES)
         with _failing("listing the directory"):
             names = (_decoded(os.fsencode(name)) for name in os.listdir(self._handle))
-        after = (name for name in names if name is not None and (cursor is None or name > cursor))
-        page = heapq.nsmallest(limit + 1, after)
+        begin = None if cursor is None else _place(cursor)
+        after = (n for n in names if n is not None and (begin is None or _place(n) > begin))
+        page = heapq.nsmallest(limit + 1, after, key=_place)
         more = len(page) > limit
         return page[:limit], page[limit - 1] if more else None
 
@@ -218,6 +220,14 @@ def _check_file(status: os.stat_result, name: str) -> None:
 
 def _too_large(name: str) -> TooLarge:
     return TooLarge(f"{name!r} has more than the {MAX_FILE_BYTES} bytes allowed")
+
+
+def _place(name: str) -> tuple[str, bool]:
+    """Where a name stands in the contract's order, in which records are in the order of users.
+
+    Code points sort as their UTF-8 does.
+    """
+    return name.removesuffix(RECORD), name.endswith(RECORD)
 
 
 def _decoded(name: bytes) -> str | None:
