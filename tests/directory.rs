@@ -4,6 +4,7 @@
 
 mod support;
 
+use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -314,7 +315,7 @@ fn user_ids_are_taken_as_they_are() {
 fn foreign_files_are_no_users() {
     let store = Store::new();
     store.put("anna", "horse");
-    let bytes = std::ffi::OsStr::from_bytes(b"\xff\xfe.cred");
+    let bytes = OsStr::from_bytes(b"\xff\xfe.cred");
     write_private(&store.path().join(bytes), b"x");
     for name in [
         ".cred",
@@ -326,8 +327,80 @@ fn foreign_files_are_no_users() {
     ] {
         write_private(&store.path().join(name), b"x");
     }
-    let (stdout, _) = expect(0, &run(&mut store.moat(&["list"])));
+    let (stdout, stderr) = expect(0, &run(&mut store.moat(&["list"])));
     assert_eq!(stdout, "anna\n");
+    assert_eq!(
+        stderr,
+        "warning: \\xff\\xfe.cred is left out: its name is not UTF-8, which no user id can be; \
+         rename it (mv $'OLD' NEW.cred) and run this again\n"
+    );
+}
+
+/// Records and backups that no verb could work on are not passed over in silence.
+#[test]
+fn what_looks_like_a_record_but_is_not_utf8_is_named() {
+    let store = Store::new();
+    store.put("anna", "horse");
+    for name in [&b"caf\xe9.cred"[..], b"\xff.cred.backup_20250101_000000", b"\xff.txt"] {
+        write_private(&store.path().join(OsStr::from_bytes(name)), b"x");
+    }
+    let leftovers: Vec<_> = store.vault(KEY).leftovers().map(Result::unwrap).collect();
+    let found: Vec<_> = leftovers
+        .iter()
+        .map(|leftover| (leftover.name.as_bytes(), leftover.needs_another_name()))
+        .collect();
+    assert_eq!(
+        found,
+        [
+            (&b"caf\xe9.cred"[..], true),
+            (b"\xff.cred.backup_20250101_000000", true),
+            (b"\xff.txt", false),
+        ]
+    );
+
+    for arguments in [&["migrate"][..], &["migrate", "--dry-run"]] {
+        let (stdout, _) = expect(7, &run(&mut store.moat(arguments)));
+        for line in [
+            "failed         caf\\xe9.cred: its name is not UTF-8",
+            "failed         \\xff.cred.backup_20250101_000000: its name is not UTF-8",
+            "ignored        \\xff.txt: it is not a record",
+            "1 unchanged, 2 failed; 0 backups left",
+            "1 other files ignored",
+        ] {
+            assert!(stdout.contains(line), "{stdout}");
+        }
+    }
+    let (stdout, _) = expect(0, &run(&mut store.moat(&["migrate", "--user", "anna"])));
+    assert!(!stdout.contains("xe9"), "{stdout}");
+    let (_, stderr) = expect(0, &run(&mut store.moat(&["list", "--json"])));
+    assert!(stderr.contains(r"caf\\xe9.cred is left out"), "{stderr}");
+    assert!(!stderr.contains(".txt"), "{stderr}");
+
+    let (stdout, _) = expect(1, &run(&mut store.moat(&["check"])));
+    let finding = "fail  files         records of no user, since their names are not UTF-8: \
+                   caf\\xe9.cred, \\xff.cred.backup_20250101_000000\n";
+    assert!(stdout.contains(finding), "{stdout}");
+    assert!(
+        stdout.contains("warn  files         files that are no credentials: \\xff.txt\n"),
+        "{stdout}"
+    );
+
+    // As the hint has it.
+    fs::rename(store.path().join(OsStr::from_bytes(b"caf\xe9.cred")), store.file("caf\u{e9}"))
+        .unwrap();
+    assert_eq!(expect(0, &run(&mut store.moat(&["list"]))).0, "anna\ncaf\u{e9}\n");
+}
+
+/// `--fix` finds the file whatever its name is.
+#[test]
+fn a_mode_is_mended_whatever_the_name() {
+    let store = Store::new();
+    let path = store.path().join(OsStr::from_bytes(b"caf\xe9.cred"));
+    write_private(&path, b"x");
+    fs::set_permissions(&path, PermissionsExt::from_mode(0o644)).unwrap();
+    let (stdout, _) = expect(1, &run(&mut store.moat(&["check", "--fix"])));
+    assert!(stdout.contains("fixed: others can reach caf\\xe9.cred"), "{stdout}");
+    assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
 }
 
 /// More users than a page of the directory holds.

@@ -98,7 +98,7 @@ impl Vault {
         }
     }
 
-    /// What the records are in.
+    /// The directory of the records.
     pub(crate) fn directory(&self) -> &Directory {
         &self.resources.directory
     }

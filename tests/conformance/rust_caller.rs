@@ -163,7 +163,7 @@ fn take(vault: &Vault, step: &Value) -> Result<Value, Error> {
             let leftovers = vault.leftovers().map(|leftover| {
                 let leftover = leftover?;
                 let backup_of = leftover.backup_of.map(|user| user.to_string());
-                Ok(json!({ "name": leftover.name, "backup_of": backup_of }))
+                Ok(json!({ "name": leftover.name.to_str(), "backup_of": backup_of }))
             });
             json!({ "leftovers": leftovers.collect::<Result<Vec<_>, Error>>()? })
         }

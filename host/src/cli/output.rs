@@ -1,5 +1,6 @@
 //! What is printed: text for people, JSON for programs. Colours only at a terminal, and not with NO_COLOR.
 
+use std::ffi::OsStr;
 use std::io::{self, Write};
 
 use anstream::AutoStream;
@@ -11,6 +12,9 @@ use zeroize::Zeroizing;
 
 use super::failure::Failure;
 use crate::ambient;
+
+/// Of a record, or a copy of one, whose name is not UTF-8.
+pub(super) const NOT_UTF8: &str = "its name is not UTF-8, which no user id can be; rename it (mv $'OLD' NEW.cred) and run this again";
 
 /// Of the word "error".
 pub(super) const RED: Style = AnsiColor::Red.on_default().bold();
@@ -112,6 +116,11 @@ pub(super) fn confirm(question: &str) -> Result<(), Failure> {
         return Err(Failure::other("not confirmed", "nothing was deleted"));
     }
     Ok(())
+}
+
+/// The name of a file: one that isn't UTF-8 with escapes, as `$'…'` in a shell takes them.
+pub(super) fn file_name(name: &OsStr) -> String {
+    name.to_str().map_or_else(|| name.as_encoded_bytes().escape_ascii().to_string(), str::to_owned)
 }
 
 /// Counts the bytes that are written to it.

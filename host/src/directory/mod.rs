@@ -9,6 +9,7 @@ mod file;
 mod lock;
 mod names;
 
+use std::ffi::OsString;
 use std::io::{self, Write};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
@@ -198,7 +199,7 @@ impl Directory {
         Ok(true)
     }
 
-    /// The names after `cursor`, in ascending order of their bytes, and where the next page begins.
+    /// The names after `cursor`, in the order of `wit/directory.wit`, and where the next page begins.
     pub(crate) fn names(
         &self,
         cursor: Option<&str>,
@@ -217,6 +218,11 @@ impl Directory {
     ) -> Result<Vec<T>, Error> {
         names::sample(&self.dir, count, wanted)
             .map_err(|error| Error::io("listing the directory", error))
+    }
+
+    /// The names that are not UTF-8, in ascending order of their bytes.
+    pub(crate) fn names_not_utf8(&self) -> Result<Vec<OsString>, Error> {
+        names::not_utf8(&self.dir).map_err(|error| Error::io("listing the directory", error))
     }
 
     /// Waits for the turn, and removes what a writer that crashed left behind: it may be a copy of the very

@@ -7,6 +7,7 @@ use crate::cli::age;
 use crate::cli::args::List;
 use crate::cli::context::Context;
 use crate::cli::failure::Failure;
+use crate::cli::output;
 use crate::cli::report::Report;
 
 pub(crate) fn run(context: &Context, list: &List) -> Result<ExitCode, Failure> {
@@ -30,5 +31,12 @@ pub(crate) fn run(context: &Context, list: &List) -> Result<ExitCode, Failure> {
     });
     report.finish("", &json!({ "users": users }))?;
     outcome?;
+    for leftover in vault.leftovers() {
+        let leftover = leftover.map_err(|error| context.explain(&error))?;
+        if leftover.needs_another_name() {
+            let name = output::file_name(&leftover.name);
+            tracing::warn!("{name} is left out: {}", output::NOT_UTF8);
+        }
+    }
     Ok(ExitCode::SUCCESS)
 }

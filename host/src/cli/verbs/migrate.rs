@@ -50,8 +50,9 @@ pub(crate) fn run(context: &Context, arguments: &Migrate) -> Result<ExitCode, Fa
             let leftover = leftover.map_err(|error| failed(&error))?;
             let (action, why) = clear_away(&vault, &leftover, arguments);
             counts.count(action);
-            let value = json!({ "file": leftover.name, "action": action, "reason": why });
-            report.add(&line(action, &leftover.name, &why), &value)
+            let name = output::file_name(&leftover.name);
+            let value = json!({ "file": name, "action": action, "reason": why });
+            report.add(&line(action, &name, &why), &value)
         })
     });
     report.finish(&counts.text(arguments.dry_run), &counts.json(arguments.dry_run))?;
@@ -119,6 +120,9 @@ fn describe(answer: &Result<Rewritten, Error>, arguments: &Migrate) -> (&'static
 
 /// What is done with a leftover, and why.
 fn clear_away(vault: &Vault, leftover: &Leftover, arguments: &Migrate) -> (&'static str, String) {
+    if leftover.needs_another_name() {
+        return ("failed", output::NOT_UTF8.to_owned());
+    }
     let Some(user) = &leftover.backup_of else {
         return ("ignored", "it is not a record".to_owned());
     };
@@ -129,7 +133,7 @@ fn clear_away(vault: &Vault, leftover: &Leftover, arguments: &Migrate) -> (&'sta
     let removed = if arguments.dry_run {
         vault.describe(user).map(drop)
     } else {
-        vault.remove_backup(&leftover.name).map(drop)
+        vault.remove_backup(&output::file_name(&leftover.name)).map(drop)
     };
     match removed {
         Ok(()) if arguments.dry_run => ("would remove", backup),
@@ -176,6 +180,7 @@ impl Counts {
     fn count(&mut self, action: &str) {
         match action {
             "backup" => self.backups += 1,
+            "failed" => self.failed += 1,
             "ignored" => self.ignored += 1,
             _ => self.removed += 1,
         }

@@ -127,7 +127,7 @@ export class Vault {
     return this.#call('configure', version);
   }
 
-  /** Files that are neither records nor Moat's own, in ascending order of their names' bytes. */
+  /** Files that are neither records nor Moat's own, in the order of the directory; all in UTF-8. */
   async *leftovers(): AsyncGenerator<Leftover, void, undefined> {
     for await (const { leftovers } of this.#pages('leftovers')) {
       yield* leftovers;

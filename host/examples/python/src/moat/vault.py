@@ -191,7 +191,10 @@ class Vault:
         return bool(values.members(values.payload(answer))["changed"])
 
     def leftovers(self) -> Iterator[Leftover]:
-        """The files that are neither records nor Moat's own, in the order of their names' bytes."""
+        """The files that are neither records nor Moat's own, in the order of the directory.
+
+        Names that are not UTF-8 are left out.
+        """
         for page in self._pages("leftovers"):
             yield from map(values.leftover, page["leftovers"])
 

@@ -1,7 +1,9 @@
 //! The credentials directory: whose it is, who can reach what, and what doesn't belong there.
 
+use std::ffi::OsString;
 use std::io;
 use std::os::fd::AsFd;
+use std::path::Path;
 
 use cap_std::fs::PermissionsExt;
 use cap_std::fs::{Dir, Metadata, MetadataExt, OpenOptions, OpenOptionsExt, Permissions};
@@ -12,6 +14,7 @@ use super::{Checks, Level, Names};
 use crate::ambient;
 use crate::cli::context::Context;
 use crate::cli::failure::Failure;
+use crate::cli::output;
 
 const NAME: &str = "directory";
 /// Below this much space, in bytes, somebody should make room.
@@ -70,16 +73,15 @@ pub(super) fn check(context: &Context, checks: &mut Checks<'_>) -> Result<bool, 
 fn check_files(
     dir: &Dir,
     user: u32,
-    path: &std::path::Path,
+    path: &Path,
     checks: &mut Checks<'_>,
 ) -> io::Result<Result<(), Failure>> {
     let mut found = Files::default();
     for item in dir.entries()? {
         let item = item?;
         let name = item.file_name();
-        let shown = name.to_string_lossy().into_owned();
         let metadata = dir.symlink_metadata(&name)?;
-        found.add(&shown, &metadata, user);
+        found.add(name, &metadata, user);
     }
     Ok(found.report(dir, user, path, checks))
 }
@@ -87,7 +89,7 @@ fn check_files(
 #[derive(Default)]
 struct Files {
     records: usize,
-    exposed: Vec<String>,
+    exposed: Vec<OsString>,
     strangers: Names,
     links: Names,
     irregular: Names,
@@ -96,7 +98,8 @@ struct Files {
 }
 
 impl Files {
-    fn add(&mut self, name: &str, metadata: &Metadata, user: u32) {
+    fn add(&mut self, file: OsString, metadata: &Metadata, user: u32) {
+        let name = &output::file_name(&file);
         let is_own = name.starts_with(".moat.") || name == "moat.json";
         self.has_settings |= name == "moat.json";
         if name.starts_with(".moat.tmp") {
@@ -114,7 +117,7 @@ impl Files {
         } else if metadata.uid() != user {
             self.strangers.add(name);
         } else if metadata.mode() & 0o077 != 0 {
-            self.exposed.push(name.to_owned());
+            self.exposed.push(file);
         }
     }
 
@@ -122,14 +125,14 @@ impl Files {
         self,
         dir: &Dir,
         user: u32,
-        path: &std::path::Path,
+        path: &Path,
         checks: &mut Checks<'_>,
     ) -> Result<(), Failure> {
         let shown = path.display();
         let before = checks.warn + checks.fail;
         if !self.exposed.is_empty() {
             let mut names = Names::default();
-            self.exposed.iter().for_each(|name| names.add(name));
+            self.exposed.iter().for_each(|name| names.add(output::file_name(name)));
             checks.fixable(
                 "files",
                 Level::Fail,
@@ -199,7 +202,7 @@ fn is_settings(dir: &Dir) -> bool {
 }
 
 /// Sets the mode of what stands there, and not of what it may lead to.
-fn set_mode(dir: &Dir, name: &str, mode: u32) -> io::Result<()> {
+fn set_mode(dir: &Dir, name: impl AsRef<Path>, mode: u32) -> io::Result<()> {
     let mut options = OpenOptions::new();
     let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
     options.read(true).custom_flags(flags.bits().cast_signed());

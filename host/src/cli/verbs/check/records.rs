@@ -14,6 +14,7 @@ use crate::cli::args::Check;
 use crate::cli::batch::{self, Selection};
 use crate::cli::context::Context;
 use crate::cli::failure::Failure;
+use crate::cli::output;
 use crate::confinement::{self, Part};
 
 const NAME: &str = "records";
@@ -81,6 +82,8 @@ struct Found {
     /// How many records are under each key.
     keys: BTreeMap<String, usize>,
     backups: Names,
+    /// Records and backups whose names are not UTF-8.
+    misnamed: Names,
     foreign: Names,
 }
 
@@ -101,9 +104,14 @@ fn examine(
     })?;
     for leftover in vault.leftovers() {
         let leftover = leftover.map_err(|error| context.explain(&error))?;
-        let names =
-            if leftover.backup_of.is_some() { &mut found.backups } else { &mut found.foreign };
-        names.add(leftover.name);
+        let names = if leftover.needs_another_name() {
+            &mut found.misnamed
+        } else if leftover.backup_of.is_some() {
+            &mut found.backups
+        } else {
+            &mut found.foreign
+        };
+        names.add(output::file_name(&leftover.name));
     }
     Ok(())
 }
@@ -198,6 +206,11 @@ impl Found {
         if !self.backups.is_empty() {
             let finding = format!("copies with a password in the clear: {}", self.backups);
             checks.fail("backups", finding, "moat migrate --remove-plaintext-backups")?;
+        }
+        if !self.misnamed.is_empty() {
+            let finding =
+                format!("records of no user, since their names are not UTF-8: {}", self.misnamed);
+            checks.fail("files", finding, "rename each: mv $'OLD' NEW.cred; then moat migrate")?;
         }
         if !self.foreign.is_empty() {
             let finding = format!("files that are no credentials: {}", self.foreign);
