@@ -215,3 +215,46 @@ fn the_component_goes_through_a_registry_and_comes_back() {
     assert_eq!(seen["component"], format!("sha256:{}", moat::component::digest()));
     println!("{stdout}");
 }
+
+/// What stands in place of a record may be one, or lead to one: it is a matter of the directory, as for the program.
+#[test]
+fn what_stands_in_place_of_a_record_is_a_matter_of_the_directory() {
+    let in_python = "import moat
+try: moat.Vault('credentials').reveal('anna')
+except moat.MoatError as error: print(error.code)";
+    let library = javascript_package().join("dist/lib/node/node-directory.js");
+    let in_node = format!(
+        "import {{ NodeDirectory }} from {library:?};
+        try {{ new NodeDirectory('credentials', 10).read('anna.cred'); console.log('read'); }}
+        catch (error) {{ console.log(error.code); }}"
+    );
+    let shell = |script: &str| {
+        let store = Store::new();
+        store.put("anna", "horse");
+        support::done(Command::new("sh").args(["-c", script]).current_dir(store.path()));
+        store
+    };
+    let mut scripts = vec![
+        "ln anna.cred ../snapshot",
+        "mv anna.cred .. && ln -s ../anna.cred .",
+        "rm anna.cred && mkfifo anna.cred",
+        "rm anna.cred && mkdir anna.cred",
+    ];
+    if rustix::process::geteuid().is_root() {
+        scripts.push("chown 12345 anna.cred");
+    }
+    for script in scripts {
+        let store = shell(script);
+        let mut python = Command::new(callers::python());
+        python.args(["-c", in_python]);
+        let mut node = Command::new("node");
+        node.args(["--input-type=module", "--eval", &in_node]);
+        for mut command in [python, node] {
+            assert_eq!(run_beside(&store, &mut command).0, "directory\n", "{script}: {command:?}");
+        }
+        let mut get = Command::new(c_programs().join("get"));
+        store.surround(get.arg(component()).arg(store.path()).arg("anna"));
+        let (_, stderr) = expect(1, &run(&mut get));
+        assert!(stderr.starts_with("error: directory: "), "{script}: {stderr}");
+    }
+}

@@ -38,12 +38,12 @@ fn links_are_not_followed() {
     let targets = ["bob.cred", "nowhere", "anna.cred", "/dev/null", target.to_str().unwrap()];
     for target in targets {
         symlink(target, store.file("anna")).unwrap();
-        refused(&store, ErrorCode::Malformed, "\"anna.cred\" is not a regular file");
-        // Removing is what helps, and removes the link alone.
+        refused(&store, ErrorCode::Directory, "\"anna.cred\" is not a regular file");
+        // Removing it removes the link alone.
         expect(0, &run(&mut store.moat(&["delete", "anna"])));
     }
     fs::hard_link(store.file("bob"), store.file("anna")).unwrap();
-    refused(&store, ErrorCode::Malformed, "has a second name");
+    refused(&store, ErrorCode::Directory, "has a second name");
 
     fs::remove_file(store.file("anna")).unwrap();
 
@@ -85,7 +85,7 @@ fn what_is_no_file_is_refused_without_waiting() {
     let file = store.file("anna");
     let made = |command: &str, arguments: &[&str]| {
         expect(0, &run(Command::new(command).arg(&file).args(arguments)));
-        refused(&store, ErrorCode::Malformed, "is not a regular file");
+        refused(&store, ErrorCode::Directory, "is not a regular file");
         fs::remove_file(&file).unwrap();
     };
     made("mkfifo", &[]);
@@ -96,11 +96,11 @@ fn what_is_no_file_is_refused_without_waiting() {
     }
 
     fs::create_dir(&file).unwrap();
-    refused(&store, ErrorCode::Malformed, "is not a regular file");
+    refused(&store, ErrorCode::Directory, "is not a regular file");
     fs::remove_dir(&file).unwrap();
 
     let _socket = UnixListener::bind(&file).unwrap();
-    refused(&store, ErrorCode::Malformed, "is not a regular file");
+    refused(&store, ErrorCode::Directory, "is not a regular file");
 }
 
 /// JSON that is nested as deep as a file can be must not use up the stack.
@@ -147,8 +147,8 @@ fn while_the_record_is_swapped(
             match operation(&vault, &anna) {
                 Ok(()) => fine += 1,
                 Err(error) => {
-                    // The latter two where the swap came between two looks at what is there.
-                    let codes = [ErrorCode::Malformed, ErrorCode::Conflict, ErrorCode::Directory];
+                    // A conflict where the swap came between two looks at what is there.
+                    let codes = [ErrorCode::Conflict, ErrorCode::Directory];
                     assert!(codes.contains(&error.code()), "{error}");
                 }
             }

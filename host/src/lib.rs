@@ -49,7 +49,7 @@ mod weakness;
 
 #[cfg(feature = "http")]
 pub use authorization::{Authorization, AuthorizationScheme, Origin};
-pub use directory::{Directory, Lock, MAX_FILE_BYTES};
+pub use directory::{Directory, Lock, MAX_FILE_BYTES, RefusedFile};
 pub use error::Error;
 pub use keys::{
     KeyCache, KeyRing, KeySource, KeyState, KeyUsage, MasterKey, RingDocument, RingError, RingKey,

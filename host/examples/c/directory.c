@@ -85,12 +85,13 @@ static bool read_opened(int handle, struct directory_file *file, struct moat_err
     struct stat status;
     if (fstat(handle, &status) != 0)
         return system_failed(error, "a file can't be examined");
+    // What isn't read whatever is in it: that may well be a sound record.
     if (!S_ISREG(status.st_mode))
-        return moat_fail(error, "malformed", "it is not a regular file");
+        return moat_fail(error, "directory", "it is not a regular file");
     if (status.st_nlink > 1)
-        return moat_fail(error, "malformed", "the file has a second name (hard link)");
+        return moat_fail(error, "directory", "the file has a second name (hard link)");
     if (status.st_uid != geteuid())
-        return moat_fail(error, "malformed", "the file belongs to another user");
+        return moat_fail(error, "directory", "the file belongs to another user");
 
     file->size = 0;
     while (file->size < sizeof file->contents) {
@@ -118,8 +119,10 @@ bool directory_read(int directory, const char *name, struct directory_file *file
     const int handle = openat(directory, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
     if (handle < 0 && errno == ENOENT)
         return true;
-    if (handle < 0 && (errno == ELOOP || errno == ENXIO))
-        return moat_fail(error, "malformed", "it is not a regular file");
+    if (handle < 0 && errno == ELOOP)
+        return moat_fail(error, "directory", "it is not a regular file, but a symbolic link");
+    if (handle < 0 && errno == ENXIO)
+        return moat_fail(error, "directory", "it is not a regular file");
     if (handle < 0)
         return system_failed(error, "a file can't be opened");
     const bool done = read_opened(handle, file, error);

@@ -136,7 +136,7 @@ def try_errors(manager: CredentialManager, directory: Path) -> None:
     write_private(directory / "torn.cred", b'{"user_id": "torn", "encr')
     write_private(directory / "carl.cred", legacy_record("carl"))
     (directory / "link.cred").symlink_to(directory / f"{USER}.cred")
-    bad = {"torn": moat.Malformed, "link": moat.Malformed, "carl": moat.NeedsMigration}
+    bad = {"torn": moat.Malformed, "link": moat.DirectoryFailure, "carl": moat.NeedsMigration}
     for user_id, error in bad.items():
         refused(f"retrieve {user_id}", error, partial(manager.retrieve_credentials, user_id))
         refused(f"update {user_id}", error, partial(manager.update_last_used, user_id))

@@ -1,5 +1,6 @@
 //! Reading one file, after looking at what was opened.
 
+use std::fmt;
 use std::io::{self, Read};
 
 use cap_std::fs::{Dir, File, Metadata, MetadataExt, OpenOptions};
@@ -7,6 +8,33 @@ use cap_std::fs::{Dir, File, Metadata, MetadataExt, OpenOptions};
 use super::{MAX_FILE_BYTES, conflict, open_in_place};
 use crate::contract::ErrorCode;
 use crate::error::Error;
+
+/// Why a file isn't read, whatever is in it, which may well be a sound record: the source of an
+/// [`ErrorCode::Directory`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RefusedFile {
+    /// It is a symbolic link, which may lead out of the directory.
+    SymbolicLink,
+    /// It is a directory, a FIFO, a socket or a device.
+    NotRegular,
+    /// It has a second name, which may be outside of the directory.
+    HardLink,
+    /// It belongs to another user than the directory does.
+    OtherOwner,
+}
+
+impl fmt::Display for RefusedFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::SymbolicLink => "is not a regular file, but a symbolic link",
+            Self::NotRegular => "is not a regular file",
+            Self::HardLink => "has a second name (hard link)",
+            Self::OtherOwner => "belongs to another user",
+        })
+    }
+}
+
+impl std::error::Error for RefusedFile {}
 
 /// Reads a whole file; `None` when there is none. It has to be a regular file without a second link, of this owner,
 /// and not larger than [`MAX_FILE_BYTES`].
@@ -18,23 +46,24 @@ pub(super) fn read(dir: &Dir, name: &str, owner: u32) -> Result<Option<Vec<u8>>,
         Err(error) => {
             let kind = dir.symlink_metadata(name).map(|metadata| metadata.file_type());
             return Err(match kind {
-                Ok(kind) if !kind.is_file() => not_a_record(name, "is not a regular file"),
+                Ok(kind) if kind.is_symlink() => refused(name, RefusedFile::SymbolicLink),
+                Ok(kind) if !kind.is_file() => refused(name, RefusedFile::NotRegular),
                 _ => failed(error),
             });
         }
     };
     let metadata = file.metadata().map_err(failed)?;
     if !metadata.is_file() {
-        return Err(not_a_record(name, "is not a regular file"));
+        return Err(refused(name, RefusedFile::NotRegular));
     }
     if metadata.nlink() > 1 {
-        return Err(not_a_record(name, "has a second name (hard link)"));
+        return Err(refused(name, RefusedFile::HardLink));
     }
     if !is_nowhere_else(dir, name, &file, &metadata).map_err(failed)? {
         return Err(conflict(name));
     }
     if metadata.uid() != owner {
-        return Err(not_a_record(name, "belongs to another user"));
+        return Err(refused(name, RefusedFile::OtherOwner));
     }
     if metadata.len() > MAX_FILE_BYTES as u64 {
         return Err(too_large(name, metadata.len()));
@@ -72,6 +101,6 @@ pub(super) fn too_large(name: &str, bytes: u64) -> Error {
     Error::new(ErrorCode::TooLarge, message)
 }
 
-fn not_a_record(name: &str, why: &str) -> Error {
-    Error::new(ErrorCode::Malformed, format!("{name:?} {why}"))
+fn refused(name: &str, why: RefusedFile) -> Error {
+    Error::caused(ErrorCode::Directory, format!("{name:?} {why}"), why)
 }

@@ -21,6 +21,7 @@ use sha2::{Digest, Sha256};
 use crate::component::hex;
 use crate::contract::ErrorCode;
 use crate::error::Error;
+pub use file::RefusedFile;
 pub use lock::Lock;
 use names::Names;
 

@@ -118,8 +118,9 @@ export class NodeDirectory implements Directory {
       } catch (error) {
         switch (codeOf(error)) {
           case 'ENOENT': return undefined;
-          // A link, or a socket.
-          case 'ELOOP': case 'ENXIO': throw notARecord(name, 'is not a regular file');
+          case 'ELOOP': throw refused(name, 'is not a regular file, but a symbolic link');
+          // A socket.
+          case 'ENXIO': throw refused(name, 'is not a regular file');
           default: throw error;
         }
       }
@@ -134,13 +135,13 @@ export class NodeDirectory implements Directory {
   #readFrom(file: number, name: string): Uint8Array {
     const status = fstatSync(file);
     if (!status.isFile()) {
-      throw notARecord(name, 'is not a regular file');
+      throw refused(name, 'is not a regular file');
     }
     if (status.nlink > 1) {
-      throw notARecord(name, 'has a second name (hard link)');
+      throw refused(name, 'has a second name (hard link)');
     }
     if (status.uid !== this.#owner) {
-      throw notARecord(name, 'belongs to another user');
+      throw refused(name, 'belongs to another user');
     }
     const buffer = new Uint8Array(MAX_FILE_BYTES + 1);
     let length = 0;
@@ -225,8 +226,9 @@ function decoded(name: Uint8Array): string[] {
   }
 }
 
-function notARecord(name: string, why: string): MoatError {
-  return new MoatError('malformed', `${JSON.stringify(name)} ${why}`);
+/** What isn't read whatever is in it: that may well be a sound record. */
+function refused(name: string, why: string): MoatError {
+  return new MoatError('directory', `${JSON.stringify(name)} ${why}`);
 }
 
 /** Turns what the system refuses into the contract's failure. */

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from itertools import chain, count, takewhile
 
-from .errors import Conflict, Denied, DirectoryFailure, Locked, Malformed, TooLarge
+from .errors import Conflict, Denied, DirectoryFailure, Locked, TooLarge
 
 MAX_FILE_BYTES = 64 * 1024
 MAX_NAMES = 4096
@@ -55,7 +55,8 @@ class Directory:
     def read(self, name: str) -> tuple[bytes, str] | None:
         """A whole file and its revision; None when there is none.
 
-        Raises `Malformed` for what is not a regular file with one name, `TooLarge` beyond 64 KiB.
+        Raises `DirectoryFailure` for what is not a regular file of this user's with one name,
+        `TooLarge` beyond 64 KiB.
         """
         contents = self._contents(_plain(name), name)
         return None if contents is None else (contents, revision_of(contents))
@@ -122,9 +123,12 @@ class Directory:
             except FileNotFoundError:
                 return None
             except OSError as error:
-                # A link, a socket, a directory.
-                if error.errno in (errno.ELOOP, errno.ENXIO, errno.EISDIR):
-                    raise Malformed(f"{name!r} is not a regular file") from error
+                if error.errno == errno.ELOOP:
+                    message = f"{name!r} is not a regular file, but a symbolic link"
+                    raise DirectoryFailure(message) from error
+                # A socket, a directory.
+                if error.errno in (errno.ENXIO, errno.EISDIR):
+                    raise DirectoryFailure(f"{name!r} is not a regular file") from error
                 raise
         if len(contents) > MAX_FILE_BYTES:
             raise _too_large(name)
@@ -211,11 +215,11 @@ def _is_locked(lock: int) -> bool:
 
 def _check_file(status: os.stat_result, name: str) -> None:
     if not stat.S_ISREG(status.st_mode):
-        raise Malformed(f"{name!r} is not a regular file")
+        raise DirectoryFailure(f"{name!r} is not a regular file")
     if status.st_nlink > 1:
-        raise Malformed(f"{name!r} has a second name (hard link)")
+        raise DirectoryFailure(f"{name!r} has a second name (hard link)")
     if status.st_uid != os.geteuid():
-        raise Malformed(f"{name!r} belongs to another user")
+        raise DirectoryFailure(f"{name!r} belongs to another user")
 
 
 def _too_large(name: str) -> TooLarge:

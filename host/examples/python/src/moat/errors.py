@@ -91,7 +91,7 @@ class TooLarge(MoatError):
 
 
 class DirectoryFailure(MoatError):
-    """The directory failed: I/O, owner, permissions, no space."""
+    """The directory or a file in it can't be used: I/O, owner, links, permissions, no space."""
 
     code = "directory"
 
