@@ -71,6 +71,14 @@ fn what_is_no_compiled_component_is_refused() {
 }
 
 #[test]
+fn a_component_that_was_compiled_with_another_proposal_is_refused() {
+    let error = load(moat_test_guests::SPREADING).err().unwrap();
+    assert_eq!(error.code(), ErrorCode::Sandbox);
+    let cause = std::error::Error::source(&error).unwrap().to_string();
+    assert!(cause.contains("feature `reference_types` but it is not enabled"), "{cause}");
+}
+
+#[test]
 fn a_component_that_traps_is_an_error_and_changes_nothing() {
     let store = Store::new();
     store.put("anna", "horse");
@@ -154,7 +162,7 @@ fn threads_share_a_vault() {
 fn an_embedders_own_engine_will_do_if_it_protects_its_memory() {
     let store = Store::new();
     let (mut config, protection) = Sandbox::config();
-    config.native_unwind_info(true);
+    config.native_unwind_info(true).wasm_simd(true).wasm_multi_memory(true);
     let engine = Engine::new(&config).unwrap();
     let sandbox = Sandbox::in_engine(&engine, &protection).unwrap();
     let keys = KeyRing::new(MasterKey::new(KEY.as_bytes()));
@@ -171,6 +179,6 @@ fn an_embedders_own_engine_will_do_if_it_protects_its_memory() {
     refused(&Engine::default(), "can't be loaded in this engine");
     // The settings that compiled code needs, and no more.
     let mut config = Config::new();
-    config.epoch_interruption(true).memory_init_cow(false);
+    config.epoch_interruption(true).memory_init_cow(false).concurrency_support(false);
     refused(&Engine::new(&config).unwrap(), "without the protection of its memories");
 }

@@ -1,14 +1,125 @@
 //! How the component is compiled and run. The build script includes this file too: what is compiled ahead of
 //! time loads only into an engine of the same settings.
 
+use wasmparser::WasmFeatures;
 use wasmtime::Config;
+
+/// What WebAssembly a component may be made of: what rustc makes the guest of, and nothing else. Every proposal beyond
+/// it is code of the engine's that nobody needs here.
+const PROPOSALS: WasmFeatures = WasmFeatures::COMPONENT_MODEL
+    .union(WasmFeatures::MUTABLE_GLOBAL)
+    .union(WasmFeatures::FLOATS)
+    .union(WasmFeatures::SIGN_EXTENSION)
+    .union(WasmFeatures::SATURATING_FLOAT_TO_INT)
+    .union(WasmFeatures::MULTI_VALUE)
+    .union(WasmFeatures::BULK_MEMORY)
+    .union(WasmFeatures::CALL_INDIRECT_OVERLONG);
 
 /// The settings that compiled code depends on.
 pub(crate) fn config() -> Config {
     let mut config = Config::new();
+    config.wasm_features(PROPOSALS, true).wasm_features(PROPOSALS.complement(), false);
+    // Its default depends on how wasmtime was built, and compiled code on it.
+    config.concurrency_support(false);
     // The deadline of a call is kept with epochs.
     config.epoch_interruption(true);
     // The memory comes from the host, which wasmtime can't combine with images mapped copy-on-write.
     config.memory_init_cow(false);
     config
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+    use crate::component;
+    use wasmparser::Validator;
+    use wasmtime::{Engine, Module};
+
+    /// Modules and components, each of a proposal that is off.
+    const OFF: [(&str, &str); 29] = [
+        ("simd", "(module (func (drop (v128.const i32x4 0 0 0 0))))"),
+        (
+            "relaxed_simd",
+            "(module (func (param v128) (drop (i32x4.relaxed_trunc_f32x4_s (local.get 0)))))",
+        ),
+        ("threads", "(module (memory 1 1 shared))"),
+        ("threads", "(module (memory 1) (func (drop (i32.atomic.load (i32.const 0)))))"),
+        ("shared_everything_threads", "(module (global (shared i32) (i32.const 0)))"),
+        ("tail_call", "(module (func $f return_call $f))"),
+        ("multi_memory", "(module (memory 1) (memory 1))"),
+        ("exceptions", "(module (tag))"),
+        ("legacy_exceptions", "(module (func try catch_all end))"),
+        ("memory64", "(module (memory i64 1))"),
+        ("memory64", "(module (table i64 1 funcref))"),
+        ("extended_const", "(module (global i32 (i32.add (i32.const 1) (i32.const 1))))"),
+        ("reference_types", "(module (table 1 externref))"),
+        ("reference_types", "(module (table 1 funcref) (table 1 funcref))"),
+        ("reference_types", "(module (table $t 1 funcref) (func (drop (table.size $t))))"),
+        ("function_references", "(module (type $f (func)) (func (param (ref $f))))"),
+        ("gc", "(module (type (struct)))"),
+        ("gc", "(module (type (array i8)))"),
+        ("custom_page_sizes", "(module (memory 1 (pagesize 1)))"),
+        ("stack_switching", "(module (type $f (func)) (type (cont $f)))"),
+        (
+            "wide_arithmetic",
+            "(module (func (param i64) (drop (drop (i64.mul_wide_u (local.get 0) (local.get 0))))))",
+        ),
+        (
+            "memory_control",
+            "(module (memory 1) (func (memory.discard (i32.const 0) (i32.const 0))))",
+        ),
+        ("cm_async", "(component (type (future)))"),
+        ("cm_async", "(component (type (stream u8)))"),
+        ("cm_error_context", "(component (type error-context))"),
+        ("cm_fixed_length_lists", "(component (type (list u8 4)))"),
+        ("cm_map", "(component (type (map string u32)))"),
+        ("cm_values", "(component (import \"a\" (value string)))"),
+        ("cm_threading", "(component (core func (canon thread.index)))"),
+    ];
+
+    fn validates(features: WasmFeatures, bytes: &[u8]) -> bool {
+        Validator::new_with_features(features).validate_all(bytes).is_ok()
+    }
+
+    #[test]
+    fn these_proposals_are_on_and_the_guest_needs_each() {
+        let on: Vec<_> = PROPOSALS.iter_names().map(|(name, _)| name).collect();
+        assert_eq!(
+            on,
+            [
+                "MUTABLE_GLOBAL",
+                "SATURATING_FLOAT_TO_INT",
+                "SIGN_EXTENSION",
+                "MULTI_VALUE",
+                "FLOATS",
+                "COMPONENT_MODEL",
+                "CALL_INDIRECT_OVERLONG",
+                "BULK_MEMORY_OPT",
+            ]
+        );
+        assert!(validates(PROPOSALS, component::BYTES));
+        for (name, flag) in PROPOSALS.iter_names() {
+            assert!(
+                !validates(PROPOSALS.difference(flag), component::BYTES),
+                "{name} isn't needed"
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_made_of_another_proposal_is_refused() {
+        let engine = Engine::new(&config()).unwrap();
+        for (name, text) in OFF {
+            let bytes = wat::parse_str(text).unwrap();
+            let flag = WasmFeatures::from_name(&name.to_uppercase()).unwrap();
+            assert!(!PROPOSALS.contains(flag), "{name}");
+            // It is this proposal that is missing, and not something else.
+            assert!(validates(WasmFeatures::all(), &bytes), "{name}: {text}");
+            assert!(!validates(PROPOSALS, &bytes), "{name}: {text}");
+            if text.starts_with("(module") {
+                assert!(Module::validate(&engine, &bytes).is_err(), "{name}: {text}");
+            }
+        }
+    }
 }

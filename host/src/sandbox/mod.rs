@@ -67,7 +67,8 @@ impl Sandbox {
     /// embedder's own components share an engine. The protection goes to [`Self::in_engine`].
     ///
     /// With these settings the linear memory of every component in the engine is locked, kept out of core dumps and
-    /// forks, and wiped when its instance ends. Every store needs a deadline in epochs; while a call of a vault runs, the
+    /// forks, and wiped when its instance ends. Of WebAssembly's proposals only those are on that the component needs;
+    /// turn on what components of your own need. Every store needs a deadline in epochs; while a call of a vault runs, the
     /// engine's epoch advances by one every 10 ms.
     pub fn config() -> (Config, Protection) {
         let protection = Protection::default();

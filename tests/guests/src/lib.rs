@@ -12,7 +12,7 @@ pub const ENDLESS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/endless.cwa
 /// Fits the contract, and asks for 64 MiB of memory in whatever is called.
 pub const HUNGRY: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/hungry.cwasm"));
 
-/// Fits the contract, and grows a table in whatever is called.
+/// Fits the contract, and grows a table in whatever is called, for which it was compiled with a proposal more.
 pub const SPREADING: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/spreading.cwasm"));
 
 /// Fits the contract, and never comes to be called.
