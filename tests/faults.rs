@@ -41,7 +41,7 @@ fn both_fail(store: &Store, key: Option<&str>, code: i32, message: &str, hint: &
 fn a_missing_master_key() {
     let store = Store::new();
     store.put("anna", "horse");
-    both_fail(&store, None, 4, "there is no master key", "moat keygen");
+    both_fail(&store, None, 4, "there is no master key", "give the master key that the records in");
 }
 
 #[test]
@@ -64,7 +64,7 @@ fn a_damaged_file() {
     let whole = fs::read(store.file("anna")).unwrap();
     for cut in [0, 1, whole.len() / 2, whole.len() - 1] {
         write_private(&store.file("anna"), &whole[..cut]);
-        both_fail(&store, Some(KEY), 6, "the record is not a JSON object", "moat delete USER");
+        both_fail(&store, Some(KEY), 6, "the record is not a JSON object", "from a backup");
     }
     let text = String::from_utf8(whole).unwrap();
     let place = text.find("gAAAAA").unwrap() + 60;

@@ -10,9 +10,11 @@ use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, OpenOptionsExt,
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use cap_std::ambient_authority;
 use cap_std::fs::Dir;
+use moat::UserId;
 use zeroize::Zeroizing;
 
 /// The largest file or command output that a secret is read from, in bytes.
@@ -84,8 +86,11 @@ pub(crate) fn exists(path: &Path) -> bool {
 #[derive(Debug)]
 pub(crate) enum SecretFileError {
     Io(io::Error),
-    /// Others can read it, by these mode bits.
-    Exposed(u32),
+    /// Others than this uid, whose file it is, can read it, by these mode bits.
+    Exposed {
+        mode: u32,
+        owner: u32,
+    },
     /// It belongs to this uid, which is neither the user nor root.
     Foreign(u32),
     TooLarge,
@@ -102,13 +107,16 @@ impl From<io::Error> for SecretFileError {
 pub(crate) fn read_secret_file(path: &Path) -> Result<Zeroizing<Vec<u8>>, SecretFileError> {
     let file = File::open(path)?;
     let metadata = file.metadata()?;
+    if metadata.is_dir() {
+        return Err(io::Error::from_raw_os_error(libc::EISDIR).into());
+    }
     if !metadata.file_type().is_fifo() {
-        let (mode, uid) = (metadata.mode() & 0o777, metadata.uid());
+        let (mode, owner) = (metadata.mode() & 0o777, metadata.uid());
         if mode & 0o077 != 0 {
-            return Err(SecretFileError::Exposed(mode));
+            return Err(SecretFileError::Exposed { mode, owner });
         }
-        if uid != 0 && uid != rustix::process::geteuid().as_raw() {
-            return Err(SecretFileError::Foreign(uid));
+        if owner != 0 && owner != rustix::process::geteuid().as_raw() {
+            return Err(SecretFileError::Foreign(owner));
         }
     }
     read_limited(file)
@@ -124,6 +132,16 @@ pub(crate) fn make_private(path: &Path) -> io::Result<()> {
     let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
     let file = File::options().read(true).custom_flags(flags.bits().cast_signed()).open(path)?;
     file.set_permissions(Permissions::from_mode(0o600))
+}
+
+/// Whether there are records in a directory, as far as can be seen: what can't be listed may have some.
+pub(crate) fn holds_records(directory: &Path) -> bool {
+    let is_record =
+        |name: OsString| name.to_str().is_some_and(|name| UserId::from_file_name(name).is_some());
+    match std::fs::read_dir(directory) {
+        Ok(entries) => entries.flatten().any(|entry| is_record(entry.file_name())),
+        Err(error) => error.kind() != io::ErrorKind::NotFound,
+    }
 }
 
 /// Whether a file is in this directory.
@@ -168,9 +186,38 @@ pub(crate) fn read_standard_input() -> Result<Zeroizing<Vec<u8>>, SecretFileErro
     read_limited(File::from(io::stdin().as_fd().try_clone_to_owned()?))
 }
 
-/// Standard output without a buffer, since what is printed may be a secret.
+/// Whether the process was started without a standard output. Before `main`, std opens /dev/null in its place, where
+/// all that is printed would be lost without a word; and that it was std can't be told later, since others open it
+/// the same way.
+static WITHOUT_STANDARD_OUTPUT: AtomicBool = AtomicBool::new(false);
+
+/// Run by the loader, before std.
+#[used]
+#[allow(unsafe_code, reason = "the name of a section")]
+// SAFETY: what this section holds are pointers to functions of this type, which a loader may call with arguments that
+// they ignore.
+#[unsafe(link_section = ".init_array")]
+static LOOK_FOR_STANDARD_OUTPUT: extern "C" fn() = look_for_standard_output;
+
+extern "C" fn look_for_standard_output() {
+    // SAFETY: asks for the flags of a descriptor, which need not be open.
+    #[allow(unsafe_code, reason = "a descriptor that may be closed has no safe type")]
+    let flags = unsafe { libc::fcntl(libc::STDOUT_FILENO, libc::F_GETFD) };
+    WITHOUT_STANDARD_OUTPUT.store(flags == -1, Ordering::Relaxed);
+}
+
+/// Standard output without a buffer, since what is printed may be a secret. Fails when the process was started without.
 pub(crate) fn standard_output() -> io::Result<File> {
+    if WITHOUT_STANDARD_OUTPUT.load(Ordering::Relaxed) {
+        return Err(io::Error::from_raw_os_error(libc::EBADF));
+    }
     Ok(File::from(io::stdout().as_fd().try_clone_to_owned()?))
+}
+
+/// The mode bits of the file that standard output goes to; `None` if that is no regular file.
+pub(crate) fn standard_output_file_mode() -> Option<u32> {
+    let metadata = standard_output().and_then(|stdout| stdout.metadata()).ok()?;
+    metadata.is_file().then_some(metadata.mode() & 0o777)
 }
 
 /// Whether a person sits at standard input.
@@ -236,9 +283,34 @@ fn without_keys(command: &mut Command) -> &mut Command {
     KEY_VARIABLES.iter().fold(command, |command, name| command.env_remove(name))
 }
 
-/// Writes a new file that everybody may read. A file that is there already is left as it is.
+/// Writes a new file that everybody may read. What is there already is left as it is.
 pub(crate) fn write_new_file(path: &Path, contents: &[u8]) -> io::Result<()> {
-    let mut file = File::options().write(true).create_new(true).mode(0o644).open(path)?;
-    file.write_all(contents)?;
-    file.sync_all()
+    write_new(path, 0o644, contents)
+}
+
+/// Writes a new file with a secret, for its owner alone, so that not even a crash loses it. What is there already,
+/// be it a link to nowhere, is left as it is.
+pub(crate) fn write_new_secret_file(path: &Path, secret: &[u8]) -> io::Result<()> {
+    write_new(path, 0o600, secret)?;
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    match File::open(parent.unwrap_or(Path::new("."))).and_then(|parent| parent.sync_all()) {
+        // Some file systems have no such thing.
+        Err(error)
+            if matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported) =>
+        {
+            Ok(())
+        }
+        synced => synced,
+    }
+}
+
+fn write_new(path: &Path, mode: u32, contents: &[u8]) -> io::Result<()> {
+    // With O_EXCL, which follows no link.
+    let mut file = File::options().write(true).create_new(true).mode(mode).open(path)?;
+    let written = file.write_all(contents).and_then(|()| file.sync_all());
+    if written.is_err() {
+        // Half of it would only be in the way.
+        let _ = std::fs::remove_file(path);
+    }
+    written
 }

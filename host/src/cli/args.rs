@@ -14,7 +14,7 @@ use super::age;
 const AFTER_HELP: &str = "\
 The master key comes from --keyring, --master-key-file, --master-key-command, or without these from \
 FOSSAWORK_MASTER_KEY, FOSSAWORK_KEYRING, FOSSAWORK_MASTER_KEY_FILE, FOSSAWORK_MASTER_KEY_COMMAND, or the systemd credential \
-`fossawork-master-key`. `moat keygen` makes one. FOSSAWORK_MASTER_KEY_PREVIOUS holds further keys, one a \
+`fossawork-master-key`. `moat keygen --out PATH` makes one. FOSSAWORK_MASTER_KEY_PREVIOUS holds further keys, one a \
 line, which only open what is under them.
 
 Exit codes: 0 done, 1 other failure, 2 usage, 3 no such credential, 4 master key missing or unusable, \
@@ -140,8 +140,8 @@ pub(super) struct Options {
 
 #[derive(Subcommand)]
 pub(super) enum Verb {
-    /// Print a new master key: 32 random bytes, URL-safe
-    Keygen,
+    /// Make a new master key: 32 random bytes, URL-safe
+    Keygen(Keygen),
     /// Store a credential in place of the one before
     Put(Put),
     /// Show a credential, its secrets hidden, or print one of its values
@@ -184,6 +184,13 @@ pub(super) enum Verb {
         /// Of this verb
         verb: Option<String>,
     },
+}
+
+#[derive(Args)]
+pub(super) struct Keygen {
+    /// Write it to a new file that only its owner can read, in place of printing it; nothing is ever overwritten
+    #[arg(long, value_name = "PATH", value_hint = ValueHint::FilePath)]
+    pub(super) out: Option<PathBuf>,
 }
 
 #[derive(Args)]

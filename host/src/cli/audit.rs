@@ -163,7 +163,10 @@ impl AuditSettings {
         let Some(path) = &self.key_file else { return Ok(None) };
         let text = ambient::read_secret_file(path).map_err(|error| unusable_file(path, &error))?;
         AuditKey::new(&without_newline(text)).map(Some).map_err(|error| {
-            Failure::audit(format!("{}: {error}", path.display()), "make a key with `moat keygen`")
+            Failure::audit(
+                format!("{}: {error}", path.display()),
+                "name the file with the key that the log is under: at least 16 bytes",
+            )
         })
     }
 }

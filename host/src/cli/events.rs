@@ -1,7 +1,6 @@
 //! Warnings, and with `-v` what is done, on standard error.
 
 use std::fmt::{self, Write as _};
-use std::io::Write as _;
 
 use serde_json::json;
 use tracing::field::{Field, Visit};
@@ -39,20 +38,18 @@ impl<S: Subscriber> Layer<S> for Printer {
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
         let mut text = Text::default();
         event.record(&mut text);
-        let text = output::printable(&(text.message + &text.fields));
+        let text = text.message + &text.fields;
         let level = match *event.metadata().level() {
             Level::WARN => "warning",
             Level::INFO => "info",
             _ => "debug",
         };
-        let mut stderr = anstream::stderr().lock();
-        // Events are told by the way: with standard error gone, the work still goes on.
-        let _ = if self.json {
-            writeln!(stderr, "{}", json!({ level: { "message": text } }))
+        if self.json {
+            output::tell_value(&json!({ level: { "message": text } }));
         } else {
             let style = if level == "warning" { output::YELLOW } else { output::BOLD };
-            writeln!(stderr, "{style}{level}:{style:#} {text}")
-        };
+            output::tell(style, level, &text);
+        }
     }
 }
 

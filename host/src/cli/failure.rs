@@ -1,15 +1,17 @@
 //! Failures as the user meets them: an exit code, what is wrong, and the way out.
 
 use std::fmt::Write as _;
-use std::io::{self, Write as _};
+use std::io;
 use std::path::Path;
 use std::process::ExitCode;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use moat::{Error, ErrorCode, KeyMismatch};
+use moat::{Error, ErrorCode, KeyMismatch, RefusedFile};
 use serde_json::json;
 
+use super::keys::Remedy;
 use super::output;
+use crate::ambient;
 
 /// Done.
 const DONE: u8 = 0;
@@ -83,14 +85,19 @@ impl Failure {
         }
     }
 
-    /// A failure of the vault over this directory.
-    pub(super) fn in_directory(error: &Error, path: &Path) -> Self {
+    /// A failure of the library.
+    pub(super) fn library(error: &Error, hint: impl Into<String>) -> Self {
         Self {
             exit: exit_code(error.code()),
             code: error.code().name(),
             message: error.to_string(),
-            hint: hint(error, path),
+            hint: hint.into(),
         }
+    }
+
+    /// A failure of the vault over this directory.
+    pub(super) fn in_directory(error: &Error, path: &Path) -> Self {
+        Self::library(error, hint(error, path))
     }
 
     /// The system gives no thread.
@@ -102,7 +109,7 @@ impl Failure {
     pub(super) fn confinement(error: &dyn std::error::Error) -> Self {
         Self::other(
             format!("the process can't confine itself: {error}"),
-            "run this again; `moat component` shows what is in force",
+            "a filter around this program, such as a unit's SystemCallFilter=, has to allow seccomp and landlock_*",
         )
     }
 
@@ -113,18 +120,15 @@ impl Failure {
 
     /// Says it, and gives the exit code.
     pub(super) fn report(self, json: bool) -> ExitCode {
-        let message = output::printable(&self.message);
-        let hint = output::printable(&self.hint);
-        let mut stderr = anstream::stderr().lock();
-        // With standard error gone, the exit code is all that is left to say.
-        let _ = if json {
-            let error = json!({ "code": self.code, "message": message, "hint": hint });
-            writeln!(stderr, "{}", json!({ "error": error }))
+        let Self { exit, code, message, hint } = self;
+        if json {
+            let error = json!({ "code": code, "message": message, "hint": hint });
+            output::tell_value(&json!({ "error": error }));
         } else {
-            let (red, bold) = (output::RED, output::BOLD);
-            writeln!(stderr, "{red}error:{red:#} {message}\n{bold}hint:{bold:#} {hint}")
-        };
-        ExitCode::from(self.exit)
+            output::tell(output::RED, "error", &message);
+            output::tell(output::BOLD, "hint", &hint);
+        }
+        ExitCode::from(exit)
     }
 }
 
@@ -145,52 +149,79 @@ fn exit_code(code: ErrorCode) -> u8 {
 }
 
 fn hint(error: &Error, path: &Path) -> String {
-    let path = path.display();
+    let shown = path.display();
     match error.code() {
-        ErrorCode::NotFound => format!("`moat list` shows whose credentials are in {path}"),
+        ErrorCode::NotFound => format!("`moat list` shows whose credentials are in {shown}"),
         ErrorCode::InvalidUserId => USER_ID_HINT.to_owned(),
-        ErrorCode::InvalidCredential => "give each --field another name of its own".to_owned(),
-        ErrorCode::MasterKeyMissing => {
-            "set FOSSAWORK_MASTER_KEY or give --master-key-file PATH; `moat keygen` makes a new key".to_owned()
-        }
-        ErrorCode::MasterKeyRefused => {
-            "make a key with `moat keygen`; this one still opens what is under it".to_owned()
-        }
-        ErrorCode::WrongKeyOrTampered
-            if std::error::Error::source(error).is_some_and(|source| source.is::<KeyMismatch>()) =>
-        {
-            format!(
-                "give the master key that the records in {path} are encrypted with; if this one is to be used beside it, say so with --allow-new-key"
-            )
+        ErrorCode::InvalidCredential => "give each field a name of its own, that is neither reserved nor empty".to_owned(),
+        ErrorCode::MasterKeyMissing => match cause::<Remedy>(error) {
+            Some(remedy) => remedy.to_string(),
+            // No source is named. Beside records there is a key already, and another would split them.
+            None if ambient::holds_records(path) => {
+                format!("give the master key that the records in {shown} were written with: --master-key-file PATH or --keyring PATH")
+            }
+            None => "make a key with `moat keygen --out PATH`, and name it with --master-key-file PATH".to_owned(),
+        },
+        ErrorCode::MasterKeyRefused => format!("if it is the right key and whole: {REPLACE_KEY}"),
+        ErrorCode::WrongKeyOrTampered if cause::<KeyMismatch>(error).is_some() => {
+            format!("give the master key that the records in {shown} are encrypted with; if this one is to be used beside it, say so with --allow-new-key")
         }
         ErrorCode::WrongKeyOrTampered => {
-            format!("give the master key that {path} was written with; nothing was changed")
+            format!("give the master key that {shown} was written with; nothing was changed")
         }
-        ErrorCode::Malformed => format!(
-            "nothing was changed; restore the file in {path} from a backup, or remove it with `moat delete USER`"
-        ),
+        ErrorCode::Malformed => {
+            format!("nothing was changed; restore the file in {shown} from a backup")
+        }
         ErrorCode::UnsupportedVersion => {
             "nothing was changed; a newer moat may know this version".to_owned()
         }
         ErrorCode::NeedsMigration => {
             "`moat migrate --dry-run` shows what `moat migrate` would encrypt; or store it anew with `moat put USER`".to_owned()
         }
-        ErrorCode::Conflict => "look at what is there with `moat get USER`, then run this again".to_owned(),
-        ErrorCode::Locked => "wait for the other process, or longer with --lock-wait SECONDS".to_owned(),
-        ErrorCode::TooLarge => "store less in one credential: a record has at most 65536 bytes".to_owned(),
+        ErrorCode::Conflict => "nothing was changed; look at what is there with `moat get USER`, then run this again".to_owned(),
+        ErrorCode::Locked => "run this again when the other process is done, or wait longer with --lock-wait SECONDS".to_owned(),
+        ErrorCode::TooLarge => format!("a record has at most 65536 bytes: store less in one credential; a larger file in {shown} is to be restored from a backup"),
         ErrorCode::Audit => audit_hint(error),
         ErrorCode::Sandbox if error.io_kind() == Some(io::ErrorKind::WouldBlock) => {
             THREADS_HINT.to_owned()
         }
-        ErrorCode::Directory => directory_hint(error, &path.to_string()),
+        ErrorCode::Directory => directory_hint(error, path),
         _ => "compare the digest of `moat component` with the release's; please report this".to_owned(),
     }
 }
 
-fn directory_hint(error: &Error, path: &str) -> String {
+/// The source of an error, if it is of this type.
+fn cause<T: std::error::Error + 'static>(error: &Error) -> Option<&T> {
+    std::error::Error::source(error)?.downcast_ref()
+}
+
+/// How a master key that must not encrypt is given up without losing what is under it.
+pub(super) const REPLACE_KEY: &str = "make another with `moat keygen --out PATH`, give this one as FOSSAWORK_MASTER_KEY_PREVIOUS, and run `moat rotate`";
+
+/// What to do about a failure of the credentials directory or another.
+pub(super) fn directory_hint(error: &Error, path: &Path) -> String {
+    let path = path.display();
+    if let Some(refused) = cause::<RefusedFile>(error) {
+        let remedy = match refused {
+            RefusedFile::SymbolicLink => {
+                "look where it leads (ls -l FILE), and put the file itself there: cp -p FILE FILE.new && mv FILE.new FILE"
+            }
+            RefusedFile::HardLink => {
+                "give it a file of its own: cp -p FILE FILE.new && mv FILE.new FILE"
+            }
+            RefusedFile::OtherOwner => {
+                "if you know where it is from, make it yours: chown $(id -u) FILE"
+            }
+            _ => "look what it is (ls -l FILE), and move it elsewhere",
+        };
+        return format!("nothing was changed; in {path}, {remedy}");
+    }
     match error.io_kind() {
         Some(io::ErrorKind::NotFound) => {
             "check --dir and FOSSAWORK_CREDENTIALS_DIR; `moat put` makes the directory".to_owned()
+        }
+        Some(io::ErrorKind::NotADirectory) => {
+            format!("{path} is no directory, or leads through a file: name another with --dir")
         }
         Some(
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge,
@@ -199,7 +230,7 @@ fn directory_hint(error: &Error, path: &str) -> String {
         }
         Some(io::ErrorKind::ReadOnlyFilesystem) => format!("{path} is mounted read-only"),
         Some(io::ErrorKind::PermissionDenied) => format!(
-            "{path} has to belong to the user who runs this, with mode 0700 (ls -ld, chown, chmod)"
+            "{path} has to belong to the user who runs this, with mode 0700, below directories that this user can enter (ls -ld, chown, chmod)"
         ),
         _ => format!(
             "check the disk of {path}; the record there is whole, the old one or the new one"
@@ -229,12 +260,9 @@ const USER_ID_HINT: &str = "a user id is one plain file name: at most 250 bytes,
 pub(super) fn from_clap(error: &clap::Error) -> Result<ExitCode, Failure> {
     match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
-            return match error.print() {
-                Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-                    Err(Failure::other(format!("printing: {error}"), "check standard output"))
-                }
-                _ => Ok(ExitCode::from(DONE)),
-            };
+            // It prints by itself, but wouldn't notice that there is nothing to print to.
+            let printed = ambient::standard_output().and_then(|_| error.print());
+            return output::printed(printed).map(|()| ExitCode::from(DONE));
         }
         _ => {}
     }

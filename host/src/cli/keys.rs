@@ -1,6 +1,10 @@
 //! Where the master key comes from, and reading it: only when a verb needs it, and only once.
+//!
+//! Whatever is wrong with a source that is named, no remedy is a new key: the one that the records are under exists
+//! somewhere, and a second one would split them.
 
 use std::fmt;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
@@ -98,27 +102,39 @@ impl MasterKeySource {
     }
 
     fn read(&self) -> Result<Zeroizing<Vec<u8>>, Error> {
-        let missing = |reason: String| Error::new(ErrorCode::MasterKeyMissing, reason);
+        let failed = |what: &str| {
+            let what = what.to_owned();
+            move |error| unusable(describe(&what, &error), self.remedy())
+        };
         let key = match &self.place {
             Place::Variable(key) => return Ok(key.clone()),
             // As it stands there, since it may be written again.
-            Place::Ring(path) => {
-                return ambient::read_secret_file(path)
-                    .map_err(|error| missing(describe(&path.display().to_string(), &error)));
+            Place::Ring(path) => return read_file(path),
+            Place::File(path) => read_file(path)?,
+            Place::Command(command) => {
+                ambient::run_secret_command(command).map_err(failed("the master key command"))?
             }
-            Place::File(path) => ambient::read_secret_file(path)
-                .map_err(|error| missing(describe(&path.display().to_string(), &error)))?,
-            Place::Command(command) => ambient::run_secret_command(command)
-                .map_err(|error| missing(describe("the master key command", &error)))?,
             Place::Systemd => ambient::read_systemd_credential(SYSTEMD_CREDENTIAL)
-                .map_err(|error| missing(describe(SYSTEMD_CREDENTIAL, &error)))?
-                .ok_or_else(|| missing("there is no master key".to_owned()))?,
+                .map_err(failed(SYSTEMD_CREDENTIAL))?
+                .ok_or_else(|| Error::new(ErrorCode::MasterKeyMissing, "there is no master key"))?,
         };
         let key = without_newline(key);
         if key.is_empty() {
-            return Err(missing(format!("{} holds no key", self.place)));
+            return Err(unusable(format!("{} holds no key", self.place), self.remedy()));
         }
         Ok(key)
+    }
+
+    /// What to do when the source gives something, but no key and no ring.
+    fn remedy(&self) -> &'static str {
+        match self.place {
+            Place::Ring(_) | Place::File(_) => "restore it from a backup, or name the right file",
+            Place::Command(_) => {
+                "run the command by hand: it has to print the key or the ring, and end with 0"
+            }
+            Place::Variable(_) => "set it anew",
+            Place::Systemd => "look what the unit's LoadCredential= or SetCredential= passes on",
+        }
     }
 
     /// The file with the ring document, if the keys come from one.
@@ -150,26 +166,28 @@ impl MasterKeySource {
     }
 
     fn document_in(&self, text: &[u8]) -> Result<Option<RingDocument>, Error> {
-        let refuse = |what: String| Err(Error::new(ErrorCode::MasterKeyMissing, what));
         match &self.place {
             Place::Ring(_) => {}
             Place::Variable(_) => return Ok(None),
             _ if !RingDocument::is_meant(text) => return Ok(None),
-            Place::File(_) => {
-                return refuse(format!("{} holds a key ring; name it with --keyring", self.place));
+            Place::File(path) => {
+                let remedy = format!("name it with --keyring {}", path.display());
+                return Err(unusable(
+                    format!("{} holds a key ring, not a key", self.place),
+                    remedy,
+                ));
             }
             Place::Command(_) | Place::Systemd => {}
         }
         if !self.previous.is_empty() {
-            return refuse(format!(
-                "{PREVIOUS_VARIABLE} is set beside {}; add these keys to the ring with `moat keys add`",
-                self.place
+            return Err(unusable(
+                format!("{PREVIOUS_VARIABLE} is set beside {}", self.place),
+                "add its keys to the ring with `moat keys add --key-stdin`, then unset it",
             ));
         }
-        match RingDocument::parse(text) {
-            Ok(document) => Ok(Some(document)),
-            Err(error) => refuse(format!("{}: {error}", self.place)),
-        }
+        RingDocument::parse(text)
+            .map(Some)
+            .map_err(|error| unusable(format!("{}: {error}", self.place), self.remedy()))
     }
 
     fn single(&self, key: &[u8]) -> KeyRing {
@@ -204,20 +222,69 @@ impl KeySource for MasterKeySource {
     }
 }
 
+/// What to do about the error that this is the source of.
+#[derive(Debug)]
+pub(super) struct Remedy(pub(super) String);
+
+impl fmt::Display for Remedy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Remedy {}
+
+fn unusable(message: String, remedy: impl Into<String>) -> Error {
+    Error::caused(ErrorCode::MasterKeyMissing, message, Remedy(remedy.into()))
+}
+
+fn read_file(path: &Path) -> Result<Zeroizing<Vec<u8>>, Error> {
+    ambient::read_secret_file(path).map_err(|error| {
+        unusable(describe(&path.display().to_string(), &error), file_remedy(path, &error))
+    })
+}
+
 /// A file with a secret that can't be used, as a failure of the master key.
 pub(super) fn unusable_file(path: &Path, error: &SecretFileError) -> Failure {
-    let hint = match error {
-        SecretFileError::Exposed(_) => format!("run: chmod 600 {}", path.display()),
-        SecretFileError::Foreign(_) => "use a file of your own".to_owned(),
-        _ => "check the path".to_owned(),
-    };
-    Failure::master_key(describe(&path.display().to_string(), error), hint)
+    Failure::master_key(describe(&path.display().to_string(), error), file_remedy(path, error))
+}
+
+fn file_remedy(path: &Path, error: &SecretFileError) -> String {
+    let shown = path.display();
+    let user = rustix::process::geteuid();
+    match error {
+        SecretFileError::Exposed { owner, .. } if user.is_root() || *owner == user.as_raw() => {
+            format!("run: chmod 600 {shown}")
+        }
+        SecretFileError::Exposed { .. } => format!(
+            "copy it to a file of your own (install -m 600 {shown} NEW); a master key can also be read with --master-key-command 'cat {shown}'"
+        ),
+        SecretFileError::Foreign(_) => {
+            format!("if you know whose it is, make it yours: chown {} {shown}", user.as_raw())
+        }
+        SecretFileError::TooLarge => {
+            "name the right file: a secret has at most 65536 bytes".to_owned()
+        }
+        SecretFileError::Io(error) => match error.kind() {
+            io::ErrorKind::NotFound if path == Path::new("-") => {
+                "standard input is called /dev/stdin".to_owned()
+            }
+            io::ErrorKind::NotFound => {
+                "check the path; if the file is gone, restore it from a backup".to_owned()
+            }
+            io::ErrorKind::IsADirectory => "name the file in it".to_owned(),
+            io::ErrorKind::PermissionDenied => {
+                format!("run this as a user who may read it (ls -l {shown})")
+            }
+            _ => "check the path and its disk".to_owned(),
+        },
+    }
 }
 
 fn describe(what: &str, error: &SecretFileError) -> String {
     match error {
         SecretFileError::Io(error) => format!("{what}: {error}"),
-        SecretFileError::Exposed(mode) => {
+        SecretFileError::Exposed { mode, .. } => {
             format!("{what}: others can read it (mode {mode:04o}); make it 0600")
         }
         SecretFileError::Foreign(uid) => {

@@ -45,7 +45,7 @@ fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
     events::show(options.verbose, options.quiet, options.json);
     let context = Context::new(options)?;
     match verb {
-        Verb::Keygen => verbs::keygen::run(&context),
+        Verb::Keygen(keygen) => verbs::keygen::run(&context, &keygen),
         Verb::Put(put) => verbs::put::run(&context, &put),
         Verb::Get(get) => verbs::get::run(&context, &get),
         Verb::List(list) => verbs::list::run(&context, &list),

@@ -1,16 +1,22 @@
-//! What is printed: text for people, JSON for programs. Colours only at a terminal, and not with NO_COLOR.
+//! What is printed: text for people, JSON for programs.
+//!
+//! No value is altered on its way out. Colours are written or not, never filtered out again. Into a pipe or a file
+//! every character goes as it is; at a terminal, one that could steer it or hide what is there is escaped: in text for
+//! the eye, in JSON so that it is still the same value.
 
 use std::ffi::OsStr;
 use std::io::{self, Write};
 
-use anstream::AutoStream;
+use anstream::stream::RawStream;
+use anstream::{AutoStream, ColorChoice};
 use anstyle::{AnsiColor, Style};
 use moat::{Envelope, KeyWeakness, Revealed, Summary};
 use serde::ser::{Serialize, SerializeMap, Serializer};
+use serde_json::ser::Formatter;
 use serde_json::{Map, Value, json};
 use zeroize::Zeroizing;
 
-use super::failure::Failure;
+use super::failure::{Failure, REPLACE_KEY};
 use crate::ambient;
 
 /// Of a record, or a copy of one, whose name is not UTF-8.
@@ -51,28 +57,39 @@ impl Output {
 
     /// What was asked for, as one JSON object a line.
     pub(super) fn value(&self, value: &impl Serialize) -> Result<(), Failure> {
+        let terminal = ambient::standard_output_is_terminal();
         print(|stdout| {
-            serde_json::to_writer(&mut *stdout, value)?;
+            write_json(stdout, value, terminal)?;
             writeln!(stdout)
         })
     }
 
     /// A confirmation, in words or as JSON.
     pub(super) fn done(&self, text: &str, value: &Value) -> Result<(), Failure> {
-        match (self.json, self.quiet) {
+        let lines: Vec<_> = text.split('\n').map(one_line).collect();
+        let printed = match (self.json, self.quiet) {
             (true, _) => self.value(value),
-            (false, false) => self.line(text),
+            (false, false) => self.line(&lines.join("\n")),
             (false, true) => Ok(()),
-        }
+        };
+        let hint = "it was done all the same; check standard output";
+        printed.map_err(|failure| Failure::other(failure.text().0, hint))
     }
 
     /// Rows of a label and a value.
     pub(super) fn table(&self, rows: &[(&str, impl AsRef<str>)]) -> Result<(), Failure> {
         let width = rows.iter().map(|(label, _)| label.len()).max().unwrap_or(0);
+        let terminal = ambient::standard_output_is_terminal();
+        let bold = on(&io::stdout(), BOLD);
         print(|stdout| {
             rows.iter().try_for_each(|(label, value)| {
-                let value = Zeroizing::new(printable(value.as_ref()));
-                writeln!(stdout, "{BOLD}{label:width$}{BOLD:#}  {}", *value)
+                write!(stdout, "{bold}{label:width$}{bold:#}  ")?;
+                if terminal {
+                    let value = Zeroizing::new(printable(value.as_ref()));
+                    writeln!(stdout, "{}", *value)
+                } else {
+                    writeln!(stdout, "{}", value.as_ref())
+                }
             })
         })
     }
@@ -86,9 +103,69 @@ fn print(write: impl Fn(&mut dyn Write) -> io::Result<()>) -> Result<(), Failure
         write(&mut length)?;
         let mut text = Zeroizing::new(Vec::with_capacity(length.0));
         write(&mut *text)?;
-        AutoStream::auto(ambient::standard_output()?).write_all(&text)
+        ambient::standard_output()?.write_all(&text)
     })();
     printed(outcome)
+}
+
+/// Tells something by the way, or of a failure, on standard error. With that gone, the work still goes on.
+pub(super) fn tell(style: Style, label: &str, text: &str) {
+    let style = on(&io::stderr(), style);
+    let line = format!("{style}{label}:{style:#} {}\n", printable(text));
+    let _ = io::stderr().write_all(line.as_bytes());
+}
+
+/// As [`tell`], in JSON.
+pub(super) fn tell_value(value: &Value) {
+    let line = json_text(value, ambient::standard_error_is_terminal()) + "\n";
+    let _ = io::stderr().write_all(line.as_bytes());
+}
+
+/// The style as it is written to a stream: none where no colours are wanted, as NO_COLOR and the like have it.
+fn on(stream: &impl RawStream, style: Style) -> Style {
+    match AutoStream::choice(stream) {
+        ColorChoice::Never => Style::new(),
+        _ => style,
+    }
+}
+
+/// JSON without a secret.
+pub(super) fn json_text(value: &Value, terminal: bool) -> String {
+    let mut text = Vec::new();
+    // Writing to memory doesn't fail, and JSON is UTF-8.
+    let _ = write_json(&mut text, value, terminal);
+    String::from_utf8(text).unwrap_or_default()
+}
+
+fn write_json(stream: &mut dyn Write, value: &impl Serialize, terminal: bool) -> io::Result<()> {
+    let written = if terminal {
+        value.serialize(&mut serde_json::Serializer::with_formatter(stream, ForTerminals))
+    } else {
+        serde_json::to_writer(stream, value)
+    };
+    written.map_err(io::Error::from)
+}
+
+/// JSON in which what could steer a terminal is escaped.
+struct ForTerminals;
+
+impl Formatter for ForTerminals {
+    fn write_string_fragment<W: Write + ?Sized>(
+        &mut self,
+        stream: &mut W,
+        text: &str,
+    ) -> io::Result<()> {
+        text.chars().try_for_each(|c| {
+            if is_hidden(c) {
+                let mut units = [0; 2];
+                c.encode_utf16(&mut units)
+                    .iter()
+                    .try_for_each(|unit| write!(stream, "\\u{unit:04x}"))
+            } else {
+                stream.write_all(c.encode_utf8(&mut [0; 4]).as_bytes())
+            }
+        })
+    }
 }
 
 /// A reader that has seen enough, as `head`, is no failure.
@@ -110,7 +187,7 @@ pub(super) fn confirm(question: &str) -> Result<(), Failure> {
     if !ambient::standard_input_is_terminal() {
         return Ok(());
     }
-    let answer = ambient::ask(&format!("{question} [y/N] "))
+    let answer = ambient::ask(&format!("{} [y/N] ", printable(question)))
         .map_err(|error| Failure::other(format!("asking: {error}"), "give --yes"))?;
     if !matches!(answer.trim(), "y" | "Y" | "yes") {
         return Err(Failure::other("not confirmed", "nothing was deleted"));
@@ -139,19 +216,34 @@ impl Write for Length {
 
 /// The text with everything escaped that could steer a terminal or hide what is there.
 pub(super) fn printable(text: &str) -> String {
-    let hidden = |c: char| {
-        c.is_control()
-            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
-    };
-    let mut printable = String::with_capacity(text.len());
+    escaped(text, is_hidden)
+}
+
+/// The text as one line of standard output: a pipe gets every character that doesn't break the line.
+pub(super) fn one_line(text: &str) -> String {
+    let terminal = ambient::standard_output_is_terminal();
+    escaped(text, if terminal { is_hidden } else { char::is_control })
+}
+
+/// Whether a character is invisible, and so can hide something, change the direction of the text, or steer a terminal.
+fn is_hidden(c: char) -> bool {
+    c.is_control()
+        || matches!(c,
+            '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+}
+
+fn escaped(text: &str, is_escaped: fn(char) -> bool) -> String {
+    // The longest that it can get: a buffer that grows would leave copies of a secret behind.
+    let mut escaped = String::with_capacity(text.len() * "\\u{7f}".len());
     for c in text.chars() {
-        if hidden(c) {
-            printable.extend(c.escape_default());
+        if is_escaped(c) {
+            escaped.extend(c.escape_default());
         } else {
-            printable.push(c);
+            escaped.push(c);
         }
     }
-    printable
+    escaped
 }
 
 /// All of a credential but its secrets, whose values are null.
@@ -234,13 +326,11 @@ fn object(value: Value) -> Map<String, Value> {
 pub(super) fn warn_of_weak_key(summary: &Summary) {
     match summary.key.weakness {
         Some(KeyWeakness::TooShort) => {
-            tracing::warn!(
-                "the master key has fewer than 16 bytes; make another with `moat keygen`"
-            );
+            tracing::warn!("the master key has fewer than 16 bytes: {REPLACE_KEY}");
         }
         Some(_) => {
             tracing::warn!(
-                "the master key is the application's published default, which anyone can read; make another with `moat keygen`"
+                "the master key is the application's published default, which anyone can read: {REPLACE_KEY}"
             );
         }
         None => {}

@@ -42,7 +42,7 @@ impl<'o> Report<'o> {
         if self.output.json {
             return Ok(());
         }
-        self.print(&format!("{}\n", output::printable(text)))
+        self.print(&format!("{}\n", output::one_line(text)))
     }
 
     /// Prints an element of the array.
@@ -51,13 +51,14 @@ impl<'o> Report<'o> {
             return Ok(());
         }
         let before = self.before_entry();
-        self.print(&format!("{before}{value}"))
+        self.print(&format!("{before}{}", output::json_text(value, self.watched)))
     }
 
     /// Prints the summary, also of a list that was broken off.
     pub(super) fn finish(mut self, text: &str, summary: &Value) -> Result<(), Failure> {
         if self.output.json {
             let before = if self.begun { String::new() } else { self.before_entry() };
+            let summary = output::json_text(summary, self.watched);
             self.print(&format!("{before}],\"summary\":{summary}}}\n"))?;
         }
         output::printed(self.stdout.flush())?;

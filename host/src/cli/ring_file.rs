@@ -1,11 +1,12 @@
 //! The file with the key ring, open to be changed.
 
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
 
 use moat::{Directory, Error, ErrorCode, RingDocument, RingError};
 
 use super::context::Context;
-use super::failure::Failure;
+use super::failure::{Failure, directory_hint};
 use crate::ambient;
 
 /// A ring file, and the directory that it is in.
@@ -25,7 +26,15 @@ impl RingFile {
                 "name its file with --keyring PATH or in FOSSAWORK_KEYRING; `moat keys add` makes it",
             )
         })?;
-        let failed = |error: Error| Failure::in_directory(&error, path.parent().unwrap_or(path));
+        let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+        let parent = parent.unwrap_or(Path::new("."));
+        let failed = |error: Error| match error.io_kind() {
+            Some(io::ErrorKind::NotFound) => {
+                let hint = format!("make it first: mkdir -m 700 {}", parent.display());
+                Failure::library(&error, hint)
+            }
+            _ => Failure::library(&error, directory_hint(&error, parent)),
+        };
         let (dir, name) = ambient::open_parent(path).map_err(|error| {
             let message = format!("opening the directory of {}: {error}", path.display());
             failed(Error::caused(ErrorCode::Directory, message, error))
@@ -55,12 +64,7 @@ impl RingFile {
 
 /// The ring as it is. Fails when the master key isn't one of a ring.
 pub(super) fn read(context: &Context) -> Result<RingDocument, Failure> {
-    let document = context.master_key()?.document().map_err(|error| {
-        Failure::master_key(
-            error.to_string(),
-            "if there was a ring, restore it from a backup; a new one is made by `moat keys add`",
-        )
-    })?;
+    let document = context.master_key()?.document().map_err(|error| context.explain(&error))?;
     document.ok_or_else(|| {
         Failure::usage(
             "the master key is a single one, not of a ring",

@@ -7,7 +7,6 @@ use crate::ambient;
 use crate::cli::args::Component;
 use crate::cli::context::Context;
 use crate::cli::failure::Failure;
-use crate::cli::output;
 use crate::confinement::{self, Part};
 
 pub(crate) fn run(context: &Context, arguments: &Component) -> Result<ExitCode, Failure> {
@@ -21,7 +20,7 @@ pub(crate) fn run(context: &Context, arguments: &Component) -> Result<ExitCode, 
         })?;
         let text = format!("wrote {} ({} bytes)", path.display(), component::BYTES.len());
         let value = json!({ "file": path.display().to_string(), "digest": component::digest() });
-        context.output.done(&output::printable(&text), &value)?;
+        context.output.done(&text, &value)?;
     } else {
         describe(context)?;
     }

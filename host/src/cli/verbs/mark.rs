@@ -13,6 +13,6 @@ pub(crate) fn run(context: &Context, mark: &Mark) -> Result<ExitCode, Failure> {
         vault.mark_validated(&mark.user, mark.valid).map_err(|error| context.explain(&error))?;
     let outcome = if summary.is_valid { "valid" } else { "invalid" };
     let text = format!("{}: {outcome}, login attempts: {}", mark.user, summary.validation_attempts);
-    context.output.done(&output::printable(&text), &output::summary(&summary).into())?;
+    context.output.done(&text, &output::summary(&summary).into())?;
     Ok(ExitCode::SUCCESS)
 }

@@ -1,6 +1,6 @@
 use std::process::ExitCode;
 
-use moat::{Credential, Field, KeySource, Operation, PutOptions};
+use moat::{Credential, ErrorCode, Field, KeySource, Operation, PutOptions};
 use zeroize::Zeroizing;
 
 use crate::ambient;
@@ -29,8 +29,15 @@ pub(crate) fn run(context: &Context, put: &Put) -> Result<ExitCode, Failure> {
     options.token_encoding = put.token_encoding.map(Into::into);
 
     let vault = context.vault_in_new_directory(keys, Operation::Put.access())?;
-    let stored =
-        vault.put(&put.user, &credential, &options).map_err(|error| context.explain(&error))?;
+    let stored = vault.put(&put.user, &credential, &options).map_err(|error| {
+        if put.create_only && error.code() == ErrorCode::Conflict {
+            return Failure::library(
+                &error,
+                "nothing was changed; `moat get USER` shows what is there",
+            );
+        }
+        context.explain(&error)
+    })?;
 
     if !stored.dropped_fields.is_empty() {
         tracing::warn!(
@@ -43,7 +50,7 @@ pub(crate) fn run(context: &Context, put: &Put) -> Result<ExitCode, Failure> {
     let text = format!("{verb} {} in {}", put.user, file.display());
     let mut value = output::summary(&stored.summary);
     value.insert("replaced".to_owned(), stored.replaced.into());
-    context.output.done(&output::printable(&text), &value.into())?;
+    context.output.done(&text, &value.into())?;
     Ok(ExitCode::SUCCESS)
 }
 

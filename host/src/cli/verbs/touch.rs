@@ -12,6 +12,6 @@ pub(crate) fn run(context: &Context, User { user }: &User) -> Result<ExitCode, F
     let summary = vault.mark_used(user).map_err(|error| context.explain(&error))?;
     let last_used = summary.last_used.as_deref().unwrap_or_default();
     let text = format!("{user}: last used at {last_used}");
-    context.output.done(&output::printable(&text), &output::summary(&summary).into())?;
+    context.output.done(&text, &output::summary(&summary).into())?;
     Ok(ExitCode::SUCCESS)
 }

@@ -84,7 +84,11 @@ fn check_chain(
         }
         Ok(verification) => {
             for note in &verification.notes {
-                checks.warn(NAME, note, "moat audit verify")?;
+                checks.warn(
+                    NAME,
+                    note,
+                    "moat audit verify --head FILE    with a head that was kept elsewhere, if you can't explain it",
+                )?;
             }
             match &verification.finding {
                 None => checks.ok(NAME, format!("whole: {} entries", verification.entries)),

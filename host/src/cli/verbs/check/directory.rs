@@ -154,7 +154,7 @@ impl Files {
             checks.fail(
                 "files",
                 format!("links to files that may be elsewhere: {names}"),
-                "look where they lead, and put the file itself there (cp, mv)",
+                "look where they lead, and give each a file of its own: cp -p FILE FILE.new && mv FILE.new FILE",
             )?;
         }
         if !self.irregular.is_empty() {
@@ -162,7 +162,7 @@ impl Files {
             checks.fail(
                 "files",
                 format!("not regular files: {names}"),
-                "look what they are, and remove them",
+                "look what they are, and move them elsewhere",
             )?;
         }
         if !self.temporary.is_empty() {

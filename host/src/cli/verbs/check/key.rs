@@ -1,12 +1,12 @@
 //! The master key: there, strong, its source for its owner alone, and not too old.
 
-use moat::{ErrorCode, KeyRing, KeySource, KeyState, KeyWeakness, RingDocument};
+use moat::{KeyRing, KeySource, KeyState, KeyWeakness, RingDocument};
 
 use super::{Checks, Level};
 use crate::ambient::{self, SecretFileError};
 use crate::cli::args::Check;
 use crate::cli::context::Context;
-use crate::cli::failure::Failure;
+use crate::cli::failure::{Failure, REPLACE_KEY};
 
 const NAME: &str = "master key";
 
@@ -31,14 +31,14 @@ pub(super) fn check(
         }
     };
     if let Some(path) = source.file()
-        && let Err(SecretFileError::Exposed(mode)) = ambient::read_secret_file(path)
+        && let Err(SecretFileError::Exposed { mode, .. }) = ambient::read_secret_file(path)
     {
         let shown = path.display();
         checks.fixable(
             NAME,
             Level::Fail,
             format!("others can read {shown} (mode {mode:04o})"),
-            format!("chmod 600 {shown}    and make a new key if others use this machine"),
+            format!("chmod 600 {shown}    and if others may have read it: {REPLACE_KEY}"),
             || ambient::make_private(path),
         )?;
         if !checks.fix {
@@ -49,13 +49,9 @@ pub(super) fn check(
     let (ring, document) = match keys {
         Ok(keys) => keys,
         Err(error) => {
-            let mend = match error.code() {
-                ErrorCode::MasterKeyMissing => {
-                    "set FOSSAWORK_MASTER_KEY or give --master-key-file PATH; `moat keygen` makes a key"
-                }
-                _ => "give another key",
-            };
-            return checks.fail(NAME, error, mend).map(|()| None);
+            let failure = context.explain(&error);
+            let (message, hint) = failure.text();
+            return checks.fail(NAME, message, hint).map(|()| None);
         }
     };
     match ring.primary().weakness() {
@@ -63,13 +59,9 @@ pub(super) fn check(
         Some(KeyWeakness::PublishedDefault) => checks.fail(
             NAME,
             "it is the application's published default, which anyone can read",
-            "moat keygen    makes another; then give this one as FOSSAWORK_MASTER_KEY_PREVIOUS and run `moat rotate`",
+            REPLACE_KEY,
         )?,
-        Some(_) => checks.fail(
-            NAME,
-            "it has fewer than 16 bytes",
-            "moat keygen    makes another; then give this one as FOSSAWORK_MASTER_KEY_PREVIOUS and run `moat rotate`",
-        )?,
+        Some(_) => checks.fail(NAME, "it has fewer than 16 bytes", REPLACE_KEY)?,
     }
     if let Some(document) = &document {
         check_ring(context, arguments, document, source.ring_file().is_some(), checks)?;
