@@ -165,6 +165,7 @@ const WRITTEN: &[(&str, ErrorCode, &str)] = &[
 
 /// The dummies are stopped alike.
 const DUMMIES: &[(&[u8], &str)] = &[
+    (moat_test_guests::SPREADING, TABLE),
     (moat_test_guests::BORN_SPREAD, TABLE),
     (moat_test_guests::MANY_INSTANCES, "instance count too high"),
     (moat_test_guests::MANY_MEMORIES, "memory count too high"),

@@ -71,14 +71,6 @@ fn what_is_no_compiled_component_is_refused() {
 }
 
 #[test]
-fn a_component_that_was_compiled_with_another_proposal_is_refused() {
-    let error = load(moat_test_guests::SPREADING).err().unwrap();
-    assert_eq!(error.code(), ErrorCode::Sandbox);
-    let cause = std::error::Error::source(&error).unwrap().to_string();
-    assert!(cause.contains("feature `reference_types` but it is not enabled"), "{cause}");
-}
-
-#[test]
 fn a_component_that_traps_is_an_error_and_changes_nothing() {
     let store = Store::new();
     store.put("anna", "horse");

@@ -149,7 +149,7 @@ def try_directory(manager: CredentialManager, directory: Path) -> None:
         "storage_path": str(directory),
         "directory_mode": "0700",
         "stored_users": 4,
-        "records": {"current": 1, "legacy-plaintext": 1, "malformed": 2},
+        "records": {"current": 1, "legacy-plaintext": 1, "directory": 1, "malformed": 1},
         "needs_migration": True,
     }
     expect("info", manager.get_security_info(), info)
