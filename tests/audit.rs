@@ -133,7 +133,7 @@ fn every_operation_is_written_down_before_and_after() {
     dry_run.dry_run = false;
     vault.migrate(&both, &dry_run).unwrap();
     vault.rewrap(&both, false).unwrap();
-    vault.configure("2.0").unwrap();
+    vault.configure(Some("2.0"), None).unwrap();
     vault.remove_backup("anna.cred.backup").map(drop).unwrap_or_default();
     vault.remove(&bert, None).unwrap();
 

@@ -49,8 +49,12 @@ impl Installation {
     }
 
     fn put(&self, user: &str) {
+        self.put_as(user, &[]);
+    }
+
+    fn put_as(&self, user: &str, form: &[&str]) {
         let put = ["put", user, "--username", "someone", "--password-stdin"];
-        expect(0, &run_with_input(&mut self.moat(&put), "horse"));
+        expect(0, &run_with_input(&mut self.moat(&[&put, form].concat()), "horse"));
     }
 
     /// The findings that are not ok, as `level name: finding`, and the exit code.
@@ -91,7 +95,7 @@ type Change = fn(&mut Command) -> &mut Command;
 struct Bad(&'static str, Plant, Change, &'static [&'static str]);
 
 /// Some of these can only be planted by root.
-const BAD: [Bad; 29] = [
+const BAD: [Bad; 32] = [
     Bad(
         "no master key",
         |_| {},
@@ -283,7 +287,40 @@ const BAD: [Bad; 29] = [
         "a record in the clear",
         |i| write_private(&i.store.file("carl"), IN_THE_CLEAR),
         |c| c,
-        &["fail records: not encrypted: carl"],
+        &[
+            "fail records: not encrypted: carl",
+            "warn records: the FossaWork application can't read anna, bert: their tokens are as documented",
+        ],
+    ),
+    Bad(
+        "a record of the application's, and others that it can't read",
+        |i| i.put_as("carl", &["--token-encoding", "app"]),
+        |c| c,
+        &[
+            "warn records: the FossaWork application can't read anna, bert: their tokens are as documented",
+        ],
+    ),
+    Bad(
+        "settings for the application",
+        |i| write_private(&i.store.path().join("moat.json"), br#"{"token_encoding":"app"}"#),
+        |c| c,
+        &[
+            "warn records: the FossaWork application can't read anna, bert: their tokens are as documented",
+        ],
+    ),
+    Bad(
+        "a version that the application can't read",
+        |i| {
+            for (user, form) in [
+                ("anna", ["--token-encoding", "app"]),
+                ("bert", ["--format", "2.0"]),
+                ("carl", ["--format", "2.0"]),
+            ] {
+                i.put_as(user, &form);
+            }
+        },
+        |c| c,
+        &["warn records: the FossaWork application can't read bert, carl: they are of version 2.0"],
     ),
     Bad(
         "a copy in the clear",
@@ -399,6 +436,7 @@ fn fix_mends_modes_and_temporary_files_and_nothing_else() {
     let (found, _) = installation.findings(&|c| c);
     let expected = [
         "fail records: not encrypted: carl",
+        "warn records: the FossaWork application can't read anna, bert: their tokens are as documented",
         "warn files: files that are no credentials: notes.txt",
     ];
     assert_eq!(found, expected);
@@ -447,6 +485,24 @@ fn legacy_records_are_found() {
         assert!(text.contains(line), "{line}\n{text}");
     }
     assert!(!text.contains("don't open"), "{text}");
+    for flag in ["--accept-plaintext", "--accept-default-key"] {
+        let mend = format!(
+            "anyone who could write to the directory could have put them there; moat migrate {flag} --user USER"
+        );
+        assert!(text.contains(&mend), "{text}");
+    }
+}
+
+/// In a directory of version 2.0 nothing says that the application reads there, however its tokens are spelled.
+#[test]
+fn what_points_at_no_application_is_no_finding() {
+    let installation = Installation::new();
+    for arguments in [["migrate", "--token-encoding", "app"], ["migrate", "--to", "2.0"]] {
+        let arguments: Vec<&str> =
+            arguments.into_iter().chain(["--user", "anna", "--user", "bert"]).collect();
+        expect(0, &run(&mut installation.moat(&arguments)));
+    }
+    assert_eq!(installation.findings(&|c| c), (vec![], 0));
 }
 
 #[test]

@@ -52,7 +52,12 @@ fn samples() -> impl Iterator<Item = Value> {
             "steps": [
                 { "call": "inspect", "user_id": user },
                 { "call": "reveal", "user_id": user },
-                { "call": "migrate", "user_ids": [user], "options": { "accept_default_key": true } },
+                { "call": "migrate", "user_ids": [user], "options": { "dry_run": true } },
+                {
+                    "call": "migrate",
+                    "user_ids": [user],
+                    "options": { "accept_default_key": true, "accept_plaintext": true },
+                },
                 { "call": "reveal", "user_id": user },
                 { "call": "mark_validated", "user_id": user, "valid": true },
                 { "call": "users" },

@@ -76,10 +76,12 @@ fn action<'v>(report: &'v Value, file: &str) -> &'v str {
 fn a_mixed_directory_comes_out_as_each_of_its_files_must() {
     let store = mixed();
     let before = snapshot(&store);
-    let (planned, _) = expect(7, &run(&mut migrate(&store, &["--dry-run", "--json"])));
+    // What is in the clear is converted with this consent alone.
+    let arguments = ["--accept-plaintext", "--json", "--dry-run"];
+    let (planned, _) = expect(7, &run(&mut migrate(&store, &arguments)));
     assert_eq!(snapshot(&store), before, "a dry run wrote something");
 
-    let (done, warnings) = expect(7, &run(&mut migrate(&store, &["--json"])));
+    let (done, warnings) = expect(7, &run(&mut migrate(&store, &arguments[..2])));
     let (planned, done) = (json(&planned), json(&done));
     for case in samples() {
         let file = case["file"].as_str().unwrap();
@@ -122,7 +124,7 @@ fn a_mixed_directory_comes_out_as_each_of_its_files_must() {
     assert!(warnings.contains("--remove-plaintext-backups"), "{warnings}");
 
     // A second time there is nothing more to do.
-    let (again, _) = expect(7, &run(&mut migrate(&store, &["--json"])));
+    let (again, _) = expect(7, &run(&mut migrate(&store, &arguments[..2])));
     assert_eq!(json(&again)["summary"]["migrated"], 0);
 }
 
@@ -164,11 +166,11 @@ fn no_plaintext_remains() {
     let copy = fs::read(store.path().join(backup)).unwrap();
     write_private(&store.file("l0-bak"), &copy);
 
-    let arguments = ["--remove-plaintext-backups", "--dry-run"];
+    let arguments = ["--accept-plaintext", "--remove-plaintext-backups", "--dry-run"];
     let before = snapshot(&store);
     expect(0, &run(&mut migrate(&store, &arguments)));
     assert_eq!(snapshot(&store), before);
-    let (text, _) = expect(0, &run(&mut migrate(&store, &arguments[..1])));
+    let (text, _) = expect(0, &run(&mut migrate(&store, &arguments[..2])));
     assert!(text.contains(&format!("removed        {backup}: ")), "{text}");
     assert!(!store.names().iter().any(|name| name.contains("backup")));
 
@@ -205,6 +207,23 @@ fn a_backup_stays_while_its_credential_does_not_open() {
     let (text, _) = expect(7, &run(&mut migrate(&store, &["--remove-plaintext-backups"])));
     assert!(text.contains("it is kept, for its credential doesn't open"), "{text}");
     assert!(store.names().iter().any(|name| name.contains("backup")));
+}
+
+/// It is as asked for, but not passed over in silence: a password in the clear is still there.
+#[test]
+fn a_backup_without_a_credential_stays_with_a_warning() {
+    let store = Store::new();
+    let backup = store.path().join("gone.cred.backup_20250616_130236");
+    write_private(&backup, in_the_clear("gone", "horse").as_bytes());
+    let arguments = ["migrate", "--remove-plaintext-backups"];
+    let (text, warning) = expect(0, &run(&mut store.moat(&arguments)));
+    assert!(
+        text.contains("credential doesn't open: there is no credential of this user"),
+        "{text}"
+    );
+    assert!(text.contains("0 failed; 1 backups left"), "{text}");
+    assert!(warning.contains("each with a password in the clear"), "{warning}");
+    assert!(backup.exists());
 }
 
 #[test]
@@ -298,6 +317,176 @@ fn damaged_settings_are_told_and_nothing_is_written() {
     expect(0, &run(&mut store.moat(&["get", "anna"])));
 }
 
+/// What anyone can write who has no key: a record in the clear, with a password of their choice.
+fn in_the_clear(user: &str, password: &str) -> String {
+    let credential = format!(
+        r#"{{"username": "someone", "password": "{password}", "created_at": "2025-02-03T08:09:10", "last_used": null, "is_valid": true, "validation_attempts": 0}}"#
+    );
+    let encoded = URL_SAFE.encode(credential);
+    format!(
+        r#"{{"user_id": "{user}", "encrypted_data": "{encoded}", "created_at": "2025-02-03T08:09:10", "crypto_available": false}}"#
+    )
+}
+
+/// Every place at which a text says to run `moat migrate` without saying what it is to take for genuine.
+fn plain_advice(text: &str) -> Vec<&str> {
+    let lines = text
+        .lines()
+        .filter(|line| line.split("moat migrate").skip(1).any(|rest| !rest.starts_with(" --")));
+    lines.collect()
+}
+
+#[test]
+fn a_planted_record_in_the_clear_is_never_taken_for_genuine() {
+    let store = Store::new();
+    for user in ["anna", "bob"] {
+        store.put(user, "genuine");
+    }
+    // Migrated long since: there is no record of the application's here any more.
+    expect(0, &run(&mut store.moat(&["migrate", "--to", "2.0"])));
+    let planted = ["bob", "newuser"].map(|user| {
+        let record = in_the_clear(user, "chosen by an attacker");
+        write_private(&store.file(user), record.as_bytes());
+        (user, record)
+    });
+
+    let mut told = String::new();
+    for arguments in [
+        ["migrate"].as_slice(),
+        &["migrate", "--dry-run"],
+        &["migrate", "--to", "2.0"],
+        &["migrate", "--token-encoding", "app"],
+        &["migrate", "--to", "1.0", "--user", "bob"],
+        &["migrate", "--accept-default-key"],
+        &["migrate", "--remove-plaintext-backups"],
+        &["check", "--fix"],
+        &["check", "--json"],
+        &["rotate"],
+        &["verify"],
+        &["put", "anna", "--username", "anna", "--password-stdin"],
+        &["put", "carl", "--username", "carl", "--password-stdin"],
+        &["touch", "bob"],
+        &["mark", "newuser", "--valid"],
+    ] {
+        let output = support::run_with_input(&mut store.moat(arguments), "another");
+        told += &String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+        for (user, record) in &planted {
+            assert_eq!(fs::read_to_string(store.file(user)).unwrap(), *record, "{arguments:?}");
+            let get = ["get", user, "--field", "password"];
+            let (_, error) = expect(7, &run(&mut store.moat(&get)));
+            assert!(error.contains("compare it with a backup"), "{error}");
+            told += &error;
+        }
+    }
+    assert_eq!(plain_advice(&told), Vec::<&str>::new());
+    assert!(!told.contains("chosen by"), "{told}");
+    // Whom it concerns may be given a new password right away.
+    store.put("bob", "new");
+    let (password, _) = expect(0, &run(&mut store.moat(&["get", "bob", "--field", "password"])));
+    assert_eq!(password, "new\n");
+}
+
+#[test]
+fn with_consent_what_was_in_the_clear_is_encrypted_as_the_application_reads_it() {
+    let store = Store::new();
+    write_private(&store.file("carl"), in_the_clear("carl", "horse").as_bytes());
+    let before = snapshot(&store);
+    let (text, warning) = expect(7, &run(&mut store.moat(&["migrate", "--dry-run"])));
+    assert!(text.contains("carl: this legacy record is not encrypted"), "{text}");
+    assert!(text.contains("--accept-plaintext"), "{text}");
+    assert!(warning.contains("backup"), "{warning}");
+    let arguments = ["migrate", "--accept-plaintext", "--dry-run"];
+    let (text, _) = expect(0, &run(&mut store.moat(&arguments)));
+    assert!(text.contains("would migrate  carl: it was not encrypted"), "{text}");
+    assert_eq!(snapshot(&store), before);
+    expect(0, &run(&mut store.moat(&arguments[..2])));
+    assert_eq!(the_application_reads(&store, "carl"), "horse");
+}
+
+/// What the application gets from a record.
+fn the_application_reads(store: &Store, user: &str) -> String {
+    let mut way = script("fossawork_way.py");
+    let (password, _) = expect(0, &run(store.surround(&mut way).arg(store.path()).arg(user)));
+    password.trim_end().to_owned()
+}
+
+#[test]
+fn a_directory_comes_to_the_form_that_the_application_reads_and_back() {
+    let store = legacy(6);
+    let app = ["migrate", "--accept-plaintext", "--token-encoding", "app"];
+    let before = snapshot(&store);
+    let dry_run = [&app[..], &["--dry-run"]].concat();
+    let (text, _) = expect(0, &run(&mut store.moat(&dry_run)));
+    assert!(
+        text.contains("would migrate  user0002: its token was in the documented form"),
+        "{text}"
+    );
+    assert_eq!(snapshot(&store), before);
+
+    let (text, _) = expect(0, &run(&mut store.moat(&app)));
+    assert!(
+        text.contains("migrated       user0002: its token was in the documented form"),
+        "{text}"
+    );
+    store.put("new", &password("new"));
+    let names = store.names();
+    let users = names.iter().filter_map(|name| name.strip_suffix(".cred"));
+    for user in users {
+        assert_eq!(the_application_reads(&store, user), password(user));
+    }
+    let before = records(&store);
+    let (text, _) = expect(0, &run(&mut store.moat(&app)));
+    assert!(text.contains("0 migrated, 7 unchanged"), "{text}");
+    assert_eq!(records(&store), before);
+
+    // For one user, the directory's setting stays.
+    let one = ["migrate", "--token-encoding", "documented", "--user", "new"];
+    let (text, _) = expect(0, &run(&mut store.moat(&one)));
+    assert!(text.contains("new: its token was in the application's form"), "{text}");
+    let settings = || json(&fs::read_to_string(store.path().join("moat.json")).unwrap());
+    assert_eq!(settings()["token_encoding"], "app");
+    expect(0, &run(&mut store.moat(&one[..3])));
+    assert_eq!(settings()["token_encoding"], "documented");
+    let (text, _) = expect(0, &run(&mut store.moat(&["inspect", "user0001"])));
+    assert!(text.contains("token encoding  documented"), "{text}");
+}
+
+/// Why a backup is still there is told: its credential doesn't open, or its removal failed.
+#[test]
+fn a_removal_that_fails_is_a_failure() {
+    let backup = "anna.cred.backup_20250616_130236";
+    let store = Store::new();
+    store.put("anna", "horse");
+    write_private(&store.path().join(backup), in_the_clear("anna", "horse").as_bytes());
+    let migrate = |fault: &str, more: &[&str], code| {
+        let mut strace = tool("strace");
+        let inject = format!("inject=unlinkat:error={fault}");
+        strace.args(["-f", "-e", "trace=unlinkat", "-e", &inject, "-o"]).arg(store.beside("trace"));
+        let arguments = [&["migrate", "--remove-plaintext-backups"], more].concat();
+        let told = expect(code, &run(&mut store.moat_under(strace, &arguments)));
+        assert!(store.names().contains(&backup.to_owned()));
+        told
+    };
+    for (fault, why) in [("EPERM", "Operation not permitted"), ("EIO", "Input/output error")] {
+        let (text, warning) = migrate(fault, &[], 9);
+        let line =
+            format!("failed         {backup}: the removal failed: removing \"{backup}\": {why}");
+        assert!(text.contains(&line), "{text}");
+        assert!(text.contains("1 unchanged, 1 failed; 1 backups left, 0 removed"), "{text}");
+        assert!(warning.contains("1 of the old migration's backups"), "{warning}");
+
+        let told = json(&migrate(fault, &["--json"], 9).0);
+        assert_eq!(action(&told, backup), "failed");
+        assert_eq!(told["records"][1]["error"]["code"], "directory");
+        let counts = ["failed", "backups", "backups_removed"].map(|name| &told["summary"][name]);
+        assert_eq!(counts, [1, 1, 0]);
+    }
+    // A record that failed, too, is what the exit code tells of.
+    write_private(&store.file("bob"), in_the_clear("bob", "horse").as_bytes());
+    let (text, _) = migrate("EPERM", &[], 7);
+    assert!(text.contains("2 failed"), "{text}");
+}
+
 fn password(user: &str) -> String {
     format!("the password of {user}")
 }
@@ -309,14 +498,7 @@ fn legacy(users: usize) -> Store {
     for n in 0..users {
         let user = format!("user{n:04}");
         if n % 3 == 0 {
-            let credential = format!(
-                r#"{{"username": "someone", "password": "{}", "created_at": "2025-02-03T08:09:10", "last_used": null, "is_valid": true, "validation_attempts": 0}}"#,
-                password(&user)
-            );
-            let encoded = URL_SAFE.encode(credential);
-            let record = format!(
-                r#"{{"user_id": "{user}", "encrypted_data": "{encoded}", "created_at": "2025-02-03T08:09:10", "crypto_available": false}}"#
-            );
+            let record = in_the_clear(&user, &password(&user));
             write_private(&store.file(&user), record.as_bytes());
             continue;
         }
@@ -355,7 +537,8 @@ fn expect_old_or_new(store: &Store, before: &BTreeMap<String, Vec<u8>>) -> usize
 
 /// Runs it once more, undisturbed, and looks at everything.
 fn expect_through(store: &Store, before: &BTreeMap<String, Vec<u8>>) {
-    let (text, _) = expect(0, &run(&mut migrate(store, &["--to", "2.0"])));
+    let arguments = ["--accept-plaintext", "--to", "2.0"];
+    let (text, _) = expect(0, &run(&mut migrate(store, &arguments)));
     assert!(text.contains(" 0 failed"), "{text}");
     assert_eq!(expect_old_or_new(store, before), before.len());
     let own = [".moat.batch.lock", ".moat.lock", "moat.json"];
@@ -372,7 +555,7 @@ fn killed_and_resumed_it_loses_nothing() {
     let before = records(&store);
     let mut killed = 0;
     for turn in 0..kills {
-        let mut command = migrate(&store, &["--to", "2.0"]);
+        let mut command = migrate(&store, &["--accept-plaintext", "--to", "2.0"]);
         let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         thread::sleep(Duration::from_millis((turn * 7919 + 40) % 900));
         killed += u32::from(child.try_wait().unwrap().is_none());
@@ -401,7 +584,8 @@ fn a_crash_or_a_failing_disk_at_any_call_loses_nothing() {
                 strace
                     .args(["-f", "-e", &format!("trace={call}"), "-e", &inject, "-o"])
                     .arg(store.beside("trace"));
-                let output = run(&mut store.moat_under(strace, &["migrate", "--to", "2.0"]));
+                let arguments = ["migrate", "--accept-plaintext", "--to", "2.0"];
+                let output = run(&mut store.moat_under(strace, &arguments));
                 points += 1;
                 failed += usize::from(!output.status.success());
                 let printed = [output.stdout, output.stderr].concat();

@@ -126,6 +126,39 @@ fn a_secret_is_used_without_being_told() {
     assert!(is_denied(&scope.reveal(&user("anna")).map(drop)));
 }
 
+/// Nobody but the vault's owner takes for genuine what anyone could have written.
+#[test]
+fn what_anyone_could_have_written_is_in_no_scope_to_accept() {
+    let store = Store::new();
+    let vault = filled(&store);
+    // {"username":"bob","password":"chosen","created_at":"2025-02-03T08:09:10"}
+    let planted = r#"{"user_id":"bob","encrypted_data":"eyJ1c2VybmFtZSI6ImJvYiIsInBhc3N3b3JkIjoiY2hvc2VuIiwiY3JlYXRlZF9hdCI6IjIwMjUtMDItMDNUMDg6MDk6MTAifQ==","created_at":"2025-02-03T08:09:10","crypto_available":false}"#;
+    std::fs::write(store.file("bob"), planted).unwrap();
+    let users = [user("bob")];
+    let scope = vault.scope("plugin", users.clone(), Operation::ALL).uses(1);
+    let mut accept = [MigrateOptions::default(), MigrateOptions::default()];
+    accept[0].accept_default_key = true;
+    accept[1].accept_plaintext = true;
+    for options in &mut accept {
+        for dry_run in [true, false] {
+            options.dry_run = dry_run;
+            let error = scope.migrate(&users, options).unwrap_err();
+            assert_eq!(error.code(), ErrorCode::Denied);
+            assert_eq!(
+                error.to_string(),
+                "\"plugin\" may not migrate: what anyone could have written is in no scope to accept"
+            );
+        }
+    }
+    // A refusal is no use.
+    let refused = scope.migrate(&users, &MigrateOptions::default()).unwrap().remove(0);
+    assert_eq!(refused.unwrap_err().code(), ErrorCode::NeedsMigration);
+    assert_eq!(std::fs::read_to_string(store.file("bob")).unwrap(), planted);
+
+    assert!(vault.migrate(&users, &accept[1]).unwrap().remove(0).unwrap().changed);
+    assert_eq!(vault.reveal(&users[0]).unwrap().credential().expose_password(), "chosen");
+}
+
 #[test]
 fn uses_are_counted_over_all_that_share_them() {
     let store = Store::new();

@@ -7,7 +7,7 @@ use crate::bindings::wasi::{clocks::wall_clock, random::random};
 use crate::contract::{
     Configured, Credential, DerivedKey, Envelope, Error, ErrorCode, File, LeftoverPage, MasterKey,
     MigrateOptions, NamePage, PutOptions, Removed, Revealed, Rewritten, Slot, Stored, Summary,
-    UserPage,
+    TokenEncoding, UserPage,
 };
 use crate::{migration, vault};
 
@@ -99,8 +99,12 @@ impl exported::Guest for Component {
         migration::rewrap(&Imports, &user_ids, dry_run)
     }
 
-    fn configure(version: String) -> Result<Configured, Error> {
-        Ok(Configured { changed: migration::configure(&Imports, &version)? })
+    fn configure(
+        version: Option<String>,
+        encoding: Option<TokenEncoding>,
+    ) -> Result<Configured, Error> {
+        let changed = migration::configure(&Imports, version.as_deref(), encoding)?;
+        Ok(Configured { changed })
     }
 
     fn leftovers(cursor: Option<String>, limit: u32) -> Result<LeftoverPage, Error> {

@@ -207,7 +207,7 @@ impl UserKeys<'_> {
             Some(_) => Error::new(
                 ErrorCode::NeedsMigration,
                 "the record is under the application's published default key: \
-                 whoever can write the directory could have chosen its password",
+                 anyone who could write to the directory could have chosen its password",
             ),
             None => Error::new(
                 ErrorCode::WrongKeyOrTampered,

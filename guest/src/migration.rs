@@ -1,22 +1,22 @@
 //! Rewriting the records of a directory, a few at a time: from the application's legacy kinds, from one version
-//! to another, from one key to the next. And what the application's own migration left behind.
+//! or spelling to another, from one key to the next. And what the application's own migration left behind.
 //!
 //! A dry run does all but the writing, so that it fails where the real run would.
 
 use crate::contract::{
     Error, ErrorCode, KeyInfo, KeyWeakness, Leftover, LeftoverPage, MigrateOptions, RecordKind,
-    Rewritten,
+    Rewritten, TokenEncoding,
 };
 use crate::environment::Environment;
 use crate::keys::UserKeys;
 use crate::plaintext::Plaintext;
 use crate::record::{Form, Record};
-use crate::scheme::Version;
-use crate::settings;
+use crate::scheme::{Scheme, Version};
+use crate::settings::{self, Settings};
 use crate::user_id::UserId;
 use crate::vault::{self, each, existing, form, open, until_written};
 
-/// Encrypts records of legacy kinds with the primary key, or brings all to another version.
+/// Encrypts records of legacy kinds with the primary key, or brings all to another version or spelling.
 pub fn migrate(
     environment: &dyn Environment,
     user_ids: &[String],
@@ -26,21 +26,20 @@ pub fn migrate(
         let version = options.version.as_deref().map(Version::parse).transpose()?;
         until_written(|| {
             let record = existing(environment, keys.user())?;
-            let (plaintext, key) = open_any(&record, keys, options.accept_default_key)?;
+            let (plaintext, key) = open_any(&record, keys, options)?;
             // What isn't a credential is no better under another key or version.
             plaintext.credential()?;
 
             let published = Some(KeyWeakness::PublishedDefault);
             let accepted = key.as_ref().is_some_and(|key| key.weakness == published);
             let current = record.kind() == RecordKind::Current && !accepted;
-            let form = form(
-                environment,
-                current.then_some(&record),
-                version,
-                options.encoding.or(record.encoding()),
-                options.dry_run,
-            )?;
-            let change = !current || form.scheme != *record.scheme();
+            let version = match version {
+                None if !current => Some(Settings::load(environment)?.version()),
+                asked => asked,
+            };
+            let form =
+                form(environment, Some(&record), version, options.encoding, options.dry_run)?;
+            let change = !current || !is_written_so(&record, &form);
             rewrite(record, plaintext, key, change.then_some(&form), keys, options.dry_run)
         })
     })
@@ -63,21 +62,32 @@ pub fn rewrap(
     })
 }
 
-/// Opens a record of any kind, and tells its key if it is encrypted.
+/// Whether it is written in this form already. How a token of version 2.0 is spelled matters to no reader.
+fn is_written_so(record: &Record, form: &Form) -> bool {
+    form.scheme == *record.scheme()
+        && (form.scheme != Scheme::V1 || record.encoding() == Some(form.encoding))
+}
+
+/// Opens a record of any kind, if what anyone could have written is accepted, and tells its key if it is
+/// encrypted.
 fn open_any(
     record: &Record,
     keys: &mut UserKeys,
-    accept_default_key: bool,
+    options: &MigrateOptions,
 ) -> Result<(Plaintext, Option<KeyInfo>), Error> {
-    if record.kind() == RecordKind::LegacyPlaintext {
-        return Ok((record.unencrypted()?, None));
-    }
-    match open(record, keys) {
-        Err(error) if error.code == ErrorCode::NeedsMigration && accept_default_key => {
-            let (plaintext, key) = keys.open_published(record)?.ok_or(error)?;
+    let refusal = match open(record, keys) {
+        Err(error) if error.code == ErrorCode::NeedsMigration => error,
+        opened => return opened.map(|(plaintext, key)| (plaintext, Some(key))),
+    };
+    match record.kind() {
+        RecordKind::LegacyPlaintext if options.accept_plaintext => {
+            Ok((record.unencrypted()?, None))
+        }
+        RecordKind::Current | RecordKind::LegacyEncrypted if options.accept_default_key => {
+            let (plaintext, key) = keys.open_published(record)?.ok_or(refusal)?;
             Ok((Plaintext::parse(&plaintext)?, Some(key)))
         }
-        opened => opened.map(|(plaintext, key)| (plaintext, Some(key))),
+        _ => Err(refusal),
     }
 }
 
@@ -99,9 +109,14 @@ fn rewrite(
     Ok(Rewritten { user_id: keys.user().to_string(), before, key, changed: form.is_some() })
 }
 
-/// Sets the version that new records in this directory get, and tells whether it was another.
-pub fn configure(environment: &dyn Environment, version: &str) -> Result<bool, Error> {
-    settings::configure(environment, Version::parse(version)?)
+/// Sets the version and the spelling of tokens that new records in this directory get, each if it is given, and
+/// tells whether something changed.
+pub fn configure(
+    environment: &dyn Environment,
+    version: Option<&str>,
+    encoding: Option<TokenEncoding>,
+) -> Result<bool, Error> {
+    settings::configure(environment, version.map(Version::parse).transpose()?, encoding)
 }
 
 /// The files after `cursor` that are neither records nor this program's own, from at most `limit` names.

@@ -205,7 +205,7 @@ impl Record {
             Some((token, _)) => Ok(token),
             None => Err(Error::new(
                 ErrorCode::NeedsMigration,
-                "this legacy record is not encrypted: whoever can write the directory could have chosen its password",
+                "this legacy record is not encrypted: anyone who could write to the directory could have chosen its password",
             )),
         }
     }

@@ -16,6 +16,10 @@ use crate::vault::until_written;
 /// The file's name, which is no record's.
 pub const FILE: &str = "moat.json";
 
+/// The names of the spellings of tokens.
+const DOCUMENTED: &str = "documented";
+const APP: &str = "app";
+
 /// The settings as they were read.
 pub(crate) struct Settings {
     members: Members,
@@ -49,8 +53,8 @@ impl Settings {
             kdf: Kdf::find(&members)?,
             token_encoding: match encoding.as_deref() {
                 None => None,
-                Some("documented") => Some(TokenEncoding::Documented),
-                Some("app") => Some(TokenEncoding::App),
+                Some(DOCUMENTED) => Some(TokenEncoding::Documented),
+                Some(APP) => Some(TokenEncoding::App),
                 Some(_) => return Err(Error::malformed("`token_encoding` is unknown")),
             },
             members,
@@ -58,9 +62,14 @@ impl Settings {
         })
     }
 
-    /// How new tokens are spelled.
-    pub(crate) fn token_encoding(&self) -> TokenEncoding {
-        self.token_encoding.unwrap_or(TokenEncoding::Documented)
+    /// The version of new records.
+    pub(crate) fn version(&self) -> Version {
+        self.version
+    }
+
+    /// How new tokens are spelled, if that is set.
+    pub(crate) fn token_encoding(&self) -> Option<TokenEncoding> {
+        self.token_encoding
     }
 
     /// The scheme of new records, of this version or else of the directory's. A dry run writes no salt.
@@ -86,19 +95,35 @@ impl Settings {
     }
 }
 
-/// Sets the version that new records get, and tells whether it was another.
-pub(crate) fn configure(environment: &dyn Environment, version: Version) -> Result<bool, Error> {
-    if version == Version::V2 {
+/// Sets the version and the spelling of tokens that new records get, each if it is given, and tells whether
+/// something changed.
+pub(crate) fn configure(
+    environment: &dyn Environment,
+    version: Option<Version>,
+    encoding: Option<TokenEncoding>,
+) -> Result<bool, Error> {
+    if version == Some(Version::V2) {
         make_kdf(environment)?;
     }
     until_written(|| {
         let mut settings = Settings::load(environment)?;
-        if settings.version == version {
-            return Ok(false);
+        let version = version.filter(|version| *version != settings.version);
+        let encoding = encoding.filter(|encoding| Some(*encoding) != settings.token_encoding);
+        if let Some(version) = version {
+            settings.members.set("record_version", version.name())?;
         }
-        settings.members.set("record_version", version.name())?;
-        settings.save(environment)?;
-        Ok(true)
+        if let Some(encoding) = encoding {
+            let name = match encoding {
+                TokenEncoding::Documented => DOCUMENTED,
+                TokenEncoding::App => APP,
+            };
+            settings.members.set("token_encoding", name)?;
+        }
+        let changed = version.is_some() || encoding.is_some();
+        if changed {
+            settings.save(environment)?;
+        }
+        Ok(changed)
     })
 }
 

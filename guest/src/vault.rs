@@ -178,7 +178,8 @@ pub(crate) fn until_written<T>(mut attempt: impl FnMut() -> Result<T, Error>) ->
     attempt()
 }
 
-/// How a record is to be written: as it was, unless something else is asked for or it is new.
+/// How a record is to be written: as it was, unless something else is asked for or it is new. What the
+/// application left in the clear it must be able to read again, unless the directory is set otherwise.
 pub(crate) fn form(
     environment: &dyn Environment,
     old: Option<&Record>,
@@ -186,17 +187,19 @@ pub(crate) fn form(
     encoding: Option<TokenEncoding>,
     dry_run: bool,
 ) -> Result<Form, Error> {
+    let is_plaintext = old.is_some_and(|old| old.kind() == RecordKind::LegacyPlaintext);
     let kept = old
-        .filter(|old| old.kind() != RecordKind::LegacyPlaintext)
+        .filter(|_| !is_plaintext)
         .map(Record::scheme)
         .filter(|scheme| version.is_none_or(|version| version == scheme.version()));
     match (kept, encoding.or(old.and_then(Record::encoding))) {
         (Some(scheme), Some(encoding)) => Ok(Form { scheme: scheme.clone(), encoding }),
         (_, encoding) => {
             let settings = Settings::load(environment)?;
+            let default = if is_plaintext { TokenEncoding::App } else { TokenEncoding::Documented };
             Ok(Form {
                 scheme: settings.scheme(environment, version, dry_run)?,
-                encoding: encoding.unwrap_or(settings.token_encoding()),
+                encoding: encoding.or(settings.token_encoding()).unwrap_or(default),
             })
         }
     }

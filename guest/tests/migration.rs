@@ -24,6 +24,7 @@ use moat_guest::record::MAX_BYTES;
 use moat_guest::token::Token;
 use moat_guest::user_id::UserId;
 use moat_guest::{keys, migration, vault, weakness};
+use proptest::prelude::*;
 use serde_json::{Value, json};
 use support::{Memory, SALT, credential, options, primary, spare};
 
@@ -31,8 +32,15 @@ const KEY: &str = "correct horse battery staple";
 const OLD_KEY: &str = "yesterday's key, still around";
 const FILE: &str = "anna.cred";
 const INNER: &str = r#"{"username":"anna@example.com","x-inner":[1.50],"password":"hunter2","created_at":"2024-12-01T00:00:00.5","last_used":null,"is_valid":false,"validation_attempts":6}"#;
-const OPTIONS: MigrateOptions =
-    MigrateOptions { dry_run: false, accept_default_key: false, version: None, encoding: None };
+const OPTIONS: MigrateOptions = MigrateOptions {
+    dry_run: false,
+    accept_default_key: false,
+    accept_plaintext: false,
+    version: None,
+    encoding: None,
+};
+/// With consent to take what stands in the clear for genuine.
+const ACCEPTING: MigrateOptions = MigrateOptions { accept_plaintext: true, ..OPTIONS };
 
 fn anna() -> UserId {
     UserId::parse("anna").unwrap()
@@ -118,17 +126,17 @@ fn each_legacy_kind_becomes_current_and_keeps_what_it_holds() {
         ),
         (
             record(&URL_SAFE.encode(INNER), IN_THE_CLEAR),
-            OPTIONS,
-            RecordKind::LegacyPlaintext,
-            None,
-            "gAAA",
-        ),
-        (
-            record(&URL_SAFE.encode(INNER), IN_THE_CLEAR),
-            MigrateOptions { encoding: Some(TokenEncoding::App), ..OPTIONS },
+            ACCEPTING,
             RecordKind::LegacyPlaintext,
             None,
             "Z0FB",
+        ),
+        (
+            record(&URL_SAFE.encode(INNER), IN_THE_CLEAR),
+            MigrateOptions { encoding: Some(TokenEncoding::Documented), ..ACCEPTING },
+            RecordKind::LegacyPlaintext,
+            None,
+            "gAAA",
         ),
     ] {
         let memory = memory(&contents);
@@ -158,6 +166,9 @@ fn the_published_key_needs_consent() {
         assert_eq!(code(rewrap(&memory, false)), ErrorCode::NeedsMigration);
         assert_eq!(text(&memory), contents);
 
+        assert_eq!(code(migrate(&memory, &ACCEPTING)), ErrorCode::NeedsMigration);
+        assert_eq!(text(&memory), contents);
+
         let options = MigrateOptions { accept_default_key: true, ..OPTIONS };
         let done = migrate(&memory, &options).unwrap();
         assert!(done.changed);
@@ -167,17 +178,137 @@ fn the_published_key_needs_consent() {
 }
 
 #[test]
+fn what_is_in_the_clear_needs_consent() {
+    let contents = record(&URL_SAFE.encode(INNER), IN_THE_CLEAR);
+    let memory = memory(&contents);
+    for options in [
+        OPTIONS,
+        to("2.0"),
+        MigrateOptions { encoding: Some(TokenEncoding::App), ..OPTIONS },
+        MigrateOptions { accept_default_key: true, ..OPTIONS },
+        MigrateOptions { dry_run: true, ..OPTIONS },
+    ] {
+        let error = migrate(&memory, &options).unwrap_err();
+        assert_eq!(error.code, ErrorCode::NeedsMigration);
+        let risk = "anyone who could write to the directory could have chosen its password";
+        assert!(error.message.ends_with(risk), "{}", error.message);
+        assert_eq!(text(&memory), contents);
+    }
+    // Its owner may replace it, in the form that the application reads.
+    vault::put(&memory, "anna", &credential(), &options()).unwrap();
+    assert!(json(&memory)["encrypted_data"].as_str().unwrap().starts_with("Z0FB"));
+}
+
+// How tokens are spelled.
+
+#[test]
+fn a_token_is_spelled_as_asked_or_as_it_was_or_as_the_directory_is_set_or_for_its_reader() {
+    const DOCUMENTED: Option<TokenEncoding> = Some(TokenEncoding::Documented);
+    const APP: Option<TokenEncoding> = Some(TokenEncoding::App);
+    let documented = URL_SAFE.decode(sealed(KEY)).unwrap();
+    let documented = String::from_utf8(documented).unwrap();
+    let plain = URL_SAFE.encode(INNER);
+    for (data, kind, asked, set, becomes, changed) in [
+        (&documented, CURRENT, None, APP, "gAAA", false),
+        (&documented, CURRENT, DOCUMENTED, APP, "gAAA", false),
+        (&documented, CURRENT, APP, DOCUMENTED, "Z0FB", true),
+        (&sealed(KEY), CURRENT, None, DOCUMENTED, "Z0FB", false),
+        (&sealed(KEY), CURRENT, DOCUMENTED, APP, "gAAA", true),
+        (&documented, ENCRYPTED, None, APP, "gAAA", true),
+        (&sealed(KEY), ENCRYPTED, None, DOCUMENTED, "Z0FB", true),
+        (&sealed(KEY), ENCRYPTED, DOCUMENTED, APP, "gAAA", true),
+        (&plain, IN_THE_CLEAR, None, None, "Z0FB", true),
+        (&plain, IN_THE_CLEAR, None, DOCUMENTED, "gAAA", true),
+        (&plain, IN_THE_CLEAR, DOCUMENTED, APP, "gAAA", true),
+    ] {
+        let case = format!("{kind} {asked:?} {set:?}");
+        let contents = record(data, kind);
+        let memory = memory(&contents);
+        migration::configure(&memory, None, set).unwrap();
+        let options = MigrateOptions { encoding: asked, ..ACCEPTING };
+        let preview = MigrateOptions { dry_run: true, ..options.clone() };
+        assert_eq!(migrate(&memory, &preview).unwrap().changed, changed, "{case}");
+        assert_eq!(text(&memory), contents, "{case}");
+        assert_eq!(migrate(&memory, &options).unwrap().changed, changed, "{case}");
+        let after = json(&memory);
+        assert!(after["encrypted_data"].as_str().unwrap().starts_with(becomes), "{case}: {after}");
+        assert_eq!(text(&memory) == contents, !changed, "{case}");
+        assert!(!migrate(&memory, &options).unwrap().changed, "{case}");
+    }
+}
+
+#[test]
+fn a_record_of_another_spelling_comes_under_the_primary_key() {
+    let memory = memory(&record(&sealed(OLD_KEY), CURRENT));
+    let options = MigrateOptions { encoding: Some(TokenEncoding::Documented), ..OPTIONS };
+    assert_eq!(migrate(&memory, &options).unwrap().key.unwrap().id.as_deref(), Some("old"));
+    assert!(vault::describe(&memory, "anna").unwrap().key.primary);
+    // In version 2.0 the spelling matters to no reader.
+    migrate(&memory, &to("2.0")).unwrap();
+    let options = MigrateOptions { encoding: Some(TokenEncoding::App), ..OPTIONS };
+    assert!(!migrate(&memory, &options).unwrap().changed);
+}
+
+/// Reads a record as the application does: a second base64 around the token, and nothing but version 1.0.
+fn the_application_reads(memory: &Memory, user: &str) -> Value {
+    let file = memory.file(&format!("{user}.cred")).unwrap();
+    let record: Value = serde_json::from_slice(&file).unwrap();
+    let token = URL_SAFE.decode(record["encrypted_data"].as_str().unwrap()).unwrap();
+    let key = keys::derive(KEY.as_bytes(), &UserId::parse(user).unwrap());
+    let cipher = Fernet::new(&URL_SAFE.encode(*key)).unwrap();
+    let text = cipher.decrypt(std::str::from_utf8(&token).unwrap()).unwrap();
+    serde_json::from_slice(&text).unwrap()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(16))]
+
+    #[test]
+    fn after_migration_to_its_form_the_application_reads_every_record(
+        mix in proptest::collection::vec((0..4usize, any::<bool>()), 1..6),
+    ) {
+        let memory = Memory::new([primary(Some("new"), KEY), spare(Some("old"), OLD_KEY)]);
+        let users: Vec<String> = (0..mix.len()).map(|n| format!("user{n}")).collect();
+        for (user, (kind, stale)) in users.iter().zip(mix) {
+            let key = keys::derive(if stale { OLD_KEY } else { KEY }.as_bytes(), &UserId::parse(user).unwrap());
+            let cipher = Fernet::new(&URL_SAFE.encode(*key)).unwrap();
+            let token = |encoding| Token::seal(&cipher, INNER.as_bytes(), 1_733_011_200).encode(encoding);
+            let (data, kind) = match kind {
+                0 => (URL_SAFE.encode(INNER), IN_THE_CLEAR),
+                1 => (token(TokenEncoding::App), ENCRYPTED),
+                2 => (token(TokenEncoding::Documented), CURRENT),
+                _ => (token(TokenEncoding::App), CURRENT),
+            };
+            let record = record(&data, kind).replacen("anna", user, 1);
+            memory.set_file(&format!("{user}.cred"), record);
+        }
+        let options = MigrateOptions { encoding: Some(TokenEncoding::App), ..ACCEPTING };
+        let done = migration::migrate(&memory, &users, &options);
+        prop_assert!(done.iter().all(Result::is_ok), "{:?}", done);
+        let files = || users.iter().map(|user| memory.file(&format!("{user}.cred"))).collect::<Vec<_>>();
+        let before = files();
+        let again = migration::migrate(&memory, &users, &options);
+        prop_assert!(again.into_iter().all(|done| !done.unwrap().changed));
+        prop_assert_eq!(files(), before);
+        for user in &users {
+            migration::rewrap(&memory, &[user.clone()], false).remove(0).unwrap();
+            prop_assert_eq!(&the_application_reads(&memory, user)["password"], "hunter2");
+        }
+    }
+}
+
+#[test]
 fn a_dry_run_goes_all_the_way_and_writes_nothing() {
     let contents = record(&URL_SAFE.encode(INNER), IN_THE_CLEAR);
     let memory = memory(&contents);
-    for options in [OPTIONS, to("2.0")] {
+    for options in [ACCEPTING, MigrateOptions { accept_plaintext: true, ..to("2.0") }] {
         let options = MigrateOptions { dry_run: true, ..options };
         assert!(migrate(&memory, &options).unwrap().changed);
         assert_eq!(memory.take_log_of("write"), Vec::<String>::new());
     }
     // Where the real run would fail, so does this.
     memory.ring.replace(vec![primary(None, "short")]);
-    let options = MigrateOptions { dry_run: true, ..OPTIONS };
+    let options = MigrateOptions { dry_run: true, ..ACCEPTING };
     assert_eq!(code(migrate(&memory, &options)), ErrorCode::MasterKeyRefused);
 }
 
@@ -193,7 +324,7 @@ fn what_is_damaged_stays_as_it_is() {
     ] {
         let contents = record(&data, kind);
         let memory = memory(&contents);
-        assert_eq!(code(migrate(&memory, &OPTIONS)), expected);
+        assert_eq!(code(migrate(&memory, &ACCEPTING)), expected);
         assert_eq!(text(&memory), contents);
     }
 }
@@ -258,8 +389,8 @@ fn the_outside_of_version_2_is_authenticated() {
 #[test]
 fn one_slow_derivation_serves_all_users_of_a_key() {
     let memory = Memory::new([primary(None, KEY)]);
-    assert!(migration::configure(&memory, "2.0").unwrap());
-    assert!(!migration::configure(&memory, "2.0").unwrap());
+    assert!(migration::configure(&memory, Some("2.0"), None).unwrap());
+    assert!(!migration::configure(&memory, Some("2.0"), None).unwrap());
     let users: Vec<String> = (0..50).map(|n| format!("user{n}")).collect();
     for user in &users {
         vault::put(&memory, user, &credential(), &options()).unwrap();
@@ -290,16 +421,35 @@ fn settings_that_cannot_be_read_stop_what_needs_them() {
         let error = vault::put(&memory, "anna", &credential(), &options()).unwrap_err();
         assert_eq!(error.code, expected, "{settings}");
         assert!(error.message.starts_with("moat.json"), "{}", error.message);
-        assert_eq!(code(migration::configure(&memory, "2.0")), expected);
+        assert_eq!(code(migration::configure(&memory, Some("2.0"), None)), expected);
         assert_eq!(memory.file(FILE), None);
     }
     memory.set_file("moat.json", r#"{"x":1.50,"token_encoding":"app"}"#);
-    migration::configure(&memory, "2.0").unwrap();
+    migration::configure(&memory, Some("2.0"), None).unwrap();
     let settings = String::from_utf8(memory.file("moat.json").unwrap()).unwrap();
     assert!(settings.starts_with(r#"{"x":1.50,"token_encoding":"app","kdf":"#), "{settings}");
     assert!(settings.ends_with(r#","record_version":"2.0"}"#), "{settings}");
     vault::put(&memory, "anna", &credential(), &options()).unwrap();
     assert!(json(&memory)["encrypted_data"].as_str().unwrap().starts_with("Z0FB"));
+}
+
+#[test]
+fn each_setting_is_set_by_itself() {
+    let memory = Memory::new([]);
+    assert!(!migration::configure(&memory, None, None).unwrap());
+    assert_eq!(memory.file("moat.json"), None);
+    let documented = Some(TokenEncoding::Documented);
+    for (version, encoding, changed, settings) in [
+        (None, documented, true, r#"{"token_encoding":"documented"}"#),
+        (Some("1.0"), documented, false, r#"{"token_encoding":"documented"}"#),
+        (None, Some(TokenEncoding::App), true, r#"{"token_encoding":"app"}"#),
+        (Some("2.0"), documented, true, r#""token_encoding":"documented""#),
+        (Some("1.0"), None, true, r#""record_version":"1.0""#),
+    ] {
+        assert_eq!(migration::configure(&memory, version, encoding).unwrap(), changed);
+        let found = String::from_utf8(memory.file("moat.json").unwrap()).unwrap();
+        assert!(found.contains(settings), "{found}");
+    }
 }
 
 #[test]

@@ -158,10 +158,16 @@ fn every_sample_comes_out_as_it_must() {
 fn every_sample_migrates_as_it_must() {
     for sample in Sample::all() {
         let memory = sample.memory();
+        // What is in the clear is converted with consent alone; without it `what_is_in_the_clear_needs_consent`.
         let migrate = |dry_run, accept_default_key| {
             let user_ids = [sample.user_id.clone()];
-            let options =
-                MigrateOptions { dry_run, accept_default_key, version: None, encoding: None };
+            let options = MigrateOptions {
+                dry_run,
+                accept_default_key,
+                accept_plaintext: true,
+                version: None,
+                encoding: None,
+            };
             migration::migrate(&memory, &user_ids, &options).remove(0)
         };
         let code = |accept| migrate(true, accept).err().map(|error| error.code);

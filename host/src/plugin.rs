@@ -28,7 +28,7 @@
 
 use wasmtime::component::{HasSelf, Linker};
 
-use crate::contract::{self, Credential, Envelope, Summary};
+use crate::contract::{self, Credential, Envelope, Summary, TokenEncoding};
 use crate::error::Error;
 use crate::ops::{self, MigrateOptions, PutOptions};
 use crate::sandbox::Operation;
@@ -145,6 +145,7 @@ impl vault::Host for Scope {
         let options = MigrateOptions {
             dry_run: options.dry_run,
             accept_default_key: options.accept_default_key,
+            accept_plaintext: options.accept_plaintext,
             version: options.version,
             token_encoding: options.encoding,
         };
@@ -159,7 +160,11 @@ impl vault::Host for Scope {
         each(&user_ids, |users| Self::rewrap(self, users, dry_run), rewritten)
     }
 
-    fn configure(&mut self, _: String) -> Result<vault::Configured, contract::Error> {
+    fn configure(
+        &mut self,
+        _: Option<String>,
+        _: Option<TokenEncoding>,
+    ) -> Result<vault::Configured, contract::Error> {
         Ok(self.refuse(Operation::Configure)?)
     }
 

@@ -237,12 +237,16 @@ impl Scope {
         self.vault.verify(users)
     }
 
-    /// As [`Vault::migrate`].
+    /// As [`Vault::migrate`], but in no scope is it to accept what anyone could have written.
     pub fn migrate(
         &self,
         users: &[UserId],
         options: &MigrateOptions,
     ) -> Result<Vec<Result<Rewritten, Error>>, Error> {
+        if options.accept_default_key || options.accept_plaintext {
+            let why = "what anyone could have written is in no scope to accept";
+            return refuse(&self.vault, Operation::Migrate, users, why);
+        }
         self.admit(Operation::Migrate, users)?;
         self.vault.migrate(users, options)
     }

@@ -96,7 +96,7 @@ fn take(vault: &Vault, step: &Value) -> Result<Value, Error> {
     let user = || UserId::parse(text("user_id").unwrap()).map_err(invalid);
     let options = &step["options"];
     let is_set = |name: &str| options[name] == true;
-    let encoding = || match options["encoding"].as_str() {
+    let encoding = |of: &Value| match of["encoding"].as_str() {
         None => None,
         Some("app") => Some(TokenEncoding::App),
         Some(_) => Some(TokenEncoding::Documented),
@@ -107,7 +107,7 @@ fn take(vault: &Vault, step: &Value) -> Result<Value, Error> {
             put.create_only = is_set("create_only");
             put.expected_revision = options["expected_revision"].as_str().map(str::to_owned);
             put.version = options["version"].as_str().map(str::to_owned);
-            put.token_encoding = encoding();
+            put.token_encoding = encoding(options);
             let stored = vault.put(&user()?, &credential(&step["credential"]), &put)?;
             json!({
                 "summary": summary(&stored.summary),
@@ -150,15 +150,16 @@ fn take(vault: &Vault, step: &Value) -> Result<Value, Error> {
             let mut migrate = MigrateOptions::default();
             migrate.dry_run = is_set("dry_run");
             migrate.accept_default_key = is_set("accept_default_key");
+            migrate.accept_plaintext = is_set("accept_plaintext");
             migrate.version = options["version"].as_str().map(str::to_owned);
-            migrate.token_encoding = encoding();
+            migrate.token_encoding = encoding(options);
             each(step, |users| vault.migrate(users, &migrate), |found| rewritten(&found))
         }
         "rewrap" => {
             let dry_run = step["dry_run"] == true;
             each(step, |users| vault.rewrap(users, dry_run), |found| rewritten(&found))
         }
-        "configure" => json!({ "changed": vault.configure(text("version").unwrap())? }),
+        "configure" => json!({ "changed": vault.configure(text("version"), encoding(step))? }),
         "leftovers" => {
             let leftovers = vault.leftovers().map(|leftover| {
                 let leftover = leftover?;

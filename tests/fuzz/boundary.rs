@@ -171,10 +171,12 @@ fn call(number: u8, sandboxed: &Sandboxed, memory: &Memory) -> bool {
         9 => {
             let mut options = moat::MigrateOptions::default();
             options.accept_default_key = option;
+            options.accept_plaintext = !option;
             options.version = option.then(|| "2.0".to_owned());
             let native = contract::MigrateOptions {
                 dry_run: false,
                 accept_default_key: option,
+                accept_plaintext: !option,
                 version: options.version.clone(),
                 encoding: None,
             };

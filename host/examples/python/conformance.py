@@ -87,7 +87,7 @@ def value(vault: Vault, step: dict[str, Any], revision: str | None) -> Any:
         case "rewrap":
             return outcomes(vault.rewrap(users, dry_run=step.get("dry_run", False)))
         case "configure":
-            return {"changed": vault.configure(step["version"])}
+            return {"changed": vault.configure(step.get("version"), step.get("encoding"))}
         case "leftovers":
             return {"leftovers": [asdict(leftover) for leftover in vault.leftovers()]}
         case "remove_backup":

@@ -158,7 +158,7 @@ pub(super) enum Verb {
     Inspect(User),
     /// Check that records open, without showing them
     Verify(Verify),
-    /// Encrypt the FossaWork application's legacy records, or bring records to another version
+    /// Encrypt the FossaWork application's legacy records, or bring records to another version or spelling
     Migrate(Migrate),
     /// Encrypt records with the primary key that are under another
     Rotate(Rotate),
@@ -226,7 +226,7 @@ pub(super) struct Put {
     #[arg(long)]
     pub(super) format: Option<Format>,
 
-    /// How to spell the token; without this as in the record that is replaced, or as documented
+    /// How to spell the token; without this as in the record that is replaced, or as the directory is set
     #[arg(long)]
     pub(super) token_encoding: Option<Encoding>,
 
@@ -331,9 +331,15 @@ pub(super) struct Migrate {
     #[arg(long)]
     pub(super) dry_run: bool,
 
-    /// Take records under the application's published default key for genuine, and encrypt them anew
+    /// Take records under the application's published default key for genuine, and encrypt them anew; anyone who
+    /// could write to the directory could have put them there
     #[arg(long)]
     pub(super) accept_default_key: bool,
+
+    /// Take records that are not encrypted for genuine, and encrypt them; anyone who could write to the directory
+    /// could have put them there
+    #[arg(long)]
+    pub(super) accept_plaintext: bool,
 
     /// Remove the copies that the application's old migration left in the clear, where their credential opens
     #[arg(long)]
@@ -343,7 +349,7 @@ pub(super) struct Migrate {
     #[arg(long, value_name = "VERSION")]
     pub(super) to: Option<Format>,
 
-    /// How to spell the tokens of migrated records; without this as they were, or as documented
+    /// Bring the tokens of all records of version 1.0 to this spelling, and set the directory to it
     #[arg(long)]
     pub(super) token_encoding: Option<Encoding>,
 

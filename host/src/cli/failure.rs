@@ -20,7 +20,7 @@ const OTHER: u8 = 1;
 const USAGE: u8 = 2;
 /// `verify` found a record that doesn't open.
 pub(super) const NOT_DECRYPTED: u8 = 5;
-/// `migrate` found a record that it couldn't migrate.
+/// `migrate` failed with a record, or with a backup for another reason than the directory's.
 pub(super) const NEEDS_MIGRATION: u8 = 7;
 
 /// The audit log can't be used, or isn't as it was written.
@@ -132,7 +132,7 @@ impl Failure {
     }
 }
 
-fn exit_code(code: ErrorCode) -> u8 {
+pub(super) fn exit_code(code: ErrorCode) -> u8 {
     match code {
         ErrorCode::InvalidUserId | ErrorCode::InvalidCredential => USAGE,
         ErrorCode::NotFound => 3,
@@ -176,7 +176,7 @@ fn hint(error: &Error, path: &Path) -> String {
             "nothing was changed; a newer moat may know this version".to_owned()
         }
         ErrorCode::NeedsMigration => {
-            "`moat migrate --dry-run` shows what `moat migrate` would encrypt; or store it anew with `moat put USER`".to_owned()
+            "compare it with a backup or change the password first, with `moat put USER`: anyone who could write to the directory could have put it there; `moat migrate --dry-run` names the flag that takes it for genuine".to_owned()
         }
         ErrorCode::Conflict => "nothing was changed; look at what is there with `moat get USER`, then run this again".to_owned(),
         ErrorCode::Locked => "run this again when the other process is done, or wait longer with --lock-wait SECONDS".to_owned(),

@@ -12,12 +12,16 @@ use crate::vault::Vault;
 pub struct MigrateOptions {
     /// Go through all of it, but write nothing.
     pub dry_run: bool,
-    /// Take records under the application's published default key for genuine, and encrypt them anew. Whoever
-    /// could write the directory may have chosen what is in them.
+    /// Take records under the application's published default key for genuine, and encrypt them anew. Anyone who
+    /// could write to the directory may have chosen what is in them.
     pub accept_default_key: bool,
+    /// Take records that are not encrypted for genuine, and encrypt them. Anyone who could write to the directory
+    /// may have chosen what is in them.
+    pub accept_plaintext: bool,
     /// The record version to come to, 1.0 or 2.0; `None`: legacy kinds come to the directory's, others stay.
     pub version: Option<String>,
-    /// How the tokens of migrated records are spelled; `None`: as the vault is set, or as they were.
+    /// How tokens are spelled, also those of current records of version 1.0; `None`: as the vault is set, or as
+    /// they were. What had no token gets one as the directory is set, or else as the application reads it.
     pub token_encoding: Option<TokenEncoding>,
 }
 
@@ -38,8 +42,9 @@ pub struct Rewritten {
 }
 
 impl Vault {
-    /// Encrypts records of legacy kinds with the primary key, or brings all to another version, a few in one
-    /// call. Answers each in the order asked; fails as a whole when the sandbox stops the call.
+    /// Encrypts records of legacy kinds with the primary key, or brings all to another version or spelling, a few
+    /// in one call. What anyone could have written fails with [`crate::ErrorCode::NeedsMigration`], unless it is
+    /// accepted. Answers each in the order asked; fails as a whole when the sandbox stops the call.
     pub fn migrate(
         &self,
         users: &[UserId],
@@ -48,6 +53,7 @@ impl Vault {
         let options = vault::MigrateOptions {
             dry_run: options.dry_run,
             accept_default_key: options.accept_default_key,
+            accept_plaintext: options.accept_plaintext,
             version: options.version.clone(),
             encoding: options.token_encoding.or(self.token_encoding()),
         };
@@ -69,10 +75,15 @@ impl Vault {
         })
     }
 
-    /// Sets the version, 1.0 or 2.0, that new records in this directory get. Tells whether it was another.
-    pub fn configure(&self, version: &str) -> Result<bool, Error> {
+    /// Sets the version, 1.0 or 2.0, and the spelling of tokens that new records in this directory get; `None`
+    /// leaves it as it is. Tells whether something changed.
+    pub fn configure(
+        &self,
+        version: Option<&str>,
+        encoding: Option<TokenEncoding>,
+    ) -> Result<bool, Error> {
         let configured = self.call(Operation::Configure, &[], |component, store| {
-            component.fossawork_credentials_vault().call_configure(store, version)
+            component.fossawork_credentials_vault().call_configure(store, version, encoding)
         })?;
         Ok(configured.changed)
     }

@@ -28,11 +28,11 @@ pub enum Operation {
     Users,
     /// Open several records and tell all but their secrets.
     Verify,
-    /// Encrypt records of legacy kinds, or bring records to another version.
+    /// Encrypt records of legacy kinds, or bring records to another version or spelling.
     Migrate,
     /// Bring records under the primary key.
     Rewrap,
-    /// Set the version of new records.
+    /// Set the version and the spelling of new records.
     Configure,
     /// List the files that are neither records nor this program's own.
     Leftovers,

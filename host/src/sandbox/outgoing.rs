@@ -20,6 +20,9 @@ use crate::user_id::UserId;
 /// The versions of records that may be written.
 const VERSIONS: [&str; 2] = ["1.0", "2.0"];
 
+/// How settings may say that tokens are spelled.
+const TOKEN_ENCODINGS: [&str; 2] = ["documented", "app"];
+
 /// How far a token's time may lie from the clock that the component was lent: as long as a call can take.
 const MAX_AGE: Duration = Duration::from_secs(60 * 60);
 
@@ -122,10 +125,12 @@ pub(crate) fn check_settings(contents: &[u8], old: Option<&[u8]>) -> Result<(), 
     let settings = parse(contents).ok_or(Reason::NotSettings)?;
     let old = old.and_then(parse).unwrap_or_default();
     for (name, value) in settings.iter() {
+        let is_one_of = |known: [&str; 2]| -> Result<bool, Reason> {
+            Ok(settings.find::<String>(name)?.is_some_and(|value| known.contains(&value.as_str())))
+        };
         let is_new = match name {
-            "record_version" => {
-                settings.find::<String>(name)?.is_some_and(|v| VERSIONS.contains(&v.as_str()))
-            }
+            "record_version" => is_one_of(VERSIONS)?,
+            "token_encoding" => is_one_of(TOKEN_ENCODINGS)?,
             "kdf" if old.find::<IgnoredAny>(name)?.is_none() => {
                 settings.find::<Kdf>(name)?.is_some_and(|kdf| kdf.is_sound())
             }

@@ -55,12 +55,13 @@ async function valueOf(vault, step, expectedRevision) {
     case 'users': return { userIds: await all(vault.users()) };
     case 'verify': return outcomes(await vault.verify(userIds));
     case 'migrate': {
-      const { dry_run: dryRun, accept_default_key: acceptDefaultKey } = options;
-      const given = { dryRun, acceptDefaultKey, version, encoding };
+      const { dry_run: dryRun } = options;
+      const { accept_default_key: acceptDefaultKey, accept_plaintext: acceptPlaintext } = options;
+      const given = { dryRun, acceptDefaultKey, acceptPlaintext, version, encoding };
       return outcomes(await vault.migrate(userIds, given));
     }
     case 'rewrap': return outcomes(await vault.rewrap(userIds, { dryRun: step.dry_run }));
-    case 'configure': return vault.configure(step.version);
+    case 'configure': return vault.configure(step.version, step.encoding);
     case 'leftovers': return { leftovers: await all(vault.leftovers()) };
     case 'remove_backup': return vault.removeBackup(step.name);
     default: throw new Error(`there is no call ${step.call}`);

@@ -2,14 +2,14 @@ use std::process::ExitCode;
 
 use moat::{
     Access, Error, ErrorCode, KeyWeakness, Leftover, MigrateOptions, Operation, RecordKind,
-    Rewritten, UserId, Vault,
+    Rewritten, TokenEncoding, UserId, Vault,
 };
 use serde_json::{Value, json};
 
 use crate::cli::args::Migrate;
 use crate::cli::batch::{self, Selection};
 use crate::cli::context::Context;
-use crate::cli::failure::{Failure, NEEDS_MIGRATION};
+use crate::cli::failure::{Failure, NEEDS_MIGRATION, exit_code};
 use crate::cli::output;
 use crate::cli::report::Report;
 
@@ -19,24 +19,33 @@ pub(crate) fn run(context: &Context, arguments: &Migrate) -> Result<ExitCode, Fa
     let mut options = MigrateOptions::default();
     options.dry_run = arguments.dry_run;
     options.accept_default_key = arguments.accept_default_key;
+    options.accept_plaintext = arguments.accept_plaintext;
     options.version = arguments.to.map(|format| format.name().to_owned());
     options.token_encoding = arguments.token_encoding.map(Into::into);
 
     let _turn = if arguments.dry_run { None } else { Some(vault.batch().map_err(|e| failed(&e))?) };
     // For new records, and so that the salt is there before any thread needs it.
-    if let Some(version) = options.version.as_deref().filter(|_| is_whole(arguments)) {
-        vault.configure(version).map_err(|error| failed(&error))?;
+    if is_whole(arguments) && (options.version.is_some() || options.token_encoding.is_some()) {
+        vault
+            .configure(options.version.as_deref(), options.token_encoding)
+            .map_err(|error| failed(&error))?;
     }
     let mut report = Report::new(&context.output, "records")?;
     let mut counts = Counts::default();
     let ask = |users: &[_]| vault.migrate(users, &options);
     let outcome =
         batch::for_each(context, &vault, Selection::of(&arguments.user), ask, |(user, answer)| {
-            let (action, why) = describe(&answer, arguments);
+            let (action, mut why) = describe(&answer, arguments);
             match &answer {
                 Ok(rewritten) if rewritten.changed => counts.migrated += 1,
                 Ok(_) => counts.unchanged += 1,
-                Err(_) => counts.failed += 1,
+                Err(error) => {
+                    counts.failed += 1;
+                    if error.code() == ErrorCode::NeedsMigration {
+                        counts.unprotected += 1;
+                        why += &format!(" ({} takes it for genuine)", flag_for(&vault, &user));
+                    }
+                }
             }
             report.add(&line(action, user.as_str(), &why), &entry(&user, action, &why, &answer))?;
             match answer {
@@ -48,22 +57,40 @@ pub(crate) fn run(context: &Context, arguments: &Migrate) -> Result<ExitCode, Fa
         let mut leftovers = vault.leftovers().filter(|_| arguments.user.is_empty());
         leftovers.try_for_each(|leftover| {
             let leftover = leftover.map_err(|error| failed(&error))?;
-            let (action, why) = clear_away(&vault, &leftover, arguments);
-            counts.count(action);
+            let (action, why, error) = clear_away(&vault, &leftover, arguments);
+            counts.count(action, error.as_ref());
             let name = output::file_name(&leftover.name);
-            let value = json!({ "file": name, "action": action, "reason": why });
-            report.add(&line(action, &name, &why), &value)
+            let mut value = json!({ "file": name, "action": action, "reason": why });
+            if let Some(error) = &error {
+                value["error"] = output::error(error);
+            }
+            report.add(&line(action, &name, &why), &value)?;
+            match error {
+                Some(error) if ends_all(&error) => Err(failed(&error)),
+                _ => Ok(()),
+            }
         })
     });
     report.finish(&counts.text(arguments.dry_run), &counts.json(arguments.dry_run))?;
     outcome?;
-    if counts.backups > 0 {
+    if counts.unprotected > 0 {
         tracing::warn!(
-            "{} of the old migration's backups are left, each with a password in the clear; --remove-plaintext-backups removes those whose credential opens",
+            "anyone who could write to the directory could have put {} of these records there: compare them with a backup, or change their passwords first (`moat put USER`)",
+            counts.unprotected
+        );
+    }
+    if counts.backups > 0 {
+        let way_out = if arguments.remove_plaintext_backups {
+            "each stays until its credential opens and it can be removed"
+        } else {
+            "--remove-plaintext-backups removes those whose credential opens"
+        };
+        tracing::warn!(
+            "{} of the old migration's backups are left, each with a password in the clear; {way_out}",
             counts.backups
         );
     }
-    Ok(ExitCode::from(if counts.failed == 0 { 0 } else { NEEDS_MIGRATION }))
+    Ok(counts.exit_code())
 }
 
 /// Whether this is about the whole directory, and in earnest.
@@ -89,7 +116,10 @@ fn access(arguments: &Migrate) -> Access {
 pub(super) fn ends_all(error: &Error) -> bool {
     use std::io::ErrorKind::{QuotaExceeded, ReadOnlyFilesystem, StorageFull};
     match error.code() {
-        ErrorCode::MasterKeyMissing | ErrorCode::MasterKeyRefused | ErrorCode::Locked => true,
+        ErrorCode::MasterKeyMissing
+        | ErrorCode::MasterKeyRefused
+        | ErrorCode::Locked
+        | ErrorCode::Audit => true,
         _ => matches!(error.io_kind(), Some(StorageFull | QuotaExceeded | ReadOnlyFilesystem)),
     }
 }
@@ -109,7 +139,13 @@ fn describe(answer: &Result<Rewritten, Error>, arguments: &Migrate) -> (&'static
             "it was under the published default key".to_owned()
         }
         RecordKind::LegacyEncrypted => "it had no version".to_owned(),
-        _ => format!("it was of version {version}"),
+        _ if arguments.to.is_some_and(|to| to.name() != version) => {
+            format!("it was of version {version}")
+        }
+        _ => match rewritten.before.encoding {
+            Some(TokenEncoding::App) => "its token was in the application's form".to_owned(),
+            _ => "its token was in the documented form".to_owned(),
+        },
     };
     match (rewritten.changed, arguments.dry_run) {
         (false, _) => ("unchanged", format!("it is of version {version}")),
@@ -118,27 +154,40 @@ fn describe(answer: &Result<Rewritten, Error>, arguments: &Migrate) -> (&'static
     }
 }
 
-/// What is done with a leftover, and why.
-fn clear_away(vault: &Vault, leftover: &Leftover, arguments: &Migrate) -> (&'static str, String) {
+/// The flag that accepts a record which anyone could have written.
+fn flag_for(vault: &Vault, user: &UserId) -> &'static str {
+    match vault.inspect(user) {
+        Ok(envelope) if envelope.kind == RecordKind::LegacyPlaintext => "--accept-plaintext",
+        _ => "--accept-default-key",
+    }
+}
+
+/// What is done with a leftover, and why; with the error that kept a backup from being removed.
+fn clear_away(
+    vault: &Vault,
+    leftover: &Leftover,
+    arguments: &Migrate,
+) -> (&'static str, String, Option<Error>) {
     if leftover.needs_another_name() {
-        return ("failed", output::NOT_UTF8.to_owned());
+        return ("failed", output::NOT_UTF8.to_owned(), None);
     }
     let Some(user) = &leftover.backup_of else {
-        return ("ignored", "it is not a record".to_owned());
+        return ("ignored", "it is not a record".to_owned(), None);
     };
     let backup = "the old migration's copy, with a password in the clear".to_owned();
     if !arguments.remove_plaintext_backups {
-        return ("backup", backup);
+        return ("backup", backup, None);
     }
-    let removed = if arguments.dry_run {
-        vault.describe(user).map(drop)
-    } else {
-        vault.remove_backup(&output::file_name(&leftover.name)).map(drop)
-    };
-    match removed {
-        Ok(()) if arguments.dry_run => ("would remove", backup),
-        Ok(()) => ("removed", backup),
-        Err(error) => ("backup", format!("it is kept, for its credential doesn't open: {error}")),
+    if let Err(error) = vault.describe(user) {
+        let why = format!("it is kept, for its credential doesn't open: {error}");
+        return ("backup", why, Some(error));
+    }
+    if arguments.dry_run {
+        return ("would remove", backup, None);
+    }
+    match vault.remove_backup(&output::file_name(&leftover.name)) {
+        Ok(_) => ("removed", backup, None),
+        Err(error) => ("failed", format!("the removal failed: {error}"), Some(error)),
     }
 }
 
@@ -170,24 +219,45 @@ fn entry(user: &UserId, action: &str, why: &str, answer: &Result<Rewritten, Erro
 struct Counts {
     migrated: usize,
     unchanged: usize,
+    /// Records that couldn't be migrated, and backups that couldn't be removed.
     failed: usize,
+    /// Of these, the backups that the directory didn't let go.
+    stuck: usize,
+    /// Of the failed records, those that anyone could have written.
+    unprotected: usize,
     backups: usize,
     removed: usize,
     ignored: usize,
 }
 
 impl Counts {
-    fn count(&mut self, action: &str) {
+    /// Counts a leftover.
+    fn count(&mut self, action: &str, error: Option<&Error>) {
         match action {
-            "backup" => self.backups += 1,
-            "failed" => self.failed += 1,
             "ignored" => self.ignored += 1,
+            "backup" => self.backups += 1,
+            "failed" => {
+                self.failed += 1;
+                // Without one it is a name that has to be changed first.
+                if let Some(error) = error {
+                    self.backups += 1;
+                    self.stuck += usize::from(error.code() == ErrorCode::Directory);
+                }
+            }
             _ => self.removed += 1,
         }
     }
 
+    fn exit_code(&self) -> ExitCode {
+        ExitCode::from(match self.failed {
+            0 => 0,
+            failed if failed == self.stuck => exit_code(ErrorCode::Directory),
+            _ => NEEDS_MIGRATION,
+        })
+    }
+
     fn text(&self, dry_run: bool) -> String {
-        let Self { migrated, unchanged, failed, backups, removed, ignored } = self;
+        let Self { migrated, unchanged, failed, backups, removed, ignored, .. } = self;
         let (would, note) = if dry_run { ("would be ", "; nothing was written") } else { ("", "") };
         format!(
             "{migrated} {would}migrated, {unchanged} unchanged, {failed} failed; {backups} backups left, \

@@ -21,7 +21,6 @@ export! {
     mark_validated(_valid) as "vault@1.0.0#mark-validated";
     remove(_expected, _revision, _revision_length) as "vault@1.0.0#remove";
     reveal() as "reveal@1.0.0#reveal";
-    configure() as "vault@1.0.0#configure";
     remove_backup() as "vault@1.0.0#remove-backup";
 }
 
@@ -30,6 +29,19 @@ export! {
 unsafe extern "C" fn put(parameters: &[usize; 2]) -> usize {
     // SAFETY: the host calls it, by the contract.
     misbehave(unsafe { text(parameters) })
+}
+
+/// Its first parameter is the version, if there is one.
+#[unsafe(export_name = "fossawork:credentials/vault@1.0.0#configure")]
+unsafe extern "C" fn configure(
+    _version: usize,
+    version: usize,
+    length: usize,
+    _as: usize,
+    _encoding: usize,
+) -> usize {
+    // SAFETY: the host calls it, by the contract.
+    misbehave(unsafe { text(&[version, length]) })
 }
 
 /// These are called for no user: what they do is named by a file of the directory.
@@ -63,5 +75,5 @@ macro_rules! export_lists {
 export_lists! {
     verify() as "vault@1.0.0#verify";
     rewrap(_dry) as "vault@1.0.0#rewrap";
-    migrate(_dry, _accept, _to, _version, _version_length, _as, _encoding) as "vault@1.0.0#migrate";
+    migrate(_dry, _key, _plaintext, _to, _version, _version_length, _as, _encoding) as "vault@1.0.0#migrate";
 }

@@ -3,7 +3,7 @@
 use std::process::abort;
 
 use crate::answer::Answer;
-use crate::imports::{read, write};
+use crate::imports::{read, write, write_new};
 use crate::{Misdeed, file};
 
 pub(crate) const MISDEEDS: &[Misdeed] = &[
@@ -49,6 +49,9 @@ pub(crate) const MISDEEDS: &[Misdeed] = &[
         put(user, |record| with_token(record, base64))
     }),
     ("iv-as-before", |user| put(user, |record| with_token(record, |token| overwritten(token, 40)))),
+    ("settings-that-hold-a-secret", |_| {
+        write_new("moat.json", r#"{"token_encoding":"correct horse"}"#)
+    }),
     ("trap-before-a-write", |user| {
         read(&file(user));
         abort()

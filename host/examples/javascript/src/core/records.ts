@@ -116,13 +116,21 @@ export interface MigrateOptions {
   /** Go through all of it, but write nothing. */
   readonly dryRun?: boolean | undefined;
   /**
-   * Take records under the application's published default key for genuine. Whoever could write
-   * the directory may have chosen what is in them.
+   * Take records under the application's published default key for genuine. Anyone who could write
+   * to the directory may have chosen what is in them.
    */
   readonly acceptDefaultKey?: boolean | undefined;
+  /**
+   * Take records that are not encrypted for genuine. Anyone who could write to the directory may
+   * have chosen what is in them.
+   */
+  readonly acceptPlaintext?: boolean | undefined;
   /** By default legacy kinds come to the directory's version, and all others stay. */
   readonly version?: RecordVersion | undefined;
-  /** By default as they were, or as the directory is set. */
+  /**
+   * Also of current records of version 1.0. By default as they were; what had no token gets one as
+   * the directory is set, or else as the application reads it.
+   */
   readonly encoding?: TokenEncoding | undefined;
 }
 
@@ -146,7 +154,7 @@ export interface Leftover {
 
 /** What `configure` did. */
 export interface Configured {
-  /** Whether the directory was set otherwise before. */
+  /** Whether something changed. */
   readonly changed: boolean;
 }
 

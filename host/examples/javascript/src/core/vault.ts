@@ -7,7 +7,7 @@ import { KeyCache } from './key-cache.js';
 import { type Keys, KeyRing } from './keys.js';
 import type {
   Configured, CredentialInput, Envelope, Leftover, MigrateOptions, Outcome, PutOptions,
-  RecordVersion, Removed, Rewritten, Stored, Summary,
+  RecordVersion, Removed, Rewritten, Stored, Summary, TokenEncoding,
 } from './records.js';
 
 /** How many names of the directory one call looks at. */
@@ -97,8 +97,9 @@ export class Vault {
   }
 
   /**
-   * Encrypts records of legacy kinds with the primary key, or brings all to another version. An
-   * answer each in the order asked; for a few users at a time.
+   * Encrypts records of legacy kinds with the primary key, or brings all to another version or
+   * spelling. What anyone could have written is answered with `needs-migration`, unless it is
+   * accepted. An answer each in the order asked; for a few users at a time.
    */
   async migrate(
     userIds: readonly string[],
@@ -108,6 +109,7 @@ export class Vault {
       ...options,
       dryRun: options.dryRun ?? false,
       acceptDefaultKey: options.acceptDefaultKey ?? false,
+      acceptPlaintext: options.acceptPlaintext ?? false,
     }));
   }
 
@@ -122,9 +124,9 @@ export class Vault {
     return outcomes(await this.#call('rewrap', [...userIds], dryRun));
   }
 
-  /** Sets the version that new records in this directory get. */
-  async configure(version: RecordVersion): Promise<Configured> {
-    return this.#call('configure', version);
+  /** Sets the version and the spelling of tokens of new records in this directory, as given. */
+  async configure(version?: RecordVersion, encoding?: TokenEncoding): Promise<Configured> {
+    return this.#call('configure', version, encoding);
   }
 
   /** Files that are neither records nor Moat's own, in the order of the directory; all in UTF-8. */

@@ -22,7 +22,8 @@ const WORDS: Partial<Record<ErrorCode, Words>> = {
   ],
   'needs-migration': [
     'This record is not protected: it is the old application\'s, from before encryption.',
-    'Run "moat migrate" where the file is.',
+    'Anyone who could write to the directory could have put it there: compare it with a backup, or ' +
+    'change the password first.',
   ],
   'too-large': ['The file has more than 64 KiB, so it is no record.', 'Choose a .cred file.'],
   'invalid-user-id': [

@@ -33,7 +33,7 @@ impl Guest for Reader {
             told("another's file", vault::inspect(&other_user_id).map(|file| file.revision)),
             told("removing its own", vault::remove(&user_id, None).map(|_| "gone".to_owned())),
             told("all users", vault::users(None, 100).map(|page| page.user_ids.join(", "))),
-            told("the settings", vault::configure("2.0").map(|_| "changed".to_owned())),
+            told("the settings", vault::configure(Some("2.0"), None).map(|_| "changed".to_owned())),
             told("a path", read("../../etc/passwd")),
             told("a third use", read(&user_id)),
         ]

@@ -61,7 +61,10 @@ class UnsupportedVersion(MoatError):
 
 
 class NeedsMigration(MoatError):
-    """A legacy record that is not protected: it has to be migrated first."""
+    """A legacy record that anyone who could write to the directory may have made.
+
+    `Vault.migrate` takes it for genuine only with `accept_plaintext` or `accept_default_key`.
+    """
 
     code = "needs-migration"
 

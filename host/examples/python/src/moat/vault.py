@@ -156,18 +156,22 @@ class Vault:
         *,
         dry_run: bool = False,
         accept_default_key: bool = False,
+        accept_plaintext: bool = False,
         version: str | None = None,
         encoding: TokenEncoding | None = None,
     ) -> list[Rewritten | MoatError]:
-        """Encrypts records of legacy kinds with the first key, or brings all to another version.
+        """Encrypts records of legacy kinds with the first key, or brings all to another form.
 
         For a few users at a time; answers for each in the order asked. `accept_default_key` takes
-        records under the application's published key for genuine, though anyone who could write the
-        directory may have made them.
+        records under the application's published key for genuine, and `accept_plaintext` those that
+        are not encrypted, though anyone who could write to the directory may have made them; without
+        these they are answered with `NeedsMigration`. `version` and `encoding` (of records of
+        version 1.0) are the form to come to.
         """
         options = values.record(
             dry_run=values.flag("dry_run", dry_run),
             accept_default_key=values.flag("accept_default_key", accept_default_key),
+            accept_plaintext=values.flag("accept_plaintext", accept_plaintext),
             version=values.optional_text("version", version),
             encoding=_encoding(encoding),
         )
@@ -182,12 +186,15 @@ class Vault:
         """
         return self._batch(values.rewritten, "rewrap", user_ids, values.flag("dry_run", dry_run))
 
-    def configure(self, version: str) -> bool:
-        """Sets the version, 1.0 or 2.0, of new records in this directory.
+    def configure(
+        self, version: str | None = None, encoding: TokenEncoding | None = None
+    ) -> bool:
+        """Sets the version, 1.0 or 2.0, and the spelling of tokens of new records in this directory.
 
-        Tells whether it was another before.
+        What is None stays as it is. Tells whether something changed.
         """
-        answer = self._enter("configure", (), None, values.text("version", version))
+        version = values.optional_text("version", version)
+        answer = self._enter("configure", (), None, version, _encoding(encoding))
         return bool(values.members(values.payload(answer))["changed"])
 
     def leftovers(self) -> Iterator[Leftover]:

@@ -9,6 +9,7 @@ use cap_std::fs::PermissionsExt;
 use cap_std::fs::{Dir, Metadata, MetadataExt, OpenOptions, OpenOptionsExt, Permissions};
 use moat::Directory;
 use rustix::fs::OFlags;
+use serde_json::Map;
 
 use super::{Checks, Level, Names};
 use crate::ambient;
@@ -22,15 +23,25 @@ const SPACE: u64 = 64 << 20;
 /// Below this much space, in bytes, a record may not be written any more.
 const NO_SPACE: u64 = 1 << 20;
 
-/// Looks at the directory from outside; tells whether its records can be looked at.
-pub(super) fn check(context: &Context, checks: &mut Checks<'_>) -> Result<bool, Failure> {
+/// The settings of the directory; by default those of one that has none.
+#[derive(Default)]
+pub(super) struct Settings {
+    /// Whether new records are for the FossaWork application to read.
+    pub(super) is_for_app: bool,
+}
+
+/// Looks at the directory from outside; `None` when there are no records to look at.
+pub(super) fn check(
+    context: &Context,
+    checks: &mut Checks<'_>,
+) -> Result<Option<Settings>, Failure> {
     let path = context.path()?;
     let shown = path.display();
     let dir = match ambient::open_directory(&path) {
         Ok(dir) => dir,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             checks.warn(NAME, format!("{shown} is not there yet"), "`moat put` makes it")?;
-            return Ok(false);
+            return Ok(None);
         }
         Err(error) => {
             checks.fail(
@@ -38,7 +49,7 @@ pub(super) fn check(context: &Context, checks: &mut Checks<'_>) -> Result<bool, 
                 format!("{shown}: {error}"),
                 "check --dir and FOSSAWORK_CREDENTIALS_DIR",
             )?;
-            return Ok(false);
+            return Ok(None);
         }
     };
     let failed =
@@ -67,7 +78,7 @@ pub(super) fn check(context: &Context, checks: &mut Checks<'_>) -> Result<bool, 
     }
     check_files(&dir, user, &path, checks).map_err(failed)??;
     check_space(NAME, &dir, checks)?;
-    Ok(true)
+    Ok(Some(settings(&dir).unwrap_or_default()))
 }
 
 fn check_files(
@@ -179,7 +190,7 @@ impl Files {
                 },
             )?;
         }
-        if self.has_settings && !is_settings(dir) {
+        if self.has_settings && settings(dir).is_none() {
             checks.fail(
                 "files",
                 "moat.json is damaged: it is not one JSON object",
@@ -196,9 +207,10 @@ impl Files {
     }
 }
 
-fn is_settings(dir: &Dir) -> bool {
-    let text = dir.read("moat.json").unwrap_or_default();
-    serde_json::from_slice::<serde_json::Map<_, _>>(&text).is_ok()
+/// The directory's settings; `None` when they are missing or damaged.
+fn settings(dir: &Dir) -> Option<Settings> {
+    let members: Map<_, _> = serde_json::from_slice(&dir.read("moat.json").ok()?).ok()?;
+    Some(Settings { is_for_app: members.get("token_encoding").is_some_and(|name| name == "app") })
 }
 
 /// Sets the mode of what stands there, and not of what it may lead to.

@@ -21,11 +21,11 @@ use crate::cli::report::Report;
 pub(crate) fn run(context: &Context, arguments: &Check) -> Result<ExitCode, Failure> {
     let mut checks = Checks::new(context, arguments.fix)?;
     let keys = key::check(context, arguments, &mut checks)?;
-    let directory = directory::check(context, &mut checks)?;
+    let settings = directory::check(context, &mut checks)?;
     audit::check(context, keys.as_ref(), &mut checks)?;
     system::check_memory(&mut checks)?;
     let sandbox = context.sandbox();
-    let confinement = records::check(context, arguments, keys, directory, &mut checks)?;
+    let confinement = records::check(context, arguments, keys, settings, &mut checks)?;
     system::check(sandbox, &confinement, &mut checks)?;
     checks.finish()
 }

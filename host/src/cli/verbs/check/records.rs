@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 
 use moat::{
-    Error, ErrorCode, KeyInfo, KeyState, KeyWeakness, MigrateOptions, Operation, RecordKind,
-    Summary, UserId, Vault,
+    Envelope, Error, ErrorCode, KeyInfo, KeyState, KeyWeakness, MigrateOptions, Operation,
+    RecordKind, Summary, TokenEncoding, UserId, Vault,
 };
 
+use super::directory::Settings;
 use super::key::Keys;
 use super::{Checks, Names, audit};
 use crate::cli::age;
@@ -24,30 +25,29 @@ pub(super) fn check(
     context: &Context,
     arguments: &Check,
     keys: Option<Keys>,
-    is_there: bool,
+    settings: Option<Settings>,
     checks: &mut Checks<'_>,
 ) -> Result<[Part; 2], Failure> {
     let mend = "mend what is found above, and run this again";
+    let Some(settings) = settings else { return unbound() };
     let opened = match &keys {
-        Some(keys) if is_there => {
+        Some(keys) => {
             let access = [Operation::Inspect, Operation::Leftovers, Operation::Verify]
                 .into_iter()
                 .fold(Operation::Users.access(), |access, operation| access.or(operation.access()));
-            Some(context.vault_and_confinement(keys.ring.clone(), access))
+            context.vault_and_confinement(keys.ring.clone(), access)
         }
-        _ => None,
-    };
-    let (vault, confinement) = match opened {
-        Some(Ok(opened)) => opened,
-        Some(Err(failure)) => {
-            checks.fail(NAME, format!("not examined: {}", failure.text().0), mend)?;
-            return unbound();
-        }
-        None if is_there => {
+        None => {
             checks.warn(NAME, "not examined: there is no master key to open them with", mend)?;
             return unbound();
         }
-        None => return unbound(),
+    };
+    let (vault, confinement) = match opened {
+        Ok(opened) => opened,
+        Err(failure) => {
+            checks.fail(NAME, format!("not examined: {}", failure.text().0), mend)?;
+            return unbound();
+        }
     };
     // Every call is written down first; so the first one tells whether that can be done.
     if let Some(Err(error)) = vault.users().next()
@@ -59,7 +59,7 @@ pub(super) fn check(
         checks.warn(NAME, "not examined: that can't be written down", mend)?;
         return Ok(confinement);
     }
-    let mut found = Found::default();
+    let mut found = Found { is_for_app: settings.is_for_app, ..Found::default() };
     examine(context, arguments, &vault, &mut found)?;
     found.report(keys.as_ref(), checks)?;
     Ok(confinement)
@@ -78,6 +78,11 @@ struct Found {
     published: Names,
     unopened: Names,
     why: Option<String>,
+    /// Whether anything says that the FossaWork application reads here: the settings, or a record as it writes it.
+    is_for_app: bool,
+    /// What the application can't read: tokens as documented, and records of version 2.0.
+    documented: Names,
+    version_2: Names,
     overdue: Names,
     /// How many records are under each key.
     keys: BTreeMap<String, usize>,
@@ -124,6 +129,7 @@ impl Found {
         } else if summary.envelope.kind == RecordKind::LegacyEncrypted {
             self.unversioned.add(user);
         }
+        self.spelled(user, &summary.envelope);
         if age::is_over(arguments.credential_age, summary.created_at.as_deref()) {
             self.overdue.add(user);
         }
@@ -137,14 +143,28 @@ impl Found {
         let mut rehearsal = MigrateOptions::default();
         rehearsal.dry_run = true;
         rehearsal.accept_default_key = true;
+        rehearsal.accept_plaintext = true;
         let answers = vault.migrate(std::slice::from_ref(user), &rehearsal);
         match answers.and_then(|mut answers| answers.pop().transpose()) {
-            Ok(Some(record)) if record.before.kind == RecordKind::LegacyPlaintext => {
-                self.plaintext.add(user);
+            Ok(Some(record)) => {
+                self.spelled(user, &record.before);
+                match record.before.kind {
+                    RecordKind::LegacyPlaintext => self.plaintext.add(user),
+                    _ if is_published(record.key.as_ref()) => self.published.add(user),
+                    _ => self.unversioned.add(user),
+                }
             }
-            Ok(Some(record)) if is_published(record.key.as_ref()) => self.published.add(user),
-            Ok(_) => self.unversioned.add(user),
+            Ok(None) => {}
             Err(error) => self.unopened(user, &error),
+        }
+    }
+
+    /// Notes who can read a record: this program alone, or the application too.
+    fn spelled(&mut self, user: &UserId, record: &Envelope) {
+        match (record.version.as_deref(), record.encoding) {
+            (Some("2.0"), _) => self.version_2.add(user),
+            (_, Some(TokenEncoding::Documented)) => self.documented.add(user),
+            (_, Some(TokenEncoding::App) | None) => self.is_for_app = true,
         }
     }
 
@@ -157,15 +177,11 @@ impl Found {
         let before = checks.fail;
         if !self.plaintext.is_empty() {
             let finding = format!("not encrypted: {}", self.plaintext);
-            checks.fail(NAME, finding, "moat migrate    and let the passwords be changed")?;
+            checks.fail(NAME, finding, genuine("--accept-plaintext"))?;
         }
         if !self.published.is_empty() {
             let finding = format!("under the application's published key: {}", self.published);
-            checks.fail(
-                NAME,
-                finding,
-                "moat migrate --accept-default-key    and let the passwords be changed",
-            )?;
+            checks.fail(NAME, finding, genuine("--accept-default-key"))?;
         }
         if !self.unversioned.is_empty() {
             checks.warn(NAME, format!("of a legacy kind: {}", self.unversioned), "moat migrate")?;
@@ -195,6 +211,25 @@ impl Found {
                 _ => {}
             }
         }
+        if self.is_for_app {
+            for (names, why, mend) in [
+                (
+                    &self.documented,
+                    "their tokens are as documented",
+                    "moat migrate --token-encoding app",
+                ),
+                (
+                    &self.version_2,
+                    "they are of version 2.0",
+                    "moat migrate --to 1.0 --token-encoding app",
+                ),
+            ] {
+                if !names.is_empty() {
+                    let finding = format!("the FossaWork application can't read {names}: {why}");
+                    checks.warn(NAME, finding, mend)?;
+                }
+            }
+        }
         if !self.overdue.is_empty() {
             let finding = format!("not changed for long: {}", self.overdue);
             checks.warn(
@@ -221,6 +256,14 @@ impl Found {
         }
         Ok(())
     }
+}
+
+/// What to do about records that anyone could have written.
+fn genuine(flag: &str) -> String {
+    format!(
+        "compare them with a backup or change the passwords first, with `moat put USER`: anyone who could write to \
+         the directory could have put them there; moat migrate {flag} --user USER    takes them for genuine"
+    )
 }
 
 fn is_published(key: Option<&KeyInfo>) -> bool {
