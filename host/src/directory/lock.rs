@@ -1,20 +1,20 @@
-//! Writers take turns: an advisory lock (`flock`) on a file of its own, which the system releases when its
-//! holder dies.
+//! Writers take turns by advisory locks (`flock`), which the system releases when their holder dies.
 
-use std::fs::TryLockError;
+use std::fs::{File, TryLockError};
+use std::io;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use cap_std::fs::{Dir, OpenOptions, OpenOptionsExt};
 
-use super::open_in_place;
+use super::{has_name, open_in_place, open_itself};
 use crate::contract::ErrorCode;
 use crate::error::Error;
 
 /// Held for the time of one write.
-pub(super) const WRITE: &str = ".moat.lock";
+const WRITE: &str = ".moat.lock";
 /// Held while many records are rewritten.
-pub(super) const BATCH: &str = ".moat.batch.lock";
+const BATCH: &str = ".moat.batch.lock";
 
 /// How long to wait before trying again: short at first, since most writes are.
 const RETRY_AFTER: (Duration, Duration) = (Duration::from_micros(200), Duration::from_millis(5));
@@ -22,32 +22,102 @@ const RETRY_AFTER: (Duration, Duration) = (Duration::from_micros(200), Duration:
 /// Holds a lock until it is dropped.
 #[derive(Debug)]
 pub struct Lock {
-    _file: std::fs::File,
+    _file: File,
 }
 
-/// Takes the lock of this name, waiting for it at most as long as this.
-pub(super) fn acquire(dir: &Dir, name: &str, wait: Duration) -> Result<Lock, Error> {
-    let failed = |error| Error::io("locking the directory", error);
+impl Lock {
+    /// Takes the turn of those who rewrite many records; they don't wait for each other.
+    pub(super) fn batch(dir: &Dir) -> Result<Self, Error> {
+        let lock = Wait::new(Duration::ZERO).until(|| lock_file(dir, BATCH))?;
+        let message = "another process is migrating or rotating this directory";
+        let file = lock.ok_or_else(|| Error::new(ErrorCode::Locked, message))?;
+        Ok(Self { _file: file })
+    }
+}
+
+/// The turn to write, until it is dropped.
+///
+/// A lock file can be deleted, or another put in its place, while it is locked; whoever comes next locks another
+/// one. So the directory itself is locked too, which all that write in it have in common whatever becomes of its
+/// files.
+#[derive(Debug)]
+pub(super) struct Turn {
+    directory: File,
+    _lock: File,
+}
+
+impl Turn {
+    /// Waits for it at most as long as this.
+    pub(super) fn take(dir: &Dir, limit: Duration) -> Result<Self, Error> {
+        let mut wait = Wait::new(limit);
+        let lock = wait.until(|| lock_file(dir, WRITE))?;
+        let directory = wait.until(|| {
+            let directory = open_itself(dir)?;
+            locked(directory.try_lock(), directory)
+        })?;
+        let (Some(lock), Some(directory)) = (lock, directory) else {
+            let message = format!("another process holds the directory's lock (waited {limit:?})");
+            return Err(Error::new(ErrorCode::Locked, message));
+        };
+        Ok(Self { directory, _lock: lock })
+    }
+
+    /// Makes renames and removals durable.
+    pub(super) fn sync(&self) -> io::Result<()> {
+        self.directory.sync_all()
+    }
+}
+
+/// Keeps writers out until it is dropped; `None` while one of them is at work.
+pub(super) fn if_free(dir: &Dir) -> io::Result<Option<File>> {
+    let directory = open_itself(dir)?;
+    // Shared, so that others who just look aren't taken for writers.
+    locked(directory.try_lock_shared(), directory)
+}
+
+/// Locks a lock file; `None` while somebody else has it, or if it has lost its name in between.
+fn lock_file(dir: &Dir, name: &str) -> io::Result<Option<File>> {
     let mut options = OpenOptions::new();
     options.write(true).create(true).mode(0o600);
-    let file = open_in_place(dir, name, &mut options).map_err(failed)?.into_std();
-    let begun = Instant::now();
-    let mut pause = RETRY_AFTER.0;
-    loop {
-        match file.try_lock() {
-            Ok(()) => return Ok(Lock { _file: file }),
-            Err(TryLockError::WouldBlock) if begun.elapsed() < wait => {
-                thread::sleep(pause);
-                pause = (pause * 2).min(RETRY_AFTER.1);
+    let file = open_in_place(dir, name, &mut options)?.into_std();
+    match locked(file.try_lock(), file)? {
+        Some(file) if has_name(dir, name, &file)? => Ok(Some(file)),
+        _ => Ok(None),
+    }
+}
+
+fn locked(outcome: Result<(), TryLockError>, file: File) -> io::Result<Option<File>> {
+    match outcome {
+        Ok(()) => Ok(Some(file)),
+        Err(TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::Error(error)) => Err(error),
+    }
+}
+
+/// Trying again and again, for a time.
+struct Wait {
+    begun: Instant,
+    limit: Duration,
+    pause: Duration,
+}
+
+impl Wait {
+    fn new(limit: Duration) -> Self {
+        Self { begun: Instant::now(), limit, pause: RETRY_AFTER.0 }
+    }
+
+    /// What an attempt yields, or `None` when the time is over.
+    fn until<T>(
+        &mut self,
+        mut attempt: impl FnMut() -> io::Result<Option<T>>,
+    ) -> Result<Option<T>, Error> {
+        loop {
+            let outcome = attempt().map_err(|error| Error::io("locking the directory", error))?;
+            if outcome.is_some() || self.begun.elapsed() >= self.limit {
+                return Ok(outcome);
             }
-            Err(TryLockError::WouldBlock) => {
-                let message = match name {
-                    BATCH => "another process is migrating or rotating this directory".to_owned(),
-                    _ => format!("another process holds the directory's lock (waited {wait:?})"),
-                };
-                return Err(Error::new(ErrorCode::Locked, message));
-            }
-            Err(TryLockError::Error(error)) => return Err(failed(error)),
+            thread::sleep(self.pause);
+            self.pause = (self.pause * 2).min(RETRY_AFTER.1);
         }
     }
 }

@@ -1,20 +1,22 @@
 //! The credentials directory, over a handle that was opened once.
 //!
 //! A file is replaced whole: written under a temporary name, synced, renamed, and the directory synced. All
-//! writers take turns by a lock file, so temporary files are one writer's, and whoever writes or removes next clears
-//! away what a crash left of them. Readers take no lock: a rename shows them the old file or
-//! the new one.
+//! writers take turns, so temporary files are one writer's, and whoever writes or removes next clears away what a
+//! crash left of them. Readers take no lock: a rename shows them the old file or the new one. `guest/FORMAT.md` has
+//! it step by step, for other hosts.
 
 mod file;
 mod lock;
 mod names;
 
 use std::ffi::OsString;
+use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::fs::MetadataExt as _;
 use std::time::Duration;
 
-use cap_std::fs::{Dir, File, MetadataExt, OpenOptions, OpenOptionsExt};
+use cap_std::fs::{Dir, MetadataExt as _, OpenOptions, OpenOptionsExt};
 use rustix::fs::{Advice, OFlags};
 use sha2::{Digest, Sha256};
 
@@ -23,17 +25,21 @@ use crate::contract::ErrorCode;
 use crate::error::Error;
 pub use file::RefusedFile;
 pub use lock::Lock;
+use lock::Turn;
 use names::Names;
 
 /// The largest file that is read or written, in bytes.
 pub const MAX_FILE_BYTES: usize = 64 * 1024;
 
+/// How the names of all temporary files begin.
+const TEMPORARY: &str = ".moat.tmp";
+
 /// Where a file is written before it takes its name. No record can have such a name, since a user id doesn't
 /// begin with a dot.
 fn temporary(number: usize) -> String {
     match number {
-        0 => ".moat.tmp".to_owned(),
-        _ => format!(".moat.tmp.{number}"),
+        0 => TEMPORARY.to_owned(),
+        _ => format!("{TEMPORARY}.{number}"),
     }
 }
 
@@ -104,29 +110,32 @@ impl Directory {
             contents: contents.to_vec(),
             replaces: replaces.map(str::to_owned),
         };
-        let _lock = self.lock()?;
+        let turn = self.turn()?;
         self.check(&change)?;
-        self.replace(&[&change])
-            .map_err(|error| Error::io(format_args!("writing {name:?}"), error))?;
-        Ok(revision(contents))
+        match self.replace(&turn, &[&change]) {
+            Ok(true) => Ok(revision(contents)),
+            Ok(false) => Err(conflict(name)),
+            Err(error) => Err(Error::io(format_args!("writing {name:?}"), error)),
+        }
     }
 
     /// Replaces some files, and tells of each whether it was. They share their syncs: all are on the disk before
     /// the first takes its name. Where that fails, each is written by itself.
     pub(crate) fn write_all(&self, changes: &[Change]) -> Result<Vec<Result<(), Error>>, Error> {
-        let lock = self.lock()?;
+        let turn = self.turn()?;
         let checked: Vec<_> = changes.iter().map(|change| self.check(change)).collect();
         let sound: Vec<_> =
             changes.iter().zip(&checked).filter_map(|(c, ok)| ok.is_ok().then_some(c)).collect();
-        if self.replace(&sound).is_ok() {
+        if matches!(self.replace(&turn, &sound), Ok(true)) {
             return Ok(checked);
         }
-        drop(lock);
+        drop(turn);
         let one_by_one = changes.iter().map(|change| {
             let Change { name, contents, replaces } = change;
             // It may have been done before the failure.
             if self.revision_of(name)?.as_deref() == Some(revision(contents).as_str()) {
-                return self.sync().map_err(|e| Error::io(format_args!("writing {name:?}"), e));
+                return sync(&self.dir)
+                    .map_err(|error| Error::io(format_args!("writing {name:?}"), error));
             }
             self.write(name, contents, replaces.as_deref()).map(drop)
         });
@@ -145,27 +154,34 @@ impl Directory {
         Ok(())
     }
 
-    fn replace(&self, changes: &[&Change]) -> io::Result<()> {
-        let written = self.write_temporaries(changes).and_then(|()| {
-            // The last one first, so that what a crash leaves is numbered without a gap.
-            changes.iter().enumerate().rev().try_for_each(|(number, change)| {
-                self.dir.rename(temporary(number), &self.dir, &change.name)
-            })
+    /// Whether they were; if not, somebody has taken away or put another in place of what was to be renamed.
+    fn replace(&self, turn: &Turn, changes: &[&Change]) -> io::Result<bool> {
+        let replaced = self.write_temporaries(changes).and_then(|files| {
+            // The first one last, since it is the one that the next writer looks for after a crash.
+            for (number, (change, file)) in changes.iter().zip(&files).enumerate().rev() {
+                let temporary = temporary(number);
+                if !has_name(&self.dir, &temporary, file)? {
+                    return Ok(false);
+                }
+                self.dir.rename(temporary, &self.dir, &change.name)?;
+            }
+            Ok(true)
         });
-        if written.is_err() {
+        if !matches!(replaced, Ok(true)) {
             // The first error is the one to report; what is left behind the next writer removes.
             let _ = self.remove_temporaries();
+            return replaced;
         }
-        written?;
-        self.sync()
+        turn.sync()?;
+        Ok(true)
     }
 
-    fn write_temporaries(&self, changes: &[&Change]) -> io::Result<()> {
+    fn write_temporaries(&self, changes: &[&Change]) -> io::Result<Vec<File>> {
         let mut options = OpenOptions::new();
         options.write(true).create_new(true).mode(0o600);
         let mut files = Vec::with_capacity(changes.len());
         for (number, change) in changes.iter().enumerate() {
-            let mut file = self.dir.open_with(temporary(number), &options)?;
+            let mut file = self.dir.open_with(temporary(number), &options)?.into_std();
             file.write_all(&change.contents)?;
             if changes.len() > 1 {
                 // So that the disk is at work on all of them before the first is waited for.
@@ -173,21 +189,22 @@ impl Directory {
             }
             files.push(file);
         }
-        files.iter().try_for_each(File::sync_all)
+        files.iter().try_for_each(File::sync_all)?;
+        Ok(files)
     }
 
-    /// Removes what a writer that crashed left behind.
+    /// Removes all temporary files. The first one goes last, since it is the one that the next writer looks for.
     fn remove_temporaries(&self) -> io::Result<()> {
-        let missing = |number: &usize| self.dir.symlink_metadata(temporary(*number)).is_err();
-        let count = (0..).find(missing).unwrap_or(0);
-        (0..count).rev().try_for_each(|number| self.dir.remove_file(temporary(number)))
+        let mut names = temporaries(&self.dir)?;
+        names.sort();
+        names.iter().rev().try_for_each(|name| self.dir.remove_file(name))
     }
 
     /// Removes a file of this revision (`None`: of any), and tells whether there was one. What stands there
     /// need not be readable, but it has to be a file.
     pub(crate) fn remove(&self, name: &str, expected: Option<&str>) -> Result<bool, Error> {
         let name = plain(name)?;
-        let _lock = self.lock()?;
+        let turn = self.turn()?;
         if expected.is_some() && self.revision_of(name)?.as_deref() != expected {
             return Err(conflict(name));
         }
@@ -196,7 +213,7 @@ impl Directory {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
             Err(error) => return Err(Error::io(format_args!("removing {name:?}"), error)),
         }
-        self.sync().map_err(|error| Error::io(format_args!("removing {name:?}"), error))?;
+        turn.sync().map_err(|error| Error::io(format_args!("removing {name:?}"), error))?;
         Ok(true)
     }
 
@@ -228,30 +245,44 @@ impl Directory {
 
     /// Waits for the turn, and removes what a writer that crashed left behind: it may be a copy of the very
     /// record that is to go.
-    fn lock(&self) -> Result<Lock, Error> {
-        let lock = lock::acquire(&self.dir, lock::WRITE, self.lock_wait)?;
-        self.remove_temporaries()
-            .map_err(|error| Error::io("removing what a crash left behind", error))?;
-        Ok(lock)
+    fn turn(&self) -> Result<Turn, Error> {
+        let turn = Turn::take(&self.dir, self.lock_wait)?;
+        if self.dir.symlink_metadata(TEMPORARY).is_ok() {
+            self.remove_temporaries().map_err(clearing)?;
+        }
+        Ok(turn)
+    }
+
+    /// The names of what writers that crashed left behind, whoever owns this directory. What a writer is at work
+    /// on is not among them.
+    ///
+    /// # Errors
+    /// [`ErrorCode::Directory`] when the directory can't be listed or locked.
+    pub fn left_behind(dir: &Dir) -> Result<Vec<String>, Error> {
+        let listed = || match lock::if_free(dir)? {
+            Some(_held) => temporaries(dir),
+            None => Ok(Vec::new()),
+        };
+        listed().map_err(|error| Error::io("listing the directory", error))
     }
 
     /// Removes what writers that crashed left behind.
+    ///
+    /// # Errors
+    /// [`ErrorCode::Locked`] when another writer is at work for too long, [`ErrorCode::Directory`] when something
+    /// can't be removed.
     pub fn clear(&self) -> Result<(), Error> {
-        self.lock().map(drop)
+        let _turn = self.turn()?;
+        self.remove_temporaries().map_err(clearing)
     }
 
     /// Takes the turn of those who rewrite many records; they don't wait for each other.
     pub(crate) fn batch(&self) -> Result<Lock, Error> {
-        lock::acquire(&self.dir, lock::BATCH, Duration::ZERO)
+        Lock::batch(&self.dir)
     }
 
     fn revision_of(&self, name: &str) -> Result<Option<String>, Error> {
         Ok(file::read(&self.dir, name, self.owner)?.map(|contents| revision(&contents)))
-    }
-
-    /// Makes renames and removals durable.
-    fn sync(&self) -> io::Result<()> {
-        sync(&self.dir)
     }
 }
 
@@ -277,17 +308,42 @@ fn plain(name: &str) -> Result<&str, Error> {
     Ok(name)
 }
 
+fn clearing(error: io::Error) -> Error {
+    Error::io("removing what a crash left behind", error)
+}
+
+/// All that has the name of a temporary file.
+fn temporaries(dir: &Dir) -> io::Result<Vec<String>> {
+    let names = dir.entries()?.map(|entry| Ok(entry?.file_name().into_string()));
+    let names = names.collect::<io::Result<Vec<_>>>()?.into_iter().flatten();
+    Ok(names.filter(|name| name.starts_with(TEMPORARY)).collect())
+}
+
 fn conflict(name: &str) -> Error {
     let message = format!("{name:?} was changed by somebody else in between");
     Error::new(ErrorCode::Conflict, message)
 }
 
-/// Makes what has happened to a directory's names durable. The handle itself may be opened with O_PATH, which
-/// can't be synced.
+/// Makes what has happened to a directory's names durable.
 pub(crate) fn sync(dir: &Dir) -> io::Result<()> {
+    open_itself(dir)?.sync_all()
+}
+
+/// Opens the directory itself: the handle may be opened with O_PATH, which can be neither synced nor locked.
+fn open_itself(dir: &Dir) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.read(true).custom_flags(flags(OFlags::DIRECTORY));
-    dir.open_with(".", &options)?.sync_all()
+    Ok(dir.open_with(".", &options)?.into_std())
+}
+
+/// Whether this is the name of the very file that was opened.
+fn has_name(dir: &Dir, name: &str, file: &File) -> io::Result<bool> {
+    let opened = file.metadata()?;
+    match dir.symlink_metadata(name) {
+        Ok(named) => Ok((named.dev(), named.ino()) == (opened.dev(), opened.ino())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
 }
 
 fn flags(flags: OFlags) -> i32 {
@@ -295,7 +351,11 @@ fn flags(flags: OFlags) -> i32 {
 }
 
 /// Opens a file as it stands, without following a link and without waiting for a FIFO's other end.
-pub(crate) fn open_in_place(dir: &Dir, name: &str, options: &mut OpenOptions) -> io::Result<File> {
+pub(crate) fn open_in_place(
+    dir: &Dir,
+    name: &str,
+    options: &mut OpenOptions,
+) -> io::Result<cap_std::fs::File> {
     let safe = OFlags::NOFOLLOW | OFlags::NONBLOCK;
     dir.open_with(name, options.custom_flags(flags(safe)))
 }

@@ -91,9 +91,17 @@ fn check_files(
     for item in dir.entries()? {
         let item = item?;
         let name = item.file_name();
-        let metadata = dir.symlink_metadata(&name)?;
-        found.add(name, &metadata, user);
+        match dir.symlink_metadata(&name) {
+            Ok(metadata) => found.add(name, &metadata, user),
+            // Somebody has removed it since.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
     }
+    Directory::left_behind(dir)
+        .map_err(io::Error::other)?
+        .iter()
+        .for_each(|name| found.temporary.add(name));
     Ok(found.report(dir, user, path, checks))
 }
 
@@ -113,9 +121,6 @@ impl Files {
         let name = &output::file_name(&file);
         let is_own = name.starts_with(".moat.") || name == "moat.json";
         self.has_settings |= name == "moat.json";
-        if name.starts_with(".moat.tmp") {
-            self.temporary.add(name);
-        }
         if !name.ends_with(".cred") && !is_own {
             // The component tells of those.
             return;
