@@ -1,7 +1,7 @@
-"""The credentials directory, by the rules that all hosts of the component keep (wit/directory.wit).
+"""The credentials directory, by the rules that all hosts of the component keep (guest/FORMAT.md).
 
 A file is replaced whole: written under a temporary name, synced, renamed, and the directory synced.
-Writers take turns by a lock file; readers need none, since a rename shows them the old or the new.
+Writers take turns; readers need none, since a rename shows them the old or the new.
 """
 
 from __future__ import annotations
@@ -14,8 +14,7 @@ import os
 import stat
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from itertools import chain, count, takewhile
+from contextlib import ExitStack, contextmanager, suppress
 
 from .errors import Conflict, Denied, DirectoryFailure, Locked, TooLarge
 
@@ -24,6 +23,7 @@ MAX_NAMES = 4096
 
 RECORD = ".cred"
 LOCK = ".moat.lock"
+# How the names of all temporary files begin; this host has one at a time.
 TEMPORARY = ".moat.tmp"
 RETRY_SECONDS = 0.005
 
@@ -69,7 +69,7 @@ class Directory:
         with self._turn():
             self._expect(file, name, replaces)
             with _failing(f"writing {name!r}"):
-                self._replace(file, contents)
+                self._replace(file, name, contents)
         return revision_of(contents)
 
     def remove(self, name: str, expected: str | None) -> bool:
@@ -119,6 +119,8 @@ class Directory:
             try:
                 with open(file, "rb", opener=self._open) as opened:
                     _check_file(os.fstat(opened.fileno()), name)
+                    if not self._is_nowhere_else(file, opened.fileno()):
+                        raise _changed(name)
                     contents: bytes = opened.read(MAX_FILE_BYTES + 1)
             except FileNotFoundError:
                 return None
@@ -137,14 +139,28 @@ class Directory:
     def _expect(self, file: str, name: str, revision: str | None) -> None:
         contents = self._contents(file, name)
         if (None if contents is None else revision_of(contents)) != revision:
-            raise Conflict(f"{name!r} was changed by somebody else in between")
+            raise _changed(name)
 
-    def _replace(self, file: str, contents: bytes) -> None:
+    def _is_nowhere_else(self, file: str, opened: int) -> bool:
+        """Whether what was opened is this directory's alone.
+
+        Its number of links doesn't tell: the name may have been a hard link to a file elsewhere,
+        and be gone since.
+        """
+        named = self._status(file)
+        if named is not None and os.path.samestat(named, os.fstat(opened)):
+            return named.st_nlink <= 1
+        # A writer was faster: what was opened is whole, and has no name left.
+        return os.fstat(opened).st_nlink == 0
+
+    def _replace(self, file: str, name: str, contents: bytes) -> None:
         try:
             with open(TEMPORARY, "xb", opener=self._open) as temporary:
                 temporary.write(contents)
                 temporary.flush()
                 os.fsync(temporary.fileno())
+                if not self._has_name(TEMPORARY, temporary.fileno()):
+                    raise _changed(name)
             os.rename(TEMPORARY, file, src_dir_fd=self._handle, dst_dir_fd=self._handle)
         except BaseException:
             # The first error is the one to report; what is left the next writer removes.
@@ -155,38 +171,58 @@ class Directory:
 
     @contextmanager
     def _turn(self) -> Iterator[None]:
-        """As the only writer, after clearing away what a writer that crashed left behind."""
-        with _failing("locking the directory"):
-            lock = self._open(LOCK, os.O_WRONLY | os.O_CREAT)
-        try:
-            self._wait_for(lock)
-            with _failing("removing what a crash left behind"):
-                self._remove_temporaries()
-            yield
-        finally:
-            os.close(lock)
+        """As the only writer, after clearing away what a writer that crashed left behind.
 
-    def _wait_for(self, lock: int) -> None:
+        A lock file can be deleted or replaced while it is locked. So the directory itself is locked
+        too, which all writers have in common whatever becomes of its files.
+        """
         end = time.monotonic() + self._lock_timeout
-        while not _is_locked(lock):
+        with ExitStack() as held:
+            for name, flags in ((LOCK, os.O_WRONLY | os.O_CREAT), (".", os.O_RDONLY)):
+                held.callback(os.close, self._lock(name, flags, end))
+            if self._status(TEMPORARY) is not None:
+                with _failing("removing what a crash left behind"):
+                    self._remove_temporaries()
+            yield
+
+    def _lock(self, name: str, flags: int, end: float) -> int:
+        while (locked := self._try_lock(name, flags)) is None:
             if time.monotonic() >= end:
                 waited = f"{self._lock_timeout:g} s"
                 raise Locked(f"another process holds the directory's lock (waited {waited})")
             time.sleep(RETRY_SECONDS)
+        return locked
+
+    def _try_lock(self, name: str, flags: int) -> int | None:
+        """The opened file; None while another has its lock, or if it has lost its name since."""
+        with _failing("locking the directory"), ExitStack() as opened:
+            file = self._open(name, flags)
+            opened.callback(os.close, file)
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return None
+            if not self._has_name(name, file):
+                return None
+            opened.pop_all()
+            return file
 
     def _remove_temporaries(self) -> None:
-        """Moat's own host writes many files at once, and numbers them without a gap."""
-        numbered = (f"{TEMPORARY}.{number}" for number in count(1))
-        left = list(takewhile(self._exists, chain([TEMPORARY], numbered)))
-        for file in reversed(left):
+        """The first one goes last, since it is the one that the next writer looks for."""
+        names = (name for name in os.listdir(self._handle) if name.startswith(TEMPORARY))
+        for file in sorted(names, reverse=True):
             os.unlink(file, dir_fd=self._handle)
 
-    def _exists(self, file: str) -> bool:
+    def _has_name(self, file: str, opened: int) -> bool:
+        """Whether this is the name of the very file that was opened."""
+        named = self._status(file)
+        return named is not None and os.path.samestat(named, os.fstat(opened))
+
+    def _status(self, file: str) -> os.stat_result | None:
         try:
-            os.stat(file, dir_fd=self._handle, follow_symlinks=False)
+            return os.stat(file, dir_fd=self._handle, follow_symlinks=False)
         except FileNotFoundError:
-            return False
-        return True
+            return None
 
 
 def revision_of(contents: bytes) -> str:
@@ -204,15 +240,6 @@ def _plain(name: str) -> str:
     return os.fsdecode(name.encode())
 
 
-def _is_locked(lock: int) -> bool:
-    with _failing("locking the directory"):
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-    return True
-
-
 def _check_file(status: os.stat_result, name: str) -> None:
     if not stat.S_ISREG(status.st_mode):
         raise DirectoryFailure(f"{name!r} is not a regular file")
@@ -220,6 +247,10 @@ def _check_file(status: os.stat_result, name: str) -> None:
         raise DirectoryFailure(f"{name!r} has a second name (hard link)")
     if status.st_uid != os.geteuid():
         raise DirectoryFailure(f"{name!r} belongs to another user")
+
+
+def _changed(name: str) -> Conflict:
+    return Conflict(f"{name!r} was changed by somebody else in between")
 
 
 def _too_large(name: str) -> TooLarge:
