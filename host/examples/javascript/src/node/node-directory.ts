@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import {
-  closeSync, constants, existsSync, fstatSync, fsyncSync, openSync, readSync, readdirSync,
-  renameSync, unlinkSync, writeFileSync,
+  type BigIntStats, closeSync, constants, fstatSync, fsyncSync, lstatSync, openSync, readSync,
+  readdirSync, renameSync, unlinkSync, writeFileSync,
 } from 'node:fs';
 
 import { type Directory, MAX_FILE_BYTES, conflict, pageOf, tooLarge } from '../core/directory.js';
@@ -9,13 +9,15 @@ import { MoatError } from '../core/error.js';
 import { lockExclusively } from './lock.js';
 
 const {
-  O_CREAT, O_DIRECTORY, O_EXCL, O_NOFOLLOW, O_NONBLOCK, O_RDONLY, O_RDWR, O_WRONLY,
+  O_CREAT, O_DIRECTORY, O_EXCL, O_NOFOLLOW, O_NONBLOCK, O_RDONLY, O_WRONLY,
 } = constants;
 
 /** As it stands: without following a link, and without waiting for a FIFO's other end. */
 const IN_PLACE = O_NOFOLLOW | O_NONBLOCK;
 
-/** Where a file is written before it takes its name. */
+const LOCK = '.moat.lock';
+
+/** How the names of all temporary files begin; this host has one at a time. */
 const TEMPORARY = '.moat.tmp';
 
 /**
@@ -66,7 +68,7 @@ export class NodeDirectory implements Directory {
     }
     this.#locked(() => {
       this.#expect(name, replaces);
-      attempt(`writing ${JSON.stringify(name)}`, () => this.#replace(path, contents));
+      attempt(`writing ${JSON.stringify(name)}`, () => this.#replace(path, name, contents));
     });
     return { revision: revisionOf(contents) };
   }
@@ -140,6 +142,9 @@ export class NodeDirectory implements Directory {
     if (status.nlink > 1) {
       throw refused(name, 'has a second name (hard link)');
     }
+    if (!this.#isNowhereElse(file, name)) {
+      throw conflict(name);
+    }
     if (status.uid !== this.#owner) {
       throw refused(name, 'belongs to another user');
     }
@@ -154,6 +159,28 @@ export class NodeDirectory implements Directory {
     return buffer.slice(0, length);
   }
 
+  /**
+   * Whether what was opened is this directory's alone. Its number of links doesn't tell: the name
+   * may have been a hard link to a file elsewhere, and be gone since.
+   */
+  #isNowhereElse(file: number, name: string): boolean {
+    const named = this.#status(name);
+    return named && isOf(named, file)
+      ? named.nlink <= 1n
+      // A writer was faster: what was opened is whole, and has no name left.
+      : fstatSync(file).nlink === 0;
+  }
+
+  /** Whether this is the name of the very file that was opened. */
+  #hasName(file: number, name: string): boolean {
+    const named = this.#status(name);
+    return named !== undefined && isOf(named, file);
+  }
+
+  #status(name: string): BigIntStats | undefined {
+    return lstatSync(this.#path(name), { bigint: true, throwIfNoEntry: false });
+  }
+
   #expect(name: string, revision: string | undefined): void {
     const contents = this.#contents(name);
     if ((contents && revisionOf(contents)) !== revision) {
@@ -162,19 +189,22 @@ export class NodeDirectory implements Directory {
   }
 
   /** Writes beside the file and renames: a crash leaves either the old or the new one. */
-  #replace(path: string, contents: Uint8Array): void {
+  #replace(path: string, name: string, contents: Uint8Array): void {
     const temporary = this.#path(TEMPORARY);
     const file = openSync(temporary, O_WRONLY | O_CREAT | O_EXCL | IN_PLACE, 0o600);
     try {
       try {
         writeFileSync(file, contents);
         fsyncSync(file);
+        if (!this.#hasName(file, TEMPORARY)) {
+          throw conflict(name);
+        }
       } finally {
         closeSync(file);
       }
       renameSync(temporary, path);
     } catch (error) {
-      unlinkSync(temporary);
+      this.#removeTemporaries();
       throw error;
     }
     fsyncSync(this.#opened());
@@ -182,25 +212,46 @@ export class NodeDirectory implements Directory {
 
   /** Does this as the only writer, after clearing away what a writer that crashed left. */
   #locked<T>(work: () => T): T {
-    const lock = attempt('locking the directory', () =>
-      openSync(this.#path('.moat.lock'), O_RDWR | O_CREAT | IN_PLACE, 0o600));
-    try {
-      lockExclusively(lock, this.#lockTimeout);
-      attempt('removing what a crash left behind', () => this.#removeTemporaries());
-      return work();
-    } finally {
-      closeSync(lock);
+    const end = performance.now() + this.#lockTimeout * 1000;
+    for (let left = this.#lockTimeout; ; left = (end - performance.now()) / 1000) {
+      const files = this.#openLocks();
+      try {
+        if (lockExclusively(...files, Math.max(left, 0)) && this.#hasName(files[0], LOCK)) {
+          if (this.#status(TEMPORARY)) {
+            attempt('removing what a crash left behind', () => this.#removeTemporaries());
+          }
+          return work();
+        }
+      } finally {
+        files.forEach(closeSync);
+      }
+      if (performance.now() >= end) {
+        const message = `another process holds the directory's lock (waited ${this.#lockTimeout} s)`;
+        throw new MoatError('locked', message);
+      }
     }
   }
 
-  /** Moat's host writes many files at once, and numbers them. */
+  /**
+   * The lock file and the directory itself: the file can be deleted or replaced while it is locked,
+   * the directory is what all writers have in common whatever becomes of its files.
+   */
+  #openLocks(): [number, number] {
+    return attempt('locking the directory', () => {
+      const file = openSync(this.#path(LOCK), O_WRONLY | O_CREAT | IN_PLACE, 0o600);
+      try {
+        return [file, openSync(this.#path('.'), O_RDONLY | O_DIRECTORY)];
+      } catch (error) {
+        closeSync(file);
+        throw error;
+      }
+    });
+  }
+
+  /** The first one goes last, since it is the one that the next writer looks for. */
   #removeTemporaries(): void {
-    const left = [];
-    for (let path = this.#path(TEMPORARY); existsSync(path);) {
-      left.unshift(path);
-      path = this.#path(`${TEMPORARY}.${left.length}`);
-    }
-    left.forEach((path) => unlinkSync(path));
+    const left = readdirSync(this.#path('.')).filter((name) => name.startsWith(TEMPORARY));
+    left.sort().reverse().forEach((name) => unlinkSync(this.#path(name)));
   }
 }
 
@@ -224,6 +275,12 @@ function decoded(name: Uint8Array): string[] {
   } catch {
     return [];
   }
+}
+
+/** Whether this is the status of an opened file; numbers are too short for all inodes. */
+function isOf(status: BigIntStats, file: number): boolean {
+  const { dev, ino } = fstatSync(file, { bigint: true });
+  return status.dev === dev && status.ino === ino;
 }
 
 /** What isn't read whatever is in it: that may well be a sound record. */
