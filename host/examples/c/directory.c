@@ -14,6 +14,9 @@
 static const char LOCK[] = ".moat.lock";
 static const char RECORD[] = ".cred";
 
+/// How the names of all temporary files begin; this host has one at a time.
+static const char TEMPORARY[] = ".moat.tmp";
+
 /// How long a writer waits for others, in steps of 5 ms: 10 s in all.
 enum { LOCK_STEP_NS = 5 * 1000 * 1000, LOCK_STEPS = 2000 };
 
@@ -79,8 +82,34 @@ int directory_open(const char *path, struct moat_error *error)
     return -1;
 }
 
+/// Whether this is the name of the very file that was opened; -1: it can't be told.
+static int has_name(int directory, const char *name, int handle, struct stat *named)
+{
+    struct stat opened;
+    if (fstatat(directory, name, named, AT_SYMLINK_NOFOLLOW) != 0)
+        return errno == ENOENT ? 0 : -1;
+    if (fstat(handle, &opened) != 0)
+        return -1;
+    return opened.st_dev == named->st_dev && opened.st_ino == named->st_ino;
+}
+
+/// Whether what was opened is this directory's alone; -1: it can't be told. Its number of links
+/// doesn't say so: the name may have been a hard link to a file elsewhere, and be gone since.
+static int is_nowhere_else(int directory, const char *name, int handle)
+{
+    struct stat status;
+    const int named = has_name(directory, name, handle, &status);
+    if (named > 0)
+        return status.st_nlink <= 1;
+    if (named < 0 || fstat(handle, &status) != 0)
+        return -1;
+    // A writer was faster: what was opened is whole, and has no name left.
+    return status.st_nlink == 0;
+}
+
 /// Reads from an opened file, after looking at what it is.
-static bool read_opened(int handle, struct directory_file *file, struct moat_error *error)
+static bool read_opened(int directory, const char *name, int handle, struct directory_file *file,
+                        struct moat_error *error)
 {
     struct stat status;
     if (fstat(handle, &status) != 0)
@@ -90,6 +119,9 @@ static bool read_opened(int handle, struct directory_file *file, struct moat_err
         return moat_fail(error, "directory", "it is not a regular file");
     if (status.st_nlink > 1)
         return moat_fail(error, "directory", "the file has a second name (hard link)");
+    const int alone = is_nowhere_else(directory, name, handle);
+    if (alone <= 0)
+        return alone < 0 ? system_failed(error, "a file can't be examined") : conflict(error);
     if (status.st_uid != geteuid())
         return moat_fail(error, "directory", "the file belongs to another user");
 
@@ -125,7 +157,7 @@ bool directory_read(int directory, const char *name, struct directory_file *file
         return moat_fail(error, "directory", "it is not a regular file");
     if (handle < 0)
         return system_failed(error, "a file can't be opened");
-    const bool done = read_opened(handle, file, error);
+    const bool done = read_opened(directory, name, handle, file, error);
     close(handle);
     return done;
 }
@@ -143,58 +175,98 @@ static bool has_revision(int directory, const char *name, const char *revision,
     return same || conflict(error);
 }
 
-/// The name under which a file is written first. The `moat` program, which writes many at once,
-/// numbers them.
-static const char *temporary(unsigned number, char name[32])
-{
-    snprintf(name, 32, number == 0 ? ".moat.tmp" : ".moat.tmp.%u", number);
-    return name;
-}
-
-/// Removes what a writer that crashed left behind. The last goes first, so that there is never a
-/// gap.
+/// Removes all temporary files. The first one goes last, since it is the one that the next writer
+/// looks for.
 static bool remove_temporaries(int directory, struct moat_error *error)
 {
-    char name[32];
-    struct stat status;
-    unsigned count = 0;
-    while (fstatat(directory, temporary(count, name), &status, AT_SYMLINK_NOFOLLOW) == 0)
-        ++count;
-    while (count > 0)
-        if (unlinkat(directory, temporary(--count, name), 0) != 0)
-            return system_failed(error, "removing what a crash left behind");
-    return true;
+    // A handle of its own, since reading moves it.
+    const int handle = openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *entries = handle < 0 ? NULL : fdopendir(handle);
+    bool done = entries;
+    const struct dirent *entry;
+    while (done && (errno = 0, (entry = readdir(entries))))
+        if (strncmp(entry->d_name, TEMPORARY, sizeof TEMPORARY - 1) == 0 &&
+            strcmp(entry->d_name, TEMPORARY) != 0)
+            done = unlinkat(directory, entry->d_name, 0) == 0;
+    done = done && errno == 0 && (unlinkat(directory, TEMPORARY, 0) == 0 || errno == ENOENT);
+    if (!done)
+        system_failed(error, "removing what a crash left behind");
+    if (entries)
+        closedir(entries);
+    else if (handle >= 0)
+        close(handle);
+    return done;
 }
 
-/// Waits for the turn to write. Returns a file descriptor, which holds the turn until it is closed,
-/// or -1.
-static int lock(int directory, struct moat_error *error)
+/// Opens and locks a file, or the directory itself, unless another has its lock or it has lost its
+/// name since. Returns its file descriptor, or -1 and as errno EWOULDBLOCK or a failure.
+static int try_lock(int directory, const char *name, int flags)
 {
-    const int flags = O_WRONLY | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC;
-    const int handle = openat(directory, LOCK, flags, 0600);
-    if (handle < 0) {
-        system_failed(error, "locking the directory");
+    const int handle =
+        openat(directory, name, flags | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
+    if (handle < 0)
         return -1;
-    }
-    int steps = 0;
-    while (flock(handle, LOCK_EX | LOCK_NB) != 0) {
+    struct stat status;
+    const bool locked = flock(handle, LOCK_EX | LOCK_NB) == 0;
+    const int named = locked ? has_name(directory, name, handle, &status) : -1;
+    if (named > 0)
+        return handle;
+    const int why = named == 0 ? EWOULDBLOCK : errno;
+    close(handle);
+    errno = why;
+    return -1;
+}
+
+/// Waits for a lock, as long as there are STEPS. Returns a file descriptor, which holds the lock
+/// until it is closed, or -1.
+static int wait_for(int directory, const char *name, int flags, int *steps,
+                    struct moat_error *error)
+{
+    int handle;
+    while ((handle = try_lock(directory, name, flags)) < 0) {
         if (errno != EWOULDBLOCK && errno != EINTR) {
             system_failed(error, "locking the directory");
-            close(handle);
-            return -1;
+            break;
         }
-        if (++steps > LOCK_STEPS) {
+        if ((*steps)-- <= 0) {
             moat_fail(error, "locked", "another process holds the directory's lock");
-            close(handle);
-            return -1;
+            break;
         }
         nanosleep(&(struct timespec){.tv_nsec = LOCK_STEP_NS}, NULL);
     }
-    if (!remove_temporaries(directory, error)) {
-        close(handle);
-        return -1;
-    }
     return handle;
+}
+
+/// The turn to write. A lock file can be deleted or replaced while it is locked. So the directory
+/// itself is locked too, which all writers have in common whatever becomes of its files.
+struct turn {
+    int file;
+    int directory;
+};
+
+static void end_turn(struct turn *turn)
+{
+    if (turn->directory >= 0)
+        close(turn->directory);
+    if (turn->file >= 0)
+        close(turn->file);
+}
+
+/// Waits for the turn, and clears away what a writer that crashed left behind.
+static bool take_turn(int directory, struct turn *turn, struct moat_error *error)
+{
+    int steps = LOCK_STEPS;
+    struct stat status;
+    turn->directory = -1;
+    turn->file = wait_for(directory, LOCK, O_WRONLY | O_CREAT, &steps, error);
+    if (turn->file >= 0)
+        turn->directory = wait_for(directory, ".", O_RDONLY | O_DIRECTORY, &steps, error);
+    if (turn->directory >= 0 &&
+        (fstatat(directory, TEMPORARY, &status, AT_SYMLINK_NOFOLLOW) != 0 ||
+         remove_temporaries(directory, error)))
+        return true;
+    end_turn(turn);
+    return false;
 }
 
 static bool write_all(int handle, const uint8_t *contents, size_t size)
@@ -215,24 +287,27 @@ static bool write_all(int handle, const uint8_t *contents, size_t size)
 static bool replace(int directory, const char *name, const uint8_t *contents, size_t size,
                     struct moat_error *error)
 {
-    char beside[32];
-    temporary(0, beside);
     const int flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
-    const int handle = openat(directory, beside, flags, 0600);
+    const int handle = openat(directory, TEMPORARY, flags, 0600);
     if (handle < 0)
         return system_failed(error, "writing a file");
+    struct stat status;
     const bool written = write_all(handle, contents, size);
+    const int named = written ? has_name(directory, TEMPORARY, handle, &status) : -1;
     const int why = errno;
     const bool closed = close(handle) == 0;
-    if (!written)
+    if (named < 0)
         errno = why;
-    if (!written || !closed || renameat(directory, beside, directory, name) != 0) {
+    if (named == 0)
+        // Somebody has put another in its place.
+        conflict(error);
+    else if (named < 0 || !closed || renameat(directory, TEMPORARY, directory, name) != 0)
         system_failed(error, "writing a file");
-        unlinkat(directory, beside, 0);
-        return false;
-    }
-    // A rename or removal is durable only once the directory itself is.
-    return fsync(directory) == 0 || system_failed(error, "writing a file");
+    else
+        // A rename or removal is durable only once the directory itself is.
+        return fsync(directory) == 0 || system_failed(error, "writing a file");
+    unlinkat(directory, TEMPORARY, 0);
+    return false;
 }
 
 bool directory_write(int directory, const char *name, const uint8_t *contents, size_t size,
@@ -241,12 +316,12 @@ bool directory_write(int directory, const char *name, const uint8_t *contents, s
 {
     if (size > DIRECTORY_MAX_FILE)
         return moat_fail(error, "too-large", "the file would have more than 64 KiB");
-    const int turn = lock(directory, error);
-    if (turn < 0)
+    struct turn turn;
+    if (!take_turn(directory, &turn, error))
         return false;
     const bool done = has_revision(directory, name, replaces, error) &&
                       replace(directory, name, contents, size, error);
-    close(turn);
+    end_turn(&turn);
     if (done)
         revision_of(contents, size, revision);
     return done;
@@ -255,8 +330,8 @@ bool directory_write(int directory, const char *name, const uint8_t *contents, s
 bool directory_remove(int directory, const char *name, const char *expected, bool *existed,
                       struct moat_error *error)
 {
-    const int turn = lock(directory, error);
-    if (turn < 0)
+    struct turn turn;
+    if (!take_turn(directory, &turn, error))
         return false;
     bool done = !expected || has_revision(directory, name, expected, error);
     if (done) {
@@ -264,7 +339,7 @@ bool directory_remove(int directory, const char *name, const char *expected, boo
         if (*existed ? fsync(directory) != 0 : errno != ENOENT)
             done = system_failed(error, "removing a file");
     }
-    close(turn);
+    end_turn(&turn);
     return done;
 }
 

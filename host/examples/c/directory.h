@@ -1,5 +1,5 @@
 /// The credentials directory as plain files. It keeps the rules of wit/directory.wit, and shares
-/// the lock and the names of temporary files with the `moat` program, so that both may write one
+/// the locks and the names of temporary files with the `moat` program, so that both may write one
 /// directory at a time.
 
 #ifndef DIRECTORY_H
