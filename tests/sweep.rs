@@ -19,6 +19,7 @@ use std::thread;
 
 use anyhow::{Context, Result, ensure};
 use moat::{Credential, ErrorCode, PutOptions, UserId, Vault};
+use support::traced::{CALLS, Point, points};
 use support::{KEY, Store, expect, long, run_with_input, tool};
 
 const OLD: &str = "the old password";
@@ -78,10 +79,6 @@ const VERBS: [Verb; 5] = [
 /// The first four are the part that is tried by default.
 const FAULTS: [&str; 8] = ["KILL", "ENOSPC", "EIO", "EINTR", "EDQUOT", "EROFS", "EMFILE", "EACCES"];
 
-/// Whatever a program can do to files.
-const CALLS: &str = "/^(open|close|p?read|p?write|f?sync|fdatasync|flock|fcntl|lseek|f?truncate|fallocate|\
-    rename|link|symlink|unlink|mkdir|rmdir|(new)?[fl]?stat|f?access|getdents|f?chmod|f?chown)";
-
 /// A directory of bob's and, mostly, anna's credentials, whose keys are in the vault's cache.
 struct Stage {
     store: Store,
@@ -115,26 +112,11 @@ impl Stage {
     }
 
     /// The calls of a run in which nothing goes wrong: each with the how manieth of its name it is.
-    fn calls(&self, verb: &Verb) -> Vec<(String, usize)> {
+    fn calls(&self, verb: &Verb) -> Vec<Point> {
         self.prepare(verb);
         let (output, trace) = self.run(verb, &["-e", &format!("trace={CALLS}")]);
         expect(0, &output);
-        let directory = format!("{:?}", self.store.path());
-        let mut before: Vec<&str> = Vec::new();
-        let mut calls = Vec::new();
-        for line in trace.lines() {
-            let Some((call, _)) = line.split_once(' ').unwrap().1.trim_start().split_once('(')
-            else {
-                continue;
-            };
-            before.push(call);
-            if !calls.is_empty() || line.contains(&directory) {
-                let occurrence = before.iter().filter(|earlier| **earlier == call).count();
-                calls.push((call.to_owned(), occurrence));
-            }
-        }
-        assert!(calls.len() > 10, "{trace}");
-        calls
+        points(&trace, &format!("{:?}", self.store.path()))
     }
 
     /// Lets one call of the verb go wrong.

@@ -23,6 +23,7 @@ use moat::{Directory, KeyRing, MasterKey, Vault};
 use tempfile::TempDir;
 
 pub mod callers;
+pub mod traced;
 
 /// A master key for tests.
 pub const KEY: &str = "dOeYXjxXfw4nRNKwE-4Pwbdn9R7ctlgGN9weENuP-S0";
