@@ -19,6 +19,7 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use moat::{Credential, ErrorCode, PutOptions, UserId, Vault};
+use rustix::fs::{CWD, FileType, Mode, mknodat};
 use sha2::{Digest, Sha256};
 use support::callers::{c_programs, example, javascript_package, python};
 use support::traced::{CALLS, Point, Stopping, points, under};
@@ -518,6 +519,29 @@ fn every_host_removes_what_stands_in_place_of_a_temporary_file() {
         let (stdout, _) = expect(0, &run(&mut command));
         assert_eq!(stdout, "done\n", "{}", host.0);
         assert_eq!(stage.store.names(), [".moat.lock", "anna.cred"], "{}", host.0);
+    }
+}
+
+/// Not followed, not waited for, and not done without.
+#[test]
+fn every_host_refuses_a_lock_file_that_is_none() {
+    for host in &[PYTHON, NODE, C] {
+        let stage = Stage::new();
+        let mut command = replacing(host, &stage);
+        let lock = stage.store.path().join(".moat.lock");
+        let mut refused = |kind: &str| {
+            let (stdout, _) = expect(0, &run(&mut command));
+            assert_eq!(stdout, "directory\n", "{}: {kind}", host.0);
+        };
+        fs::remove_file(&lock).unwrap();
+        symlink(stage.store.beside("new"), &lock).unwrap();
+        refused("link");
+        fs::remove_file(&lock).unwrap();
+        mknodat(CWD, &lock, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+        refused("FIFO");
+        fs::remove_file(&lock).unwrap();
+        fs::create_dir(&lock).unwrap();
+        refused("directory");
     }
 }
 
