@@ -380,8 +380,11 @@ fn the_lock_is_lost_in(host: &Host) {
             // It writes over what it was told the revision of: it is the first one, or too late.
             let order = match std::str::from_utf8(&output.stdout)? {
                 "done\n" => [Some((Write::Put, FIRST)), second],
-                "conflict\n" if second.is_some() => [None, second],
-                "directory\n" if matches!(mishap, Mishap::CleanedUp) => [None, second],
+                "conflict\n" if second == Some((Write::Mark, SECOND)) => [None, second],
+                // What it was to rename was gone.
+                "conflict\n" | "directory\n" if matches!(mishap, Mishap::CleanedUp) => {
+                    [None, second]
+                }
                 _ => anyhow::bail!("{output:?}"),
             };
             stage.check(&[order.into_iter().flatten().collect()])
