@@ -3,7 +3,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{DirBuilder, File, Permissions};
-use std::io::{self, IsTerminal, Read, Write};
+use std::io::{self, BufRead, IsTerminal, Read, Write};
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt};
@@ -240,13 +240,17 @@ pub(crate) fn ask_secret(question: &str) -> io::Result<Zeroizing<String>> {
     rpassword::prompt_password(question).map(Zeroizing::new)
 }
 
-/// Asks a question on standard error and reads a line from standard input.
-pub(crate) fn ask(question: &str) -> io::Result<String> {
+/// Asks a question on standard error and reads a line from standard input, whatever its bytes.
+pub(crate) fn ask(question: &str) -> io::Result<Vec<u8>> {
     let mut stderr = io::stderr().lock();
     write!(stderr, "{question}")?;
     stderr.flush()?;
-    let mut answer = String::new();
-    io::stdin().read_line(&mut answer)?;
+    let mut answer = Vec::new();
+    io::stdin().lock().read_until(b'\n', &mut answer)?;
+    if !answer.ends_with(b"\n") {
+        // What is said next doesn't belong on the question's line.
+        writeln!(stderr)?;
+    }
     Ok(answer)
 }
 

@@ -189,7 +189,7 @@ pub(super) fn confirm(question: &str) -> Result<(), Failure> {
     }
     let answer = ambient::ask(&format!("{} [y/N] ", printable(question)))
         .map_err(|error| Failure::other(format!("asking: {error}"), "give --yes"))?;
-    if !matches!(answer.trim(), "y" | "Y" | "yes") {
+    if !matches!(answer.trim_ascii(), b"y" | b"Y" | b"yes") {
         return Err(Failure::other("not confirmed", "nothing was deleted"));
     }
     Ok(())
