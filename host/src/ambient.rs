@@ -17,8 +17,8 @@ use cap_std::fs::Dir;
 use moat::UserId;
 use zeroize::Zeroizing;
 
-/// The largest file or command output that a secret is read from, in bytes.
-const MAX_SECRET_BYTES: usize = 64 * 1024;
+/// The longest secret that is read from a file, a command or a person, in bytes.
+pub(crate) const MAX_SECRET_BYTES: usize = 64 * 1024;
 
 /// The variables that hold a key or name where it is; no child process inherits them.
 const KEY_VARIABLES: [&str; 6] = [
@@ -235,9 +235,11 @@ pub(crate) fn standard_output_is_terminal() -> bool {
     io::stdout().is_terminal()
 }
 
-/// Asks a question at the terminal and reads the answer without showing it.
-pub(crate) fn ask_secret(question: &str) -> io::Result<Zeroizing<String>> {
-    rpassword::prompt_password(question).map(Zeroizing::new)
+/// The terminal that a person sits at, wherever standard input and output lead. Nothing waits for it there.
+pub(crate) fn terminal() -> io::Result<File> {
+    let flags = rustix::fs::OFlags::NOCTTY | rustix::fs::OFlags::NONBLOCK;
+    let mut options = File::options();
+    options.read(true).write(true).custom_flags(flags.bits().cast_signed()).open("/dev/tty")
 }
 
 /// Asks a question on standard error and reads a line from standard input, whatever its bytes.

@@ -3,6 +3,7 @@
 mod ambient;
 mod cli;
 mod confinement;
+mod terminal;
 
 fn main() -> std::process::ExitCode {
     cli::main()

@@ -210,7 +210,7 @@ pub(super) struct Put {
     #[arg(long, value_name = "NAME")]
     pub(super) username: String,
 
-    /// Read the password from standard input instead of asking for it; one trailing newline is dropped
+    /// Read the password from standard input instead of asking for it twice at the terminal; one trailing newline is dropped
     #[arg(long)]
     pub(super) password_stdin: bool,
 

@@ -8,6 +8,7 @@ mod context;
 mod env_file;
 mod events;
 mod failure;
+mod input;
 mod keys;
 mod output;
 mod report;

@@ -5,14 +5,12 @@ use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
 use super::rotate;
-use crate::ambient;
 use crate::cli::args::{AddKey, Keys};
 use crate::cli::context::Context;
 use crate::cli::failure::Failure;
-use crate::cli::keys::without_newline;
-use crate::cli::output;
 use crate::cli::report::Report;
 use crate::cli::ring_file::{self, RingFile, refused};
+use crate::cli::{input, output};
 
 pub(crate) fn run(context: &Context, keys: &Keys) -> Result<ExitCode, Failure> {
     match keys {
@@ -77,10 +75,7 @@ fn days(key: &RingKey) -> u64 {
 fn add(context: &Context, arguments: &AddKey) -> Result<ExitCode, Failure> {
     let file = RingFile::of(context)?;
     let key = if arguments.key_stdin {
-        let key = ambient::read_standard_input().map_err(|_| {
-            Failure::usage("standard input can't be read, or is too long", "pass the key on it")
-        })?;
-        without_newline(key)
+        input::read("key")?
     } else {
         let key = moat::generate_key().map_err(|error| context.explain(&error))?;
         Zeroizing::new(key.as_bytes().to_vec())

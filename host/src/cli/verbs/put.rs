@@ -3,11 +3,10 @@ use std::process::ExitCode;
 use moat::{Credential, ErrorCode, Field, KeySource, Operation, PutOptions};
 use zeroize::Zeroizing;
 
-use crate::ambient;
 use crate::cli::args::Put;
 use crate::cli::context::Context;
 use crate::cli::failure::Failure;
-use crate::cli::{keys, output};
+use crate::cli::{input, output};
 
 pub(crate) fn run(context: &Context, put: &Put) -> Result<ExitCode, Failure> {
     // Before the user types a password in vain, and before a directory is made.
@@ -20,7 +19,7 @@ pub(crate) fn run(context: &Context, put: &Put) -> Result<ExitCode, Failure> {
         credential = credential.with_field(Field::new(name, value));
     }
     if let Some(name) = &put.field_stdin {
-        credential = credential.with_field(Field::new(name, read_text("field")?.as_str()));
+        credential = credential.with_field(Field::new(name, input::read_text("field")?.as_str()));
     }
     let mut options = PutOptions::default();
     options.create_only = put.create_only;
@@ -55,7 +54,10 @@ pub(crate) fn run(context: &Context, put: &Put) -> Result<ExitCode, Failure> {
 }
 
 fn read_password(put: &Put) -> Result<Zeroizing<String>, Failure> {
-    let password = if put.password_stdin { read_text("password")? } else { ask_password()? };
+    if !put.password_stdin {
+        return input::ask_password();
+    }
+    let password = input::read_text("password")?;
     if password.is_empty() {
         return Err(Failure::usage(
             "the password is empty",
@@ -63,39 +65,4 @@ fn read_password(put: &Put) -> Result<Zeroizing<String>, Failure> {
         ));
     }
     Ok(password)
-}
-
-fn ask_password() -> Result<Zeroizing<String>, Failure> {
-    let no_terminal = |error| {
-        Failure::usage(
-            format!("there is no terminal to ask for the password: {error}"),
-            "give it on standard input, with --password-stdin",
-        )
-    };
-    let password = ambient::ask_secret("password: ").map_err(no_terminal)?;
-    let again = ambient::ask_secret("password, again: ").map_err(no_terminal)?;
-    if *password != *again {
-        return Err(Failure::usage("the passwords differ", "nothing was stored; run this again"));
-    }
-    Ok(password)
-}
-
-fn read_text(what: &str) -> Result<Zeroizing<String>, Failure> {
-    if ambient::standard_input_is_terminal() {
-        tracing::warn!(
-            "reading the {what} from the terminal, where it is shown; end it with Ctrl-D"
-        );
-    }
-    let unusable = |reason: &str| {
-        Failure::usage(
-            format!("the {what} on standard input {reason}"),
-            "nothing was stored; it has to be UTF-8 text of at most 64 KiB",
-        )
-    };
-    let bytes =
-        ambient::read_standard_input().map_err(|_| unusable("can't be read or is too long"))?;
-    match std::str::from_utf8(&keys::without_newline(bytes)) {
-        Ok(text) => Ok(Zeroizing::new(text.to_owned())),
-        Err(_) => Err(unusable("is not UTF-8")),
-    }
 }
