@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE, URL_SAFE_NO_PAD};
-use moat::{Credential, PutOptions, UserId};
+use moat::{Credential, PutOptions, TokenEncoding, UserId};
 use serde_json::Value;
 use support::{KEY, Store, expect, fixture, long, run, script, tool, write_private};
 
@@ -503,7 +503,8 @@ fn legacy(users: usize) -> Store {
             continue;
         }
         let credential = Credential::new("someone", password(&user));
-        vault.put(&UserId::parse(&user).unwrap(), &credential, &PutOptions::default()).unwrap();
+        let options = PutOptions::default().token_encoding(TokenEncoding::Documented);
+        vault.put(&UserId::parse(&user).unwrap(), &credential, &options).unwrap();
         if n % 3 == 1 {
             let mut record = json(&fs::read_to_string(store.file(&user)).unwrap());
             let members = record.as_object_mut().unwrap();

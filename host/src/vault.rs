@@ -40,7 +40,7 @@ impl Vault {
                 directory,
                 keys: Box::new(keys),
                 cache: KeyCache::default(),
-                keys_proven: AtomicBool::new(false),
+                knows_neighbours: AtomicBool::new(false),
             },
         }
     }
@@ -103,14 +103,14 @@ impl Vault {
         &self.resources.directory
     }
 
-    /// Whether a record of this directory is known to be encrypted with a key of the ring.
-    pub(crate) fn are_keys_proven(&self) -> bool {
-        self.resources.keys_proven.load(Ordering::Relaxed)
+    /// Whether the records that are there were looked at, and a new one may be written beside them.
+    pub(crate) fn knows_neighbours(&self) -> bool {
+        self.resources.knows_neighbours.load(Ordering::Relaxed)
     }
 
-    /// Notes that one is.
-    pub(crate) fn note_keys_proven(&self) {
-        self.resources.keys_proven.store(true, Ordering::Relaxed);
+    /// Notes that they were.
+    pub(crate) fn note_neighbours(&self) {
+        self.resources.knows_neighbours.store(true, Ordering::Relaxed);
     }
 
     /// How `encrypted_data` is spelled by `put`, where it doesn't say so itself.

@@ -88,17 +88,24 @@ impl Vault {
         options: &PutOptions,
     ) -> Result<Stored, Error> {
         let is_new = || matches!(self.directory().read(&user.file_name()), Ok(None));
-        let check_keys = !options.allow_new_key && !self.are_keys_proven() && is_new();
+        let neighbours =
+            if !self.knows_neighbours() && is_new() { self.neighbours()? } else { Vec::new() };
+        let encoding = options.token_encoding.or(self.token_encoding());
+        let is_default = encoding.is_none();
+        if is_default {
+            self.adopt_form_of(&neighbours)?;
+        }
+        let allow_new_key = options.allow_new_key;
         let options = vault::PutOptions {
             create_only: options.create_only,
             expected_revision: options.expected_revision.clone(),
             version: options.version.clone(),
-            encoding: options.token_encoding.or(self.token_encoding()),
+            encoding,
         };
         let users = slice::from_ref(user);
         let put = || {
-            if check_keys {
-                self.check_keys_against_neighbours()?;
+            if !allow_new_key {
+                self.check_keys_against(&neighbours)?;
             }
             self.enter(Operation::Put, users, |component, store| {
                 let vault = component.fossawork_credentials_vault();
@@ -108,7 +115,9 @@ impl Vault {
         let done = |stored: &vault::Stored| vec![Outcome::done(stored)];
         let stored = self.audited(Operation::Put, users, put, done)?;
         check_user(&stored.summary, user)?;
-        self.note_keys_proven();
+        if !neighbours.is_empty() && is_default {
+            self.note_neighbours();
+        }
         Ok(Stored {
             summary: stored.summary,
             replaced: stored.replaced,

@@ -20,8 +20,8 @@ use wasmtime::component::{Component, HasSelf, Linker};
 use wasmtime::{Config, Engine, Store, UpdateDeadline};
 
 pub(crate) use call::Call;
-pub(crate) use grant::Grant;
 pub use grant::{Access, Operation};
+pub(crate) use grant::{Grant, SETTINGS};
 pub(crate) use imports::ALLOWED_IMPORTS;
 pub use limits::Limits;
 pub use memory::Protection;

@@ -44,8 +44,8 @@ pub(crate) struct Resources {
     pub(crate) directory: Directory,
     pub(crate) keys: Box<dyn KeySource>,
     pub(crate) cache: KeyCache,
-    /// Whether a record of this directory is known to be encrypted with a key of the ring, which stays the same.
-    pub(crate) keys_proven: AtomicBool,
+    /// Whether the records that are there were looked at, and a new one may be written beside them.
+    pub(crate) knows_neighbours: AtomicBool,
 }
 
 impl Surroundings for Resources {

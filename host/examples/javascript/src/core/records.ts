@@ -90,6 +90,8 @@ export interface PutOptions {
   readonly createOnly?: boolean | undefined;
   /** Fail with `conflict` unless the record has this revision. */
   readonly expectedRevision?: string | undefined;
+  /** Store a new user's credential even if no key decrypts any record that is there. */
+  readonly allowNewKey?: boolean | undefined;
   /** By default that of the record it replaces, or of the directory. */
   readonly version?: RecordVersion | undefined;
   /** By default as in the record it replaces, or as the directory is set. */

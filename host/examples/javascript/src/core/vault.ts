@@ -5,6 +5,7 @@ import type { Directory } from './directory.js';
 import { type ErrorCode, MoatError } from './error.js';
 import { KeyCache } from './key-cache.js';
 import { type Keys, KeyRing } from './keys.js';
+import { adoptForm, checkKeys, neighboursOf } from './neighbours.js';
 import type {
   Configured, CredentialInput, Envelope, Leftover, MigrateOptions, Outcome, PutOptions,
   RecordVersion, Removed, Rewritten, Stored, Summary, TokenEncoding,
@@ -24,6 +25,8 @@ export class Vault {
   readonly #directory: Directory;
   readonly #keys: KeyRing;
   readonly #cache: KeyCache;
+  /** Whether the records were looked at, and a new one may be written beside them. */
+  #knowsNeighbours = false;
 
   /** Derived keys are kept for `cacheLifetime` seconds. */
   constructor(directory: Directory, keys: Keys, cacheLifetime = 300) {
@@ -34,15 +37,24 @@ export class Vault {
 
   /**
    * Stores a credential in place of the one before. What is there must open with a key of the ring,
-   * or be of a legacy kind that anyone can read: a mistyped key replaces nothing.
+   * or be of a legacy kind that anyone can read: a mistyped key replaces nothing. Nor is a new
+   * user's credential stored when the first few records of others can't be decrypted: that fails
+   * with `wrong-key-or-tampered`, unless `allowNewKey` says that it is meant.
    */
   async put(
     userId: string,
     credential: CredentialInput,
-    options: PutOptions = {},
+    { allowNewKey = false, ...options }: PutOptions = {},
   ): Promise<Stored> {
+    const neighbours = this.#knowsNeighbours ? [] : await neighboursOf(this, userId);
+    if (!allowNewKey) {
+      await checkKeys(this, neighbours);
+    }
+    if (options.encoding === undefined) {
+      await adoptForm(this, this.#directory, neighbours);
+    }
     const { username, password, fields, createdAt, lastUsed } = credential;
-    return this.#call('put', userId, {
+    const stored = await this.#call('put', userId, {
       username,
       password,
       fields: [...fields ?? []],
@@ -51,6 +63,8 @@ export class Vault {
       isValid: credential.isValid ?? false,
       validationAttempts: credential.validationAttempts ?? 0,
     }, { ...options, createOnly: options.createOnly ?? false });
+    this.#knowsNeighbours ||= neighbours.length > 0 && options.encoding === undefined;
+    return stored;
   }
 
   /** Opens a record and hands out all of it. */

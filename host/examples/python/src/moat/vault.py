@@ -9,7 +9,7 @@ from typing import Any, Self, TypeVar, get_args
 
 from wasmtime.component import Record
 
-from . import values
+from . import neighbours, values
 from .cache import KeyCache
 from .call import Call
 from .directory import Directory
@@ -63,6 +63,8 @@ class Vault:
         self._cache = KeyCache(cache_lifetime)
         self._sandbox = load(component)
         self._directory = Directory(directory, lock_timeout)
+        # Whether the records were looked at, and a new one may be written beside them.
+        self._knows_neighbours = False
         self._is_open = True
 
     def close(self) -> None:
@@ -93,6 +95,7 @@ class Vault:
         expected_revision: str | None = None,
         version: str | None = None,
         encoding: TokenEncoding | None = None,
+        allow_new_key: bool = False,
     ) -> Stored:
         """Stores a credential in place of the one before.
 
@@ -100,6 +103,9 @@ class Vault:
         read: a mistyped key replaces nothing. Raises `Conflict` when `create_only` and there is
         one, or when it isn't the one of `expected_revision`. `version` and `encoding` are by
         default those of the record that is replaced, or of the directory.
+
+        Nor is a new user's credential stored when the first few records of others can't be
+        decrypted: that raises `WrongKeyOrTampered`, unless `allow_new_key` says that it is meant.
         """
         options = values.record(
             create_only=values.flag("create_only", create_only),
@@ -108,7 +114,15 @@ class Vault:
             encoding=_encoding(encoding),
         )
         lowered = values.lower_credential(credential)
-        return values.stored(self._call("put", user_id, lowered, options))
+        allow_new_key = values.flag("allow_new_key", allow_new_key)
+        others = [] if self._knows_neighbours else neighbours.of(self, user_id)
+        if not allow_new_key:
+            neighbours.check_keys(self, others)
+        if encoding is None:
+            neighbours.adopt_form(self, self._directory, others)
+        stored = values.stored(self._call("put", user_id, lowered, options))
+        self._knows_neighbours |= bool(others) and encoding is None
+        return stored
 
     def reveal(self, user_id: str) -> Revealed:
         """Opens a record and hands out all of it."""
