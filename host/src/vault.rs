@@ -23,6 +23,8 @@ pub struct Vault {
     actor: Arc<str>,
     purpose: Option<Arc<str>>,
     resources: Arc<Resources>,
+    /// Whether the records that are there were looked at, and a new one may be written beside them.
+    knows_neighbours: Arc<AtomicBool>,
 }
 
 /// The longest name of an actor, in bytes, so that no entry of the audit log is too long.
@@ -36,12 +38,7 @@ impl Vault {
             limits: Limits::default(),
             token_encoding: None,
             audit: None,
-            resources: Resources {
-                directory,
-                keys: Box::new(keys),
-                cache: KeyCache::default(),
-                knows_neighbours: AtomicBool::new(false),
-            },
+            resources: Resources { directory, keys: Box::new(keys), cache: KeyCache::default() },
         }
     }
 
@@ -105,12 +102,12 @@ impl Vault {
 
     /// Whether the records that are there were looked at, and a new one may be written beside them.
     pub(crate) fn knows_neighbours(&self) -> bool {
-        self.resources.knows_neighbours.load(Ordering::Relaxed)
+        self.knows_neighbours.load(Ordering::Relaxed)
     }
 
     /// Notes that they were.
     pub(crate) fn note_neighbours(&self) {
-        self.resources.knows_neighbours.store(true, Ordering::Relaxed);
+        self.knows_neighbours.store(true, Ordering::Relaxed);
     }
 
     /// How `encrypted_data` is spelled by `put`, where it doesn't say so itself.
@@ -213,6 +210,7 @@ impl Builder {
             actor: format!("uid:{}", rustix::process::getuid().as_raw()).into(),
             purpose: None,
             resources: Arc::new(self.resources),
+            knows_neighbours: Arc::default(),
         })
     }
 }

@@ -1,6 +1,5 @@
 //! What stands behind the imports of a call.
 
-use std::sync::atomic::AtomicBool;
 use std::time::{Duration, SystemTime};
 
 use super::bindings::fossawork::credentials::key_cache::Slot;
@@ -44,8 +43,6 @@ pub(crate) struct Resources {
     pub(crate) directory: Directory,
     pub(crate) keys: Box<dyn KeySource>,
     pub(crate) cache: KeyCache,
-    /// Whether the records that are there were looked at, and a new one may be written beside them.
-    pub(crate) knows_neighbours: AtomicBool,
 }
 
 impl Surroundings for Resources {
