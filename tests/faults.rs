@@ -117,7 +117,7 @@ fn a_credential_that_is_too_large() {
     store.put("anna", "horse");
     let before = fs::read(store.file("anna")).unwrap();
     let mut command = store.moat(&["put", "anna", "--username", "anna", "--password-stdin"]);
-    let (_, stderr) = expect(6, &run_with_input(&mut command, &"x".repeat(60_000)));
+    let (_, stderr) = expect(6, &run_with_input(&mut command, &"x".repeat(47_000)));
     assert!(stderr.contains("more than the 61440 allowed for a new one"), "{stderr}");
     assert_eq!(fs::read(store.file("anna")).unwrap(), before);
 }

@@ -129,7 +129,7 @@ def try_errors(manager: CredentialManager, directory: Path) -> None:
         replace = partial(other.store_credentials, USER, "anna", PASSWORD)
         refused("store with another key", wrong, replace)
     expect("it is as it was", retrieved(manager)["password"], "other")
-    with CredentialManager(directory, keys=moat.MasterKey(b"short")) as weak:
+    with CredentialManager(directory.parent / "new", keys=moat.MasterKey(b"short")) as weak:
         store = weak.store_credentials
         refused("a short key", moat.MasterKeyRefused, partial(store, "x", "x", PASSWORD))
 

@@ -180,7 +180,7 @@ fn hint(error: &Error, path: &Path) -> String {
         }
         ErrorCode::Conflict => "nothing was changed; look at what is there with `moat get USER`, then run this again".to_owned(),
         ErrorCode::Locked => "run this again when the other process is done, or wait longer with --lock-wait SECONDS".to_owned(),
-        ErrorCode::TooLarge => format!("a record has at most 65536 bytes: store less in one credential; a larger file in {shown} is to be restored from a backup"),
+        ErrorCode::TooLarge => format!("a record has at most 65536 bytes, a new one 61440: store less in one credential; a larger file in {shown} is to be restored from a backup"),
         ErrorCode::Audit => audit_hint(error),
         ErrorCode::Sandbox if error.io_kind() == Some(io::ErrorKind::WouldBlock) => {
             THREADS_HINT.to_owned()

@@ -61,8 +61,8 @@ pub(crate) fn run(context: &Context, arguments: &Migrate) -> Result<ExitCode, Fa
             counts.count(action, error.as_ref());
             let name = output::file_name(&leftover.name);
             let mut value = json!({ "file": name, "action": action, "reason": why });
-            if let Some(error) = &error {
-                value["error"] = output::error(error);
+            if let (Some(error), Some(members)) = (&error, value.as_object_mut()) {
+                members.insert("error".to_owned(), output::error(error));
             }
             report.add(&line(action, &name, &why), &value)?;
             match error {
