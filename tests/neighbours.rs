@@ -1,6 +1,6 @@
 //! What stands in the directory already decides for a new record: its form, and whether the key is the right one.
 
-#![allow(clippy::unwrap_used, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
 mod support;
 

@@ -291,7 +291,7 @@ proptest! {
         prop_assert!(again.into_iter().all(|done| !done.unwrap().changed));
         prop_assert_eq!(files(), before);
         for user in &users {
-            migration::rewrap(&memory, &[user.clone()], false).remove(0).unwrap();
+            migration::rewrap(&memory, std::slice::from_ref(user), false).remove(0).unwrap();
             prop_assert_eq!(&the_application_reads(&memory, user)["password"], "hunter2");
         }
     }
@@ -617,7 +617,7 @@ fn what_can_be_stored_can_be_rewritten_for_as_long_as_it_lives() {
         vault::mark_validated(&memory, user, false).unwrap();
         memory.ring.replace(vec![primary(Some(&label), KEY), spare(None, OLD_KEY)]);
         memory.cache.borrow_mut().clear();
-        let user_ids = &[user.clone()];
+        let user_ids = std::slice::from_ref(user);
         assert!(migration::rewrap(&memory, user_ids, false).remove(0).unwrap().changed);
         assert!(migration::migrate(&memory, user_ids, &to("2.0")).remove(0).unwrap().changed);
         let revealed = vault::reveal(&memory, user).unwrap();
