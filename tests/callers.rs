@@ -100,11 +100,7 @@ for name in ("../key", "..", ".", "", "a/b", "/etc/passwd", "a\0b"):
         except MoatError as error:
             print(error.code)
 "#;
-    let mut node = Command::new("node");
-    node.args(["--input-type=module", "--eval", &in_node]);
-    let mut python = Command::new(callers::python());
-    python.args(["-c", in_python]);
-    for mut command in [node, python] {
+    for mut command in [callers::in_node(&in_node), callers::in_python(in_python)] {
         let store = Store::new();
         write_private(&store.beside("key"), b"not to be touched");
         let (stdout, _) = run_beside(&store, &mut command);
@@ -159,11 +155,7 @@ for limit in range(1, 16):
         names += page
     print(json.dumps(names))
 "#;
-    let mut node = Command::new("node");
-    node.args(["--input-type=module", "--eval", &in_node]);
-    let mut python = Command::new(callers::python());
-    python.args(["-c", in_python]);
-    for mut command in [node, python] {
+    for mut command in [callers::in_node(&in_node), callers::in_python(in_python)] {
         let store = Store::new();
         names.iter().for_each(|name| write_private(&store.path().join(name), b""));
         let (stdout, _) = run_beside(&store, &mut command);
@@ -245,11 +237,7 @@ except moat.MoatError as error: print(error.code)";
     }
     for script in scripts {
         let store = shell(script);
-        let mut python = Command::new(callers::python());
-        python.args(["-c", in_python]);
-        let mut node = Command::new("node");
-        node.args(["--input-type=module", "--eval", &in_node]);
-        for mut command in [python, node] {
+        for mut command in [callers::in_python(in_python), callers::in_node(&in_node)] {
             assert_eq!(run_beside(&store, &mut command).0, "directory\n", "{script}: {command:?}");
         }
         let mut get = Command::new(c_programs().join("get"));

@@ -177,16 +177,8 @@ try {{
 }}
 "#
     );
-    let in_python = || {
-        let mut command = Command::new(callers::python());
-        command.args(["-c", in_python]);
-        command
-    };
-    let in_node = || {
-        let mut command = Command::new("node");
-        command.args(["--input-type=module", "--eval", &in_node]);
-        command
-    };
+    let in_python = || callers::in_python(in_python);
+    let in_node = || callers::in_node(&in_node);
     for caller in [&in_python as &dyn Fn() -> Command, &in_node] {
         let store = Store::new();
         let put = |key: &str, user: &str, allow: &str| {

@@ -65,6 +65,20 @@ pub fn python_script(name: &str) -> Command {
     command
 }
 
+/// A piece of Python, with the package at hand.
+pub fn in_python(code: &str) -> Command {
+    let mut command = Command::new(python());
+    command.args(["-c", code]);
+    command
+}
+
+/// A piece of JavaScript, a module for Node.
+pub fn in_node(code: &str) -> Command {
+    let mut command = Command::new("node");
+    command.args(["--input-type=module", "--eval", code]);
+    command
+}
+
 /// The npm package of `host/examples/javascript`, built in a copy.
 pub fn javascript_package() -> PathBuf {
     let package = example("javascript");
