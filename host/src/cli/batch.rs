@@ -98,12 +98,12 @@ pub(super) fn for_each<T: Send>(
     };
     let progress = progress(context, vault, selection);
     let over = AtomicBool::new(false);
-    let workers = thread::available_parallelism().map_or(1, usize::from);
     // The first call is made here, so that the thread that times calls is started before others take the last that the
     // system gives.
     let mut size = PER_CALL.0;
     let first = do_call(&mut size);
-    let workers = if first.is_some() { workers } else { 0 };
+    let cores = || thread::available_parallelism().map_or(1, usize::from);
+    let workers = first.as_ref().map_or(0, |_| cores());
     thread::scope(|scope| {
         let (sender, received) = mpsc::sync_channel(workers);
         let started = (0..workers).map_while(|_| {
@@ -133,7 +133,7 @@ pub(super) fn for_each<T: Send>(
                     return Ok(());
                 }
                 if let (_, Err(error)) = &answer
-                    && ends_all(error)
+                    && is_of_no_record(error)
                 {
                     return Err(context.explain(error));
                 }
@@ -147,7 +147,7 @@ pub(super) fn for_each<T: Send>(
 }
 
 /// Whether an error is no matter of one record: every further one would meet it, too.
-fn ends_all(error: &Error) -> bool {
+fn is_of_no_record(error: &Error) -> bool {
     let no_thread = error.io_kind() == Some(io::ErrorKind::WouldBlock);
     error.code() == ErrorCode::Audit || error.code() == ErrorCode::Sandbox && no_thread
 }

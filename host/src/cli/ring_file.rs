@@ -76,7 +76,6 @@ pub(super) fn read(context: &Context) -> Result<RingDocument, Failure> {
 /// A change that the ring doesn't take.
 #[allow(clippy::needless_pass_by_value, reason = "it is mapped from an error")]
 pub(super) fn refused(error: RingError) -> Failure {
-    let in_use = matches!(error, RingError::InUse(..) | RingError::Unexamined(..));
     let hint = match &error {
         RingError::InUse(..) => {
             "`moat rotate` encrypts them with the primary key; then run this again"
@@ -95,9 +94,10 @@ pub(super) fn refused(error: RingError) -> Failure {
         }
         _ => "check the key",
     };
-    if in_use {
-        Failure::in_use(error.to_string(), hint)
-    } else {
-        Failure::usage(error.to_string(), hint)
+    match error {
+        RingError::InUse(..) | RingError::Unexamined(..) => {
+            Failure::in_use(error.to_string(), hint)
+        }
+        _ => Failure::usage(error.to_string(), hint),
     }
 }

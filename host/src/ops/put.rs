@@ -90,32 +90,30 @@ impl Vault {
         let is_new = || matches!(self.directory().read(&user.file_name()), Ok(None));
         let neighbours =
             if !self.knows_neighbours() && is_new() { self.neighbours()? } else { Vec::new() };
-        let encoding = options.token_encoding.or(self.token_encoding());
-        let is_default = encoding.is_none();
-        if is_default {
-            self.adopt_form_of(&neighbours)?;
-        }
-        let allow_new_key = options.allow_new_key;
-        let options = vault::PutOptions {
+        let asked = vault::PutOptions {
             create_only: options.create_only,
             expected_revision: options.expected_revision.clone(),
             version: options.version.clone(),
-            encoding,
+            encoding: options.token_encoding.or(self.token_encoding()),
         };
+        let takes_form = asked.encoding.is_none();
+        if takes_form {
+            self.adopt_form_of(&neighbours)?;
+        }
         let users = slice::from_ref(user);
         let put = || {
-            if !allow_new_key {
+            if !options.allow_new_key {
                 self.check_keys_against(&neighbours)?;
             }
             self.enter(Operation::Put, users, |component, store| {
                 let vault = component.fossawork_credentials_vault();
-                vault.call_put(store, user.as_str(), credential, &options)
+                vault.call_put(store, user.as_str(), credential, &asked)
             })
         };
         let done = |stored: &vault::Stored| vec![Outcome::done(stored)];
         let stored = self.audited(Operation::Put, users, put, done)?;
         check_user(&stored.summary, user)?;
-        if !neighbours.is_empty() && is_default {
+        if !neighbours.is_empty() && takes_form {
             self.note_neighbours();
         }
         Ok(Stored {

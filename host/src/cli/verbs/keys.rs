@@ -111,11 +111,8 @@ fn change(
 fn retire(context: &Context, id: &str) -> Result<ExitCode, Failure> {
     let file = RingFile::of(context)?;
     let mut ring = ring_file::read(context)?;
-    // Before the records are gone through, which may take long.
-    if ring.primary().id() == id {
-        return Err(refused(RingError::IsPrimary(id.to_owned())));
-    }
-    ring.key(id).map_err(refused)?;
+    // What needs no record to be refused, before they are gone through, which may take long.
+    ring.clone().retire(id, &KeyUsage::default()).map_err(refused)?;
     let usage = usage(context, &ring, &file)?;
     ring.retire(id, &usage).map_err(refused)?;
     file.save(&mut ring)?;
@@ -125,9 +122,7 @@ fn retire(context: &Context, id: &str) -> Result<ExitCode, Failure> {
 fn erase(context: &Context, id: &str, yes: bool) -> Result<ExitCode, Failure> {
     let file = RingFile::of(context)?;
     let mut ring = ring_file::read(context)?;
-    if ring.key(id).map_err(refused)?.state() != KeyState::Retired {
-        return Err(refused(RingError::NotRetired(id.to_owned())));
-    }
+    ring.clone().erase(id, &KeyUsage::default()).map_err(refused)?;
     if !yes {
         output::confirm(&format!(
             "erase the key {id:?} for ever? Backups that are encrypted with it can't be decrypted then."
