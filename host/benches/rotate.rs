@@ -79,7 +79,10 @@ fn in_python() -> Duration {
 
 fn main() {
     let few = legacy(FEW);
-    tell(&format!("migrate {FEW} to version 1.0"), &measure(&mut few.moat(&["migrate"])));
+    tell(
+        &format!("migrate {FEW} to version 1.0"),
+        &measure(&mut few.moat(&["migrate", "--accept-plaintext"])),
+    );
     let taken = measure(&mut rotate(&few));
     tell(&format!("rotate {FEW} of version 1.0"), &taken);
     let sandbox = milliseconds(taken.cpu, 2 * FEW);
@@ -95,7 +98,7 @@ fn main() {
 
     let users = if long() { 100_000 } else { 10_000 };
     let many = legacy(users);
-    let migrated = measure(&mut many.moat(&["migrate", "--to", "2.0"]));
+    let migrated = measure(&mut many.moat(&["migrate", "--to", "2.0", "--accept-plaintext"]));
     tell(&format!("migrate {users} to version 2.0"), &migrated);
     tell(&format!("rotate {users} of version 2.0 (10,000: < 5 s)"), &measure(&mut rotate(&many)));
     tell(&format!("list {users}"), &measure(&mut many.moat(&["list"])));

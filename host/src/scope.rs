@@ -282,6 +282,7 @@ impl Scope {
     }
 
     /// Refuses a use of one of a user's secrets.
+    #[cfg(feature = "http")]
     pub(crate) fn refuse_apply<T>(
         &self,
         user: &UserId,
