@@ -72,7 +72,7 @@ impl Vault {
         run(&mut self.command(arguments))
     }
 
-    /// Each label is longer than the one before, so that a full record has no room for it.
+    /// Each of these labels is longer than the one before, so that a full record has no room for it.
     fn add_key(&mut self) -> String {
         self.keys += 1;
         let id = self.id(self.keys);
@@ -129,8 +129,15 @@ impl Vault {
             Obstacle::ForeignOwner => {
                 chown(&file, Some(rustix::process::getuid().as_raw()), None).unwrap();
             }
+            // Under a shorter label it may have been rewritten meanwhile.
+            Obstacle::TooLarge => {
+                let text = fs::read_to_string(&file).unwrap();
+                let (rest, filling) = text.split_once(r#","x":"x"#).unwrap();
+                let end = filling.trim_start_matches('x').strip_prefix('"').unwrap();
+                fs::write(&file, format!("{rest}{end}")).unwrap();
+            }
             // As it was before, from a copy: that it may be rewritten meanwhile would be a fault.
-            Obstacle::TooLarge | Obstacle::Torn | Obstacle::UnknownVersion => {
+            Obstacle::Torn | Obstacle::UnknownVersion => {
                 fs::copy(self.store.beside(user), &file).unwrap();
             }
         }

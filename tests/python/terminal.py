@@ -10,6 +10,7 @@ import os
 import pty
 import re
 import select
+import signal
 import termios
 import time
 from collections.abc import Callable
@@ -24,6 +25,8 @@ class Terminal:
     def __init__(self, command: list[str]) -> None:
         self.pid, self.fd = pty.fork()
         if self.pid == 0:
+            # As a login has it, even if the tests run below nohup.
+            signal.signal(signal.SIGHUP, signal.SIG_DFL)
             try:
                 os.execvp(command[0], command)
             except OSError as error:
