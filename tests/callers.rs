@@ -1,4 +1,4 @@
-//! The examples for other languages, as their READMEs have them.
+//! The packages for other languages, as their READMEs have them.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
@@ -10,13 +10,13 @@ use std::process::Command;
 
 use serde_json::Value;
 use support::callers::{
-    self, c_programs, component, example, javascript, javascript_package, python_script,
+    self, below_host, c_programs, component, javascript, javascript_package, python_script,
 };
 use support::{KEY, Store, expect, run, write_private};
 
 /// The blocks of a language in a README, one after the other.
 fn blocks(readme: &str, language: &str) -> String {
-    let text = fs::read_to_string(example(readme)).unwrap();
+    let text = fs::read_to_string(below_host(readme)).unwrap();
     let parts = text.split("```").skip(1).step_by(2);
     let blocks = parts.filter_map(|part| part.strip_prefix(&format!("{language}\n")));
     blocks.map(|block| format!("{block}\n")).collect()
@@ -33,7 +33,7 @@ fn run_beside(store: &Store, command: &mut Command) -> (String, String) {
 fn the_python_packages_readme_does_what_it_says() {
     let store = Store::new();
     let script = store.beside("readme.py");
-    fs::write(&script, blocks("python/README.md", "python")).unwrap();
+    fs::write(&script, blocks("bindings/python/README.md", "python")).unwrap();
     let (stdout, _) = run_beside(&store, Command::new(callers::python()).arg(&script));
     let lines: Vec<_> = stdout.lines().collect();
     assert_eq!((lines[0], lines.len()), ("correct horse", 5), "{stdout}");
@@ -45,7 +45,8 @@ fn the_python_packages_readme_does_what_it_says() {
 
 #[test]
 fn the_drop_in_for_the_application_does_all_of_its_methods() {
-    let (stdout, _) = run_beside(&Store::new(), &mut python_script("python/try_fossawork.py"));
+    let (stdout, _) =
+        run_beside(&Store::new(), &mut python_script("bindings/python/try_fossawork.py"));
     assert!(stdout.ends_with("all as expected\n"), "{stdout}");
 }
 
@@ -53,7 +54,7 @@ fn the_drop_in_for_the_application_does_all_of_its_methods() {
 fn the_npm_packages_readme_does_what_it_says() {
     let store = Store::new();
     let script = javascript_package().join("readme.mjs");
-    fs::write(&script, blocks("javascript/README.md", "js")).unwrap();
+    fs::write(&script, blocks("bindings/javascript/README.md", "js")).unwrap();
     let (stdout, _) = run_beside(&store, Command::new("node").arg(&script));
     let lines: Vec<_> = stdout.lines().collect();
     assert!(stdout.contains("username: 'anna'") && !stdout.contains("horse"), "{stdout}");
@@ -202,7 +203,7 @@ fn the_example_in_c_opens_a_record() {
 #[test]
 fn the_component_goes_through_a_registry_and_comes_back() {
     callers::needed("docker-registry");
-    let (stdout, _) = expect(0, &run(python_script("oci/try.py").arg(component())));
+    let (stdout, _) = expect(0, &run(python_script("examples/oci/try.py").arg(component())));
     let seen: Value = serde_json::from_str(&stdout).unwrap();
     assert_eq!(seen["component"], format!("sha256:{}", moat::component::digest()));
     println!("{stdout}");

@@ -21,7 +21,7 @@ use anyhow::{Result, ensure};
 use moat::{Credential, ErrorCode, PutOptions, UserId, Vault};
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 use sha2::{Digest, Sha256};
-use support::callers::{c_programs, example, javascript_package, python};
+use support::callers::{below_host, c_programs, javascript_package, python};
 use support::traced::{CALLS, Point, Stopping, points, under};
 use support::{KEY, Store, expect, long, run, run_with_input, tests, tool, write_private};
 use tempfile::TempDir;
@@ -332,7 +332,10 @@ fn c_writer() -> PathBuf {
     let folder = FOLDER.get_or_init(|| {
         let folder = tempfile::tempdir().unwrap();
         let mut compiler = Command::new("cc");
-        compiler.args(["-std=c17", "-Wall", "-Werror", "-I"]).arg(example("c")).arg("-o");
+        compiler
+            .args(["-std=c17", "-Wall", "-Werror", "-I"])
+            .arg(below_host("bindings/c"))
+            .arg("-o");
         compiler.arg(folder.path().join("writer")).arg(tests().join("writers/writer.c"));
         expect(0, &run(compiler.arg(c_programs().join("directory.o")).arg("-lmd")));
         folder

@@ -15,7 +15,7 @@ pub type Caller = (&'static str, fn() -> Command);
 
 /// All but the Rust library, which needs no runner of its own.
 pub const ALL: [Caller; 4] = [
-    ("python", || python_script("python/conformance.py")),
+    ("python", || python_script("bindings/python/conformance.py")),
     ("node", || javascript("conformance/node.mjs")),
     ("browser", || {
         needed("chromium");
@@ -24,9 +24,9 @@ pub const ALL: [Caller; 4] = [
     ("c", || Command::new(c_programs().join("conformance"))),
 ];
 
-/// What stands below `host/examples`.
-pub fn example(name: &str) -> PathBuf {
-    tests().join("../host/examples").join(name).canonicalize().unwrap()
+/// What stands below `host`.
+pub fn below_host(name: &str) -> PathBuf {
+    tests().join("../host").join(name).canonicalize().unwrap()
 }
 
 /// The component's file.
@@ -36,13 +36,13 @@ pub fn component() -> PathBuf {
     })
 }
 
-/// A Python with the package of `host/examples/python`, and what the scripts of all tests need.
+/// A Python with the package of `host/bindings/python`, and what the scripts of all tests need.
 pub fn python() -> &'static Path {
     static PYTHON: OnceLock<PathBuf> = OnceLock::new();
     PYTHON.get_or_init(|| {
-        let package = example("python");
+        let package = below_host("bindings/python");
         let requirements =
-            [tests().join("python/requirements.txt"), example("oci/requirements.txt")];
+            [tests().join("python/requirements.txt"), below_host("examples/oci/requirements.txt")];
         let made_of = made_of(&[&package, &requirements[0], &requirements[1]]);
         let environment = set_up("python", &made_of, |environment| {
             done(Command::new("python3").args(["-m", "venv", "--clear"]).arg(environment));
@@ -57,11 +57,11 @@ pub fn python() -> &'static Path {
     })
 }
 
-/// A Python script below `host/examples`.
+/// A Python script below `host`.
 pub fn python_script(name: &str) -> Command {
     let mut command = Command::new(python());
-    // The examples stay as they are.
-    command.arg(example(name)).env("PYTHONDONTWRITEBYTECODE", "1");
+    // The packages stay as they are.
+    command.arg(below_host(name)).env("PYTHONDONTWRITEBYTECODE", "1");
     command
 }
 
@@ -79,9 +79,9 @@ pub fn in_node(code: &str) -> Command {
     command
 }
 
-/// The npm package of `host/examples/javascript`, built in a copy.
+/// The npm package of `host/bindings/javascript`, built in a copy.
 pub fn javascript_package() -> PathBuf {
-    let package = example("javascript");
+    let package = below_host("bindings/javascript");
     set_up("javascript", &made_of(&[&package]), |copy| {
         let _ = fs::remove_dir_all(copy);
         for file in sources(&package) {
@@ -106,9 +106,9 @@ pub fn javascript(name: &str) -> Command {
     command
 }
 
-/// Where the programs of `host/examples/c` were built.
+/// Where the programs of `host/bindings/c` were built.
 pub fn c_programs() -> PathBuf {
-    let folder = example("c");
+    let folder = below_host("bindings/c");
     for tool in ["curl", "make"] {
         needed(tool);
     }
