@@ -1,9 +1,5 @@
 //! With the compiler built in, another component than the embedded one can be named: by file and digest.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
-
-mod support;
-
 use std::sync::Arc;
 
 use moat::{

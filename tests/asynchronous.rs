@@ -1,9 +1,5 @@
 //! Calls from asynchronous code, by the feature `tokio`.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
-
-mod support;
-
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc;
 

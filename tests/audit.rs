@@ -1,10 +1,6 @@
 //! The audit log: that everything is in it, that nothing can be changed in it unseen, and that nothing happens
 //! without it.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
-
-mod support;
-
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -350,7 +346,7 @@ fn eight_processes_write_one_chain_even_when_they_are_killed() {
         .map(|number| {
             let mut shell = Command::new("bash");
             audited.store.surround(&mut shell);
-            audited.surround(&mut shell).env("MOAT", MOAT).stdout(Stdio::null()).stderr(Stdio::piped());
+            audited.surround(&mut shell).env("MOAT", MOAT.as_str()).stdout(Stdio::null()).stderr(Stdio::piped());
             // Every tenth needs the key; the first two shells' programs are killed at times.
             let script = format!(
                 r#"set -m
@@ -398,7 +394,10 @@ fn on_a_full_disk(audited: &Audited, script: &str) -> Output {
         .args(["--user", "--map-root-user", "--mount", "bash", "-euc"])
         .arg(mount.to_owned() + script);
     audited.store.surround(&mut command);
-    run(audited.surround(&mut command).env("MOAT", MOAT).env("BESIDE", audited.store.beside("")))
+    run(audited
+        .surround(&mut command)
+        .env("MOAT", MOAT.as_str())
+        .env("BESIDE", audited.store.beside("")))
 }
 
 #[test]
@@ -677,7 +676,7 @@ fn a_log_may_have_more_files_than_a_process_may_open() {
     let audited = in_many_files(FILES);
     let moat = |arguments: &[&str]| {
         let mut shell = Command::new("sh");
-        shell.args(["-c", "ulimit -n 64; exec \"$0\" \"$@\"", MOAT]).args(arguments);
+        shell.args(["-c", "ulimit -n 64; exec \"$0\" \"$@\"", MOAT.as_str()]).args(arguments);
         audited.store.surround(&mut shell);
         run(audited.surround(&mut shell))
     };
@@ -965,7 +964,7 @@ fn many_callers_share_a_sync() {
     strace.args(["-qq", "-f", "-e", "trace=fdatasync", "-o"]).arg(trace.path());
     strace.arg(std::env::current_exe().unwrap());
     strace
-        .args(["--exact", "many_callers_share_a_sync", "--nocapture"])
+        .args(["--exact", "audit::many_callers_share_a_sync", "--nocapture"])
         .env("MOAT_AUDIT_THREADS", "1");
     expect(0, &run(&mut strace));
     let syncs = fs::read_to_string(trace.path()).unwrap().matches("fdatasync(").count();

@@ -1,18 +1,13 @@
 //! The packages for other languages, as their READMEs have them.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
-
-mod support;
-
 use std::fs;
-use std::path::Path;
 use std::process::Command;
 
 use serde_json::Value;
 use support::callers::{
     self, below_host, c_programs, component, javascript, javascript_package, python_script,
 };
-use support::{KEY, Store, expect, run, write_private};
+use support::{KEY, Store, expect, run, target_tmpdir, write_private};
 
 /// The blocks of a language in a README, one after the other.
 fn blocks(readme: &str, language: &str) -> String {
@@ -174,7 +169,7 @@ fn the_page_opens_a_record_and_is_silent() {
     let store = Store::new();
     store.put("anna@example.com", "correct horse battery staple");
     write_private(&store.beside("key"), KEY.as_bytes());
-    let screenshot = Path::new(env!("CARGO_TARGET_TMPDIR")).join("page.png");
+    let screenshot = target_tmpdir().join("page.png");
     let mut page = javascript("conformance/page.mjs");
     page.arg(javascript_package().join("dist/page")).arg(store.file("anna@example.com"));
     let (stdout, _) = expect(0, &run(page.arg(store.beside("key")).arg(&screenshot)));

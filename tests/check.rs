@@ -1,9 +1,5 @@
 //! `check`: on a good installation it has nothing to say; on each of many bad ones it names the planted fault.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
-
-mod support;
-
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, chown, symlink};
 use std::path::Path;
@@ -515,6 +511,6 @@ fn a_full_disk_is_found() {
     "#;
     let mut command = Command::new("unshare");
     command.args(["--user", "--map-root-user", "--mount", "bash", "-euc", script]);
-    let (text, _) = expect(1, &run(store.surround(&mut command).env("MOAT", MOAT)));
+    let (text, _) = expect(1, &run(store.surround(&mut command).env("MOAT", MOAT.as_str())));
     assert!(text.contains("fail  directory     0 MiB are left on its disk"), "{text}");
 }

@@ -3,13 +3,9 @@
 //! else is what it prints, both outputs together. `[..]` stands for anything on a line, `...` for any lines,
 //! and a line that begins with `#` is a comment.
 
-#![allow(clippy::unwrap_used, reason = "tests")]
-
-mod support;
-
 use std::fmt::Write as _;
 use std::fs;
-use std::path::Path;
+use std::os::unix::fs::symlink;
 use std::process::Command;
 
 use support::{MOAT, run, tests};
@@ -35,8 +31,9 @@ fn replay(transcript: &str) -> String {
         .collect();
 
     let home = tempfile::tempdir().unwrap();
-    let programs = Path::new(MOAT).parent().unwrap().display();
-    let path = format!("{programs}:{}", std::env::var("PATH").unwrap());
+    let programs = tempfile::tempdir().unwrap();
+    symlink(MOAT.as_str(), programs.path().join("moat")).unwrap();
+    let path = format!("{}:{}", programs.path().display(), std::env::var("PATH").unwrap());
     // In a session of its own, so that no command finds a terminal to ask at.
     let output = run(Command::new("setsid")
         .args(["--wait", "bash", "-c", &format!("exec 2>&1\n{script}")])

@@ -1,9 +1,5 @@
 //! Several processes over one directory.
 
-#![allow(clippy::unwrap_used, reason = "tests")]
-
-mod support;
-
 use std::fs::{self, File};
 use std::process::Stdio;
 use std::thread;

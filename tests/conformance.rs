@@ -1,10 +1,6 @@
 //! Every caller of the component answers the same: `conformance/cases.json` and all samples of the format, through the
 //! Rust library and every other caller that there is. `conformance/README.md` says what a caller's runner does.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
-
-mod support;
-
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -16,7 +12,6 @@ use serde_json::{Value, json};
 use support::callers;
 use support::{expect, fixture, run, tests};
 
-#[path = "conformance/rust_caller.rs"]
 mod rust_caller;
 
 /// The times of a run are later than this, and all times that the cases name are earlier.

@@ -1,9 +1,5 @@
 //! What stands in the credentials directory besides records, and what is made of it.
 
-#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "tests")]
-
-mod support;
-
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
@@ -234,7 +230,7 @@ fn every_file_is_for_its_owner_alone_from_the_start() {
     shell.args([
         "-c",
         "umask 000; printf x | \"$0\" put anna --username anna --password-stdin",
-        support::MOAT,
+        support::MOAT.as_str(),
     ]);
     shell.env("FOSSAWORK_CREDENTIALS_DIR", store.path()).env("FOSSAWORK_MASTER_KEY", KEY);
     expect(0, &run(&mut shell));
@@ -414,7 +410,7 @@ fn long_lists_are_whole_and_sorted() {
     let expected: String = (0..10_000).map(|n| format!("user{n:05}\n")).collect();
     assert_eq!(stdout, expected);
     let mut head = Command::new("bash");
-    head.args(["-c", "\"$0\" list | head -1; echo ${PIPESTATUS[0]}", support::MOAT]);
+    head.args(["-c", "\"$0\" list | head -1; echo ${PIPESTATUS[0]}", support::MOAT.as_str()]);
     head.env("FOSSAWORK_CREDENTIALS_DIR", store.path());
     let (stdout, stderr) = expect(0, &run(&mut head));
     assert_eq!((stdout.as_str(), stderr.as_str()), ("user00000\n0\n", ""));

@@ -1,9 +1,5 @@
 //! Credentials that go back and forth between `moat` and the application's way in Python.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
-
-mod support;
-
 use serde_json::Value;
 use support::{Store, expect, run, run_with_input, script};
 

@@ -1,9 +1,5 @@
 //! What goes wrong at night: each has its own exit code, a message and a hint, and the old record stays whole.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
-
-mod support;
-
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
@@ -135,7 +131,7 @@ fn an_unwritable_directory() {
         for path in all {
             std::os::unix::fs::chown(path, Some(NOBODY), Some(NOBODY)).unwrap();
         }
-        fs::copy(MOAT, store.beside("moat")).unwrap();
+        fs::copy(MOAT.as_str(), store.beside("moat")).unwrap();
     }
     fs::set_permissions(store.path(), PermissionsExt::from_mode(0o500)).unwrap();
 
@@ -209,7 +205,7 @@ fn on_a_small_disk(store: &Store, options: &str, script: &str) -> std::process::
     );
     let mut command = Command::new("unshare");
     command.args(["--user", "--map-root-user", "--mount", "bash", "-euc"]).arg(mount + script);
-    run(store.surround(&mut command).env("MOAT", MOAT).env("BESIDE", store.beside("")))
+    run(store.surround(&mut command).env("MOAT", MOAT.as_str()).env("BESIDE", store.beside("")))
 }
 
 #[test]
@@ -275,7 +271,7 @@ fn a_limit_on_the_size_of_files() {
     for (signal, code) in [("trap '' XFSZ", 9), ("", 128 + XFSZ)] {
         let mut shell = Command::new("bash");
         let put = "ulimit -c 0 -f 48; \"$MOAT\" put anna --username anna --password-stdin; exit $?";
-        store.surround(shell.args(["-c", &format!("{signal}\n{put}")])).env("MOAT", MOAT);
+        store.surround(shell.args(["-c", &format!("{signal}\n{put}")])).env("MOAT", MOAT.as_str());
         let (_, stderr) = expect(code, &run_with_input(&mut shell, &"x".repeat(40_000)));
         if code == 9 {
             assert!(stderr.contains("writing \"anna.cred\": File too large"), "{stderr}");

@@ -1,9 +1,5 @@
 //! What an operator is told to do: the remedy of this very cause, by which nothing is lost.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
-
-mod support;
-
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt, chown, symlink};
 use std::os::unix::net::UnixListener;
@@ -139,7 +135,7 @@ fn a_key_of_somebody_else() {
     all.iter().for_each(|path| chown(path, Some(NOBODY), Some(NOBODY)).unwrap());
     chown(store.beside("exposed"), Some(0), Some(NOBODY)).unwrap();
     set_mode(&store.beside("exposed"), 0o440);
-    fs::copy(MOAT, store.beside("moat")).unwrap();
+    fs::copy(MOAT.as_str(), store.beside("moat")).unwrap();
     let as_nobody = |arguments: &[&str]| {
         let mut setpriv = support::tool("setpriv");
         let program = store.beside("moat");
@@ -268,7 +264,7 @@ fn a_damaged_record_is_to_be_restored() {
 /// Whatever the program can say: its texts are in its file.
 #[test]
 fn nothing_says_to_delete_a_credential() {
-    let program = fs::read(MOAT).unwrap();
+    let program = fs::read(MOAT.as_str()).unwrap();
     let says = |text: &str| memmem::find(&program, text.as_bytes()).is_some();
     assert!(says("`moat list` shows whose") && says("`moat keygen --out PATH`"));
     assert!(!says("moat delete"));

@@ -2,10 +2,6 @@
 //!
 //! The user id says what it does; `tests/guests/hostile` has one small function for each.
 
-#![allow(clippy::unwrap_used, unsafe_code, reason = "tests")]
-
-mod support;
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::PathBuf;

@@ -1,10 +1,6 @@
 //! Four writers at once, killed at random moments: each user's password is the last one that was reported as
 //! stored, or one that was on its way.
 
-#![allow(clippy::unwrap_used, clippy::print_stdout, clippy::indexing_slicing, reason = "tests")]
-
-mod support;
-
 use std::io::Write;
 use std::os::unix::process::ExitStatusExt;
 use std::process::Stdio;

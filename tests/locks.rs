@@ -4,10 +4,6 @@
 //! deleted, replaced or linked, a second one writes, and the first one goes on. By default a part is tried, with
 //! `MOAT_LONG=1` everything.
 
-#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, reason = "tests")]
-
-mod support;
-
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};

@@ -3,10 +3,6 @@
 //!
 //! The program is this test once more, in a process of its own; the test reads its memory through `/proc`.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::print_stderr, reason = "tests")]
-
-mod support;
-
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read, Write};
@@ -115,7 +111,7 @@ impl Program {
     fn start(store: &Store, password: &str) -> Self {
         fs::write(store.beside("masked"), mask(password).collect::<Vec<u8>>()).unwrap();
         let mut child = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "after_a_call_no_secret_is_left_in_memory", "--nocapture"])
+            .args(["--exact", "memory::after_a_call_no_secret_is_left_in_memory", "--nocapture"])
             .env(STORE, store.beside(""))
             .stdin(Stdio::piped())
             .stdout(Stdio::null())

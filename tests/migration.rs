@@ -1,9 +1,5 @@
 //! `migrate` over whole directories: every legacy kind, what goes wrong, and what must not remain.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
-
-mod support;
-
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};

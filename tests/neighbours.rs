@@ -1,9 +1,5 @@
 //! What stands in the directory already decides for a new record: its form, and whether the key is the right one.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
-
-mod support;
-
 use std::error::Error as _;
 use std::fs;
 use std::process::Command;

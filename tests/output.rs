@@ -1,10 +1,6 @@
 //! No value is altered on its way out: every kind of character, through every way to print it, into a pipe, a file and a
 //! terminal.
 
-#![allow(clippy::unwrap_used, reason = "tests")]
-
-mod support;
-
 use std::fs::{self, File};
 use std::process::Command;
 
@@ -91,7 +87,7 @@ impl Odd {
     /// What a terminal gets, which has nothing in it that would steer it.
     fn shown(&self, arguments: &[&str]) -> String {
         let mut command = script("pty_prompt.py");
-        command.arg(MOAT).args(arguments).env("TERM", "xterm").env("NO_COLOR", "1");
+        command.arg(MOAT.as_str()).args(arguments).env("TERM", "xterm").env("NO_COLOR", "1");
         command.env("FOSSAWORK_CREDENTIALS_DIR", self.store.path());
         let shown = expect(0, &run(&mut command)).0.replace("\r\n", "\n");
         let hidden: String = shown.chars().filter(|c| is_hidden(*c) && *c != '\n').collect();
@@ -171,7 +167,7 @@ fn a_list_in_a_pipe_has_the_user_ids_that_are_there() {
     let mut pipeline = Command::new("bash");
     let get_each =
         "\"$0\" list | while IFS= read -r user; do \"$0\" get \"$user\" --field user_id; done";
-    odd.store.surround(pipeline.args(["-c", get_each, MOAT]));
+    odd.store.surround(pipeline.args(["-c", get_each, MOAT.as_str()]));
     assert_eq!(expect(0, &run(&mut pipeline)).0, format!("{}\n", odd.user));
 }
 
@@ -221,7 +217,9 @@ fn what_can_not_be_printed_is_a_failure() {
     store.put("anna", "horse");
     let shell = |redirection: &str, arguments: &[&str]| {
         let mut shell = Command::new("sh");
-        shell.args(["-c", &format!("exec \"$0\" \"$@\" {redirection}"), MOAT]).args(arguments);
+        shell
+            .args(["-c", &format!("exec \"$0\" \"$@\" {redirection}"), MOAT.as_str()])
+            .args(arguments);
         run(store.surround(&mut shell))
     };
     let verbs: [&[&str]; 11] = [

@@ -1,10 +1,6 @@
 //! The power fails: an ext4 of the test's own is shut down without writing out what it holds in memory. What was
 //! reported as done is still done afterwards, and what was on its way is done or not.
 
-#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "tests")]
-
-mod support;
-
 use std::process::Command;
 
 use support::{MOAT, Store, expect, run, skipped, tool};
@@ -31,7 +27,7 @@ fn with_a_disk(store: &Store, script: &str) -> Option<String> {
     let disk = store.beside("disk");
     store.surround(shell.args(["--mount", "bash", "-euc", &format!("{BASE}{script}")]));
     shell.env("FOSSAWORK_CREDENTIALS_DIR", disk.join("credentials"));
-    shell.env("DISK", disk).env("MOAT", MOAT);
+    shell.env("DISK", disk).env("MOAT", MOAT.as_str());
     let output = run(&mut shell);
     if output.status.code() == Some(77) || !rustix::process::geteuid().is_root() {
         skipped(&format!("no disk can be mounted: {}", String::from_utf8_lossy(&output.stderr)));

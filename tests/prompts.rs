@@ -1,7 +1,5 @@
 //! What a person at a terminal is asked, and that an answer is never shown.
 
-mod support;
-
 use std::fs;
 
 use support::{MOAT, Store, callers, expect, long, run, run_with_input, script};
@@ -11,7 +9,7 @@ const PUT: [&str; 4] = ["put", "anna", "--username", "anna"];
 /// Runs the program at a terminal of its own, which gives these answers the instant that it is asked, and returns what
 /// it showed.
 fn at_a_terminal(store: &Store, code: i32, arguments: &[&str], answers: &[&[u8]]) -> String {
-    let command: Vec<_> = [MOAT].iter().chain(arguments).copied().collect();
+    let command: Vec<_> = [MOAT.as_str()].iter().chain(arguments).copied().collect();
     command_at_a_terminal(store, code, &command, answers)
 }
 
@@ -51,7 +49,8 @@ fn the_questions_are_asked_at_the_terminal_wherever_the_output_goes() {
     let store = Store::new();
     let (out, err) = (store.beside("out"), store.beside("err"));
     let redirected = format!(
-        "{MOAT} {} </dev/null >{} 2>{}; exit $?",
+        "{} {} </dev/null >{} 2>{}; exit $?",
+        MOAT.as_str(),
         PUT.join(" "),
         out.display(),
         err.display()
@@ -159,7 +158,7 @@ fn below_a_shell(command: &[&str]) {
     let store = Store::new();
     let place = store.beside("place");
     let mut script = script("pty_shells.py");
-    script.arg(&place).arg(MOAT).args(command).env("TERM", "dumb").env("HOME", &place);
+    script.arg(&place).arg(MOAT.as_str()).args(command).env("TERM", "dumb").env("HOME", &place);
     expect(0, &run(script.env("FOSSAWORK_CREDENTIALS_DIR", store.path())));
 }
 
@@ -193,7 +192,7 @@ fn errors_are_in_colour_at_a_terminal_unless_no_color_is_set() {
     let (_, piped) = expect(3, &run(&mut store.moat(&["get", "nobody"])));
     assert!(!piped.contains('\u{1b}'), "{piped:?}");
     let mut command = script("pty_prompt.py");
-    command.arg(MOAT).args(["get", "nobody"]).env("NO_COLOR", "1").env("TERM", "xterm");
+    command.arg(MOAT.as_str()).args(["get", "nobody"]).env("NO_COLOR", "1").env("TERM", "xterm");
     let plain = expect(3, &run(command.env("FOSSAWORK_CREDENTIALS_DIR", store.path()))).0;
     assert!(plain.contains("error:") && !plain.contains('\u{1b}'), "{plain:?}");
 }

@@ -1,9 +1,5 @@
 //! `rotate`: from one master key to the next, whatever happens meanwhile.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
-
-mod support;
-
 use std::collections::BTreeMap;
 use std::fs;
 use std::process::{Command, Stdio};
@@ -243,7 +239,7 @@ fn the_units_are_sound() {
     command.args(["verify", "--man=no"]);
     for name in ["moat-rotate.service", "moat-rotate.timer"] {
         let text = fs::read_to_string(tests().join("../host/units").join(name)).unwrap();
-        let text = text.replace("/usr/local/bin/moat", MOAT);
+        let text = text.replace("/usr/local/bin/moat", MOAT.as_str());
         fs::write(units.path().join(name), text).unwrap();
         command.arg(units.path().join(name));
     }

@@ -1,9 +1,5 @@
 //! The sandbox: what the component imports, and what becomes of components that want more than they may.
 
-#![allow(clippy::unwrap_used, unsafe_code, reason = "tests")]
-
-mod support;
-
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 

@@ -1,9 +1,5 @@
 //! A scope: what is in it, that it only becomes narrower, and what the audit log tells of it.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
-
-mod support;
-
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;

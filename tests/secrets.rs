@@ -1,10 +1,6 @@
 //! No secret in any output of any command, at the highest verbosity: canaries are planted as master key,
 //! password and field, and everything that is printed is searched for them, whole and in parts.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
-
-mod support;
-
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use std::ffi::OsString;

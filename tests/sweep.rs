@@ -5,10 +5,6 @@
 //! are counted from the first call that names the credentials directory; what comes before, the loader and the
 //! arguments, has nothing yet that it could harm. By default a part is tried, with `MOAT_LONG=1` everything.
 
-#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "tests")]
-
-mod support;
-
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::ExitStatusExt;

@@ -4,12 +4,6 @@
 //! The component offers no bare Fernet or PBKDF2, so vectors of other rounds than the format's run natively
 //! only (`guest/tests/vectors.rs`).
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
-
-#[path = "support/plain_host.rs"]
-mod plain_host;
-mod support;
-
 use std::sync::LazyLock;
 
 use base64::Engine as _;
@@ -18,9 +12,11 @@ use serde_json::{Value, json};
 use support::fixture;
 use wasmtime::Store;
 
-use plain_host::exports::fossawork::credentials::vault::PutOptions;
-use plain_host::fossawork::credentials::types::{Credential, Error, ErrorCode, TokenEncoding};
-use plain_host::{CredentialVault, CredentialVaultPre, Host};
+use support::plain_host::exports::fossawork::credentials::vault::PutOptions;
+use support::plain_host::fossawork::credentials::types::{
+    Credential, Error, ErrorCode, TokenEncoding,
+};
+use support::plain_host::{self, CredentialVault, CredentialVaultPre, Host};
 
 /// An instance in the code for the baseline CPU; every other test runs that for the best one.
 fn instance(host: Host) -> (CredentialVault, Store<Host>) {

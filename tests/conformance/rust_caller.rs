@@ -15,7 +15,7 @@ use moat::{
 };
 use serde_json::{Value, json};
 
-use crate::support::write_private;
+use support::write_private;
 
 /// Goes through the cases of a file.
 pub(crate) fn go_through(cases: &Path, root: &Path) -> Value {

@@ -5,33 +5,14 @@
 //! The text is both: arguments, one a line, and the file.
 
 #![no_main]
-#![allow(dead_code, reason = "of the files of the program, this uses a part")]
-
-#[path = "../../host/src/cli/age.rs"]
-mod age;
-#[path = "../../host/src/ambient.rs"]
-mod ambient;
-#[path = "../../host/src/cli/args.rs"]
-mod args;
-#[path = "../../host/src/cli/env_file.rs"]
-mod env_file;
-#[path = "../../host/src/cli/failure.rs"]
-mod failure;
-#[path = "../../host/src/cli/keys.rs"]
-mod keys;
-#[path = "../../host/src/cli/output.rs"]
-mod output;
 
 use std::ffi::OsString;
 use std::fs;
 use std::os::unix::ffi::OsStringExt;
 use std::sync::LazyLock;
 
-use args::Arguments;
-use clap::Parser;
-use env_file::Environment;
-use failure::Failure;
 use libfuzzer_sys::fuzz_target;
+use moat_cli::fuzzing;
 use tempfile::NamedTempFile;
 
 /// Stands for a secret, wherever the text has a `?` that is not in what is repeated: the name of an option or variable.
@@ -60,17 +41,19 @@ fn has_secret(text: &[u8]) -> bool {
     text.windows(SECRET.len()).any(|part| part == SECRET)
 }
 
-fn check(failure: &Failure) {
-    let said = format!("{failure:?}");
+fn check(said: &str) {
     assert!(!has_secret(said.as_bytes()), "{said}");
 }
 
-fn load(text: &[u8]) -> Result<Environment, Failure> {
+/// The value of the variable in a file of this text.
+fn load(text: &[u8]) -> Result<Option<Vec<u8>>, String> {
     static FILE: LazyLock<NamedTempFile> =
         LazyLock::new(|| NamedTempFile::new().expect("there is room"));
     fs::write(FILE.path(), text).expect("there is room");
-    Environment::load(Some(FILE.path()))
+    fuzzing::variable(FILE.path(), NAME)
 }
+
+const NAME: &str = "FOSSAWORK_MASTER_KEY";
 
 fuzz_target!(|text: &[u8]| {
     if has_secret(text) {
@@ -79,23 +62,18 @@ fuzz_target!(|text: &[u8]| {
     let lines = || text.split(|byte| *byte == b'\n');
 
     let words = lines().map(argument);
-    if let Err(error) = Arguments::try_parse_from([OsString::from("moat")].into_iter().chain(words))
-        && error.use_stderr()
-        && let Err(failure) = failure::from_clap(&error)
-    {
-        check(&failure);
+    if let Some(said) = fuzzing::complaint([OsString::from("moat")].into_iter().chain(words)) {
+        check(&said);
     }
 
     let file: Vec<_> = lines().map(|line| with_secrets(line, name_length(line))).collect();
     match load(&file.join(&b'\n')) {
-        Ok(environment) => {
-            const NAME: &str = "FOSSAWORK_MASTER_KEY";
-            if let Some(value) = environment.find(NAME) {
-                let file = [NAME.as_bytes(), b"='", &value, b"'"].concat();
-                let again = load(&file).expect("it is the recommended spelling");
-                assert_eq!(again.find(NAME), Some(value));
-            }
+        Ok(Some(value)) => {
+            let file = [NAME.as_bytes(), b"='", &value, b"'"].concat();
+            let again = load(&file).expect("it is the recommended spelling");
+            assert_eq!(again, Some(value));
         }
-        Err(failure) => check(&failure),
+        Ok(None) => {}
+        Err(said) => check(&said),
     }
 });

@@ -6,7 +6,7 @@
 use std::path::{Component, Path};
 
 use libfuzzer_sys::fuzz_target;
-use moat_guest::user_id::UserId;
+use moat_format::user_id::UserId;
 
 fn is_user_id(text: &str) -> bool {
     let control = |c| matches!(c, '\0'..='\x1f' | '\x7f'..='\u{9f}');

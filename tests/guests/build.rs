@@ -12,11 +12,6 @@ use wasmtime::Engine;
 use wit_component::{ComponentEncoder, StringEncoding, dummy_module, embed_component_metadata};
 use wit_parser::{ManglingAndAbi, Resolve};
 
-#[path = "../../host/src/sandbox/engine.rs"]
-mod engine;
-#[path = "../../host/build/guest.rs"]
-mod guest;
-
 const CONTRACT: &str = "fossawork:credentials/credential-vault@1.0.0";
 
 /// The contract, and one import more.
@@ -57,19 +52,11 @@ const CROWDS: [(&str, &str, usize); 3] = [
 
 fn main() -> Result<()> {
     let root = PathBuf::from(env::var("CARGO_MANIFEST_DIR")?).join("../..").canonicalize()?;
-    for input in [
-        "Cargo.toml",
-        "Cargo.lock",
-        "wit",
-        "host/build/guest.rs",
-        "host/src/sandbox/engine.rs",
-        "tests/guests/hostile",
-    ] {
+    for input in ["Cargo.toml", "Cargo.lock", "wit", "tests/guests/hostile"] {
         println!("cargo::rerun-if-changed={}", root.join(input).display());
     }
     let out = PathBuf::from(env::var("OUT_DIR")?);
-    let mut config = engine::config();
-    config.target(&env::var("TARGET")?)?;
+    let mut config = moat_guest_build::config(&env::var("TARGET")?, &[])?;
     let engine = Engine::new(&config)?;
     // Growing a table is of a proposal that is off.
     let wider = Engine::new(config.wasm_features(WasmFeatures::REFERENCE_TYPES, true))?;
@@ -93,7 +80,7 @@ fn main() -> Result<()> {
     save(
         "hostile",
         component(&root, CONTRACT, |_| {
-            guest::build("moat-hostile-guest", &root, &out.join("hostile"))
+            moat_guest_build::module("moat-hostile-guest", &root, &out.join("hostile"))
         })?,
     )
 }

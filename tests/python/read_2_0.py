@@ -1,4 +1,4 @@
-"""Opens a record of version 2.0 by the steps of guest/FORMAT.md, with nothing but `cryptography`.
+"""Opens a record of version 2.0 by the steps of host/docs/format.md, with nothing but `cryptography`.
 
     FOSSAWORK_MASTER_KEY=… read_2_0.py FILE
 

@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 
 use sha2::{Digest, Sha256};
 
-use super::{done, set_up, tests};
+use super::{done, set_up, target_tmpdir, tests};
 
 /// The name of a caller, and what starts its runner.
 pub type Caller = (&'static str, fn() -> Command);
@@ -133,7 +133,7 @@ pub fn needed(program: &str) {
 
 /// The turn to install packages of the system, which can't be done by two at once.
 fn turn_to_install() -> File {
-    let lock = File::create(Path::new(env!("CARGO_TARGET_TMPDIR")).join("packages.lock")).unwrap();
+    let lock = File::create(target_tmpdir().join("packages.lock")).unwrap();
     lock.lock().unwrap();
     lock
 }

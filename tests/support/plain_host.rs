@@ -2,7 +2,6 @@
 //! no limits, nothing wiped. For tests that look at what crosses the boundary, and to compare with.
 
 #![allow(
-    dead_code,
     missing_docs,
     unsafe_code,
     unreachable_pub,
@@ -10,6 +9,7 @@
     reason = "tests and generated code"
 )]
 
+use moat_guest_build::{CpuLevel, cpu_levels};
 use wasmtime::component::{Component, HasSelf, Linker};
 use wasmtime::{Config, Engine, Store};
 
@@ -95,23 +95,19 @@ impl random::Host for Host {
     }
 }
 
-struct Precompiled {
-    cpu: &'static str,
-    code: &'static [u8],
-    sha256: &'static str,
-}
-
-/// The component as it was compiled for each CPU, the best first.
-const PRECOMPILED: &[Precompiled] = include!(concat!(env!("OUT_DIR"), "/precompiled.rs"));
-
-/// The component under an engine of the embedder's own, from the first of these codes that loads.
-fn prepare<'c>(codes: impl IntoIterator<Item = &'c Precompiled>) -> CredentialVaultPre<Host> {
+/// The component under an engine of the embedder's own, compiled for the first of these CPUs that this one is as good as.
+fn prepare<'l>(levels: impl IntoIterator<Item = &'l CpuLevel>) -> CredentialVaultPre<Host> {
+    let target = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
     let mut config = Config::new();
     config.epoch_interruption(true).memory_init_cow(false);
     let engine = Engine::new(&config).unwrap();
-    // SAFETY: the bytes are what `Engine::precompile_component` returned to the build script.
-    let load = |code: &Precompiled| unsafe { Component::deserialize(&engine, code.code) }.ok();
-    let component = codes.into_iter().find_map(load).unwrap();
+    let load = |level: &CpuLevel| {
+        let config = moat_guest_build::config(&target, level.features).unwrap();
+        let code = moat_guest_build::precompiled(moat::component::BYTES, &config).unwrap();
+        // SAFETY: the bytes are what `Engine::precompile_component` returned.
+        unsafe { Component::deserialize(&engine, code) }.ok()
+    };
+    let component = levels.into_iter().find_map(load).unwrap();
     let mut linker = Linker::new(&engine);
     CredentialVault::add_to_linker::<_, HasSelf<Host>>(&mut linker, |host| host).unwrap();
     CredentialVaultPre::new(linker.instantiate_pre(&component).unwrap()).unwrap()
@@ -119,12 +115,12 @@ fn prepare<'c>(codes: impl IntoIterator<Item = &'c Precompiled>) -> CredentialVa
 
 /// The component in the code for the best CPU.
 pub fn best() -> CredentialVaultPre<Host> {
-    prepare(PRECOMPILED)
+    prepare(cpu_levels(std::env::consts::ARCH))
 }
 
 /// The component in the code for the baseline CPU.
 pub fn baseline() -> CredentialVaultPre<Host> {
-    prepare(PRECOMPILED.last())
+    prepare(cpu_levels(std::env::consts::ARCH).last())
 }
 
 /// A new instance.

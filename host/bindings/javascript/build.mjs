@@ -24,7 +24,7 @@ function componentBytes() {
   }
   const folder = mkdtempSync(join(tmpdir(), 'moat-component-'));
   const file = join(folder, 'moat.component.wasm');
-  const run = 'run --quiet --release --package moat -- component --out';
+  const run = 'run --quiet --release --package moat-cli -- component --out';
   try {
     const stdio = ['ignore', 'ignore', 'inherit'];
     execFileSync('cargo', [...run.split(' '), file], { cwd: REPOSITORY, stdio });
@@ -98,7 +98,7 @@ try {
 } catch (error) {
   console.error(`no component: ${error.message}
 Set MOAT_COMPONENT to its file, as \`moat component --out FILE\` writes it, or install Rust, so that
-\`cargo run --release --package moat -- component --out FILE\` works in the repository.`);
+\`cargo run --release --package moat-cli -- component --out FILE\` works in the repository.`);
   process.exit(1);
 }
 await transpileInto(GENERATED, component);

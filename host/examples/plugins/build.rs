@@ -6,26 +6,18 @@ use std::path::PathBuf;
 use std::{env, fs};
 
 use anyhow::{Context, Result};
-use wit_component::ComponentEncoder;
-
-#[path = "../../build/guest.rs"]
-mod guest;
 
 fn main() -> Result<()> {
     let plugins = PathBuf::from(env::var("CARGO_MANIFEST_DIR")?).canonicalize()?;
     let workspace = plugins.join("../../..").canonicalize()?;
-    for input in ["reader", "caller", "wit", "../../build/guest.rs", "../../../wit"] {
+    for input in ["reader", "caller", "wit", "../../../wit"] {
         println!("cargo::rerun-if-changed={}", plugins.join(input).display());
     }
     let out = PathBuf::from(env::var("OUT_DIR")?);
     for name in ["reader", "caller"] {
         let package = format!("moat-plugin-{name}");
-        let module = guest::build(&package, &workspace, &out.join("guests"))?;
-        let component = ComponentEncoder::default()
-            .module(&module)?
-            .validate(true)
-            .encode()
-            .with_context(|| format!("making a component of {package}"))?;
+        let module = moat_guest_build::module(&package, &workspace, &out.join("guests"))?;
+        let component = moat_guest_build::component(&module).context(package)?;
         fs::write(out.join(name).with_extension("wasm"), component)?;
     }
     Ok(())

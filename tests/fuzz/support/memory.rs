@@ -7,7 +7,7 @@ use std::sync::{LazyLock, Mutex};
 use moat_guest::Environment;
 use moat_guest::contract::{Error, File, MasterKey, NamePage, Slot};
 use moat_guest::keys;
-use moat_guest::user_id::UserId;
+use moat_format::user_id::UserId;
 use sha2::{Digest, Sha256};
 
 use crate::fernet::Key;

@@ -73,7 +73,7 @@ def _put_component(target: Path) -> None:
 
 def _build_component(target: Path) -> None:
     """Has the program write the component that it carries."""
-    command = ["cargo", "run", "--quiet", "--release", "--package", "moat", "--"]
+    command = ["cargo", "run", "--quiet", "--release", "--package", "moat-cli", "--"]
     try:
         if not (REPOSITORY / "Cargo.toml").is_file():
             raise FileNotFoundError(f"there is no Cargo.toml in {REPOSITORY}")

@@ -7,7 +7,7 @@ use crate::imports::{read, write_new};
 pub(crate) const USER: &str = "self-test";
 
 /// The record that has to come out.
-const KNOWN: &[u8] = include_bytes!("../../../../host/src/sandbox/self-test.cred");
+const KNOWN: &[u8] = include_bytes!("../../../../host/vault/src/sandbox/self-test.cred");
 
 /// Writes the known record; once it is there, answers with the known credential.
 pub(crate) fn pass() -> Answer {

@@ -1,4 +1,4 @@
-"""The credentials directory, by the rules that all hosts of the component keep (guest/FORMAT.md).
+"""The credentials directory, by the rules that all hosts of the component keep (host/docs/format.md).
 
 A file is replaced whole: written under a temporary name, synced, renamed, and the directory synced.
 Writers take turns; readers need none, since a rename shows them the old or the new.

@@ -1,0 +1,237 @@
+//! What a token encloses: the credential, as JSON.
+//!
+//! `username`, `password` and `created_at` must be there; `last_used`, `is_valid` and `validation_attempts`
+//! may be missing. `fields` holds Moat's further values and stands only where there are some.
+
+use serde::{Deserialize, Serialize};
+
+use crate::contract::{Credential, Error, ErrorCode, Field};
+use moat_format::members::Members;
+
+/// Names that a field can't have, because a part of the credential has it already.
+pub const RESERVED_NAMES: [&str; 10] = [
+    "user_id",
+    "username",
+    "password",
+    "created_at",
+    "last_used",
+    "is_valid",
+    "validation_attempts",
+    "fields",
+    "encryption_version",
+    "key_id",
+];
+
+/// The member by which version 2.0 binds the outside of its record.
+const BINDING: &str = "record";
+
+/// What the token of version 2.0 repeats of its record's outside, so that it is authenticated.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Binding {
+    pub(crate) user_id: String,
+    pub(crate) key_id: Option<String>,
+    pub(crate) write_counter: u32,
+}
+
+/// A decrypted credential with the members that aren't known here.
+pub struct Plaintext(Members);
+
+impl Plaintext {
+    /// Reads decrypted bytes.
+    pub fn parse(bytes: &[u8]) -> Result<Self, Error> {
+        serde_json::from_slice(bytes)
+            .map(Self)
+            .map_err(|_| Error::malformed("the decrypted text is not a JSON object"))
+    }
+
+    /// Writes a credential; `created_at` is when it was made, unless the credential says so itself.
+    pub fn new(credential: &Credential, created_at: &str) -> Result<Self, Error> {
+        check_fields(&credential.fields)?;
+        let mut members = Members::default();
+        members.set("username", &credential.username)?;
+        members.set("password", &credential.password)?;
+        members.set("created_at", credential.created_at.as_deref().unwrap_or(created_at))?;
+        members.set("last_used", &credential.last_used)?;
+        members.set("is_valid", credential.is_valid)?;
+        members.set("validation_attempts", credential.validation_attempts)?;
+        if !credential.fields.is_empty() {
+            let mut fields = Members::default();
+            for field in &credential.fields {
+                fields.set(&field.name, &field.value)?;
+            }
+            members.set("fields", fields)?;
+        }
+        Ok(Self(members))
+    }
+
+    /// The credential. Fails when a member is missing or of another type than the format says.
+    pub fn credential(&self) -> Result<Credential, Error> {
+        let members = &self.0;
+        let fields: Option<Members> = members.find("fields")?;
+        let fields = fields.unwrap_or_default();
+        let fields = fields
+            .iter()
+            .map(|(name, _)| {
+                // Without the name, which is decrypted text and may hold anything.
+                let value = fields
+                    .require(name)
+                    .map_err(|_| Error::malformed("a field is there twice or is not a string"))?;
+                Ok(Field { name: name.to_owned(), value })
+            })
+            .collect::<Result<_, Error>>()?;
+        Ok(Credential {
+            username: members.require("username")?,
+            password: members.require("password")?,
+            fields,
+            created_at: Some(members.require("created_at")?),
+            last_used: members.find::<Option<String>>("last_used")?.flatten(),
+            is_valid: members.find("is_valid")?.unwrap_or(false),
+            validation_attempts: members.find("validation_attempts")?.unwrap_or(0),
+        })
+    }
+
+    /// Notes a use.
+    pub fn set_last_used(&mut self, now: &str) -> Result<(), Error> {
+        Ok(self.0.set("last_used", now)?)
+    }
+
+    /// Counts a login attempt and notes its outcome.
+    pub fn record_attempt(&mut self, valid: bool) -> Result<(), Error> {
+        let attempts: u32 = self.0.find("validation_attempts")?.unwrap_or(0);
+        self.0.set("is_valid", valid)?;
+        Ok(self.0.set("validation_attempts", attempts.saturating_add(1))?)
+    }
+
+    /// What this repeats of its record's outside; `None` when it repeats nothing.
+    pub(crate) fn binding(&self) -> Result<Option<Binding>, Error> {
+        Ok(self.0.find(BINDING)?)
+    }
+
+    /// Repeats this of the record's outside.
+    pub(crate) fn bind(&mut self, outside: &Binding) -> Result<(), Error> {
+        Ok(self.0.set(BINDING, outside)?)
+    }
+
+    /// Repeats nothing of the record's outside.
+    pub(crate) fn unbind(&mut self) {
+        self.0.remove(BINDING);
+    }
+
+    /// The bytes to encrypt.
+    pub fn to_bytes(&self) -> Result<Vec<u8>, Error> {
+        serde_json::to_vec(&self.0)
+            .map_err(|_| Error::malformed("the credential can't be written as JSON"))
+    }
+}
+
+/// Checks the names of fields before anything is read or derived.
+pub(crate) fn check_fields(fields: &[Field]) -> Result<(), Error> {
+    let refuse = |message: String| Err(Error::new(ErrorCode::InvalidCredential, message));
+    for (place, Field { name, .. }) in fields.iter().enumerate() {
+        if name.is_empty() || name.chars().any(char::is_control) {
+            return refuse(format!(
+                "the name of field {} is empty or has a control character",
+                place + 1
+            ));
+        }
+        if RESERVED_NAMES.contains(&name.as_str()) {
+            return refuse(format!("`{name}` is not free as the name of a field"));
+        }
+        if fields.iter().take(place).any(|other| other.name == *name) {
+            return refuse(format!("the field `{name}` is given twice"));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn credential(password: &str, fields: &[(&str, &str)]) -> Credential {
+        Credential {
+            username: "anna".into(),
+            password: password.into(),
+            fields: fields
+                .iter()
+                .map(|(name, value)| Field { name: (*name).into(), value: (*value).into() })
+                .collect(),
+            created_at: None,
+            last_used: None,
+            is_valid: false,
+            validation_attempts: 0,
+        }
+    }
+
+    #[test]
+    fn the_last_three_members_may_be_missing() {
+        let text = r#"{"username":"a","password":"p","created_at":"2025-01-14T10:00:00"}"#;
+        let credential = Plaintext::parse(text.as_bytes()).unwrap().credential().unwrap();
+        assert_eq!(credential.last_used, None);
+        assert!(!credential.is_valid);
+        assert_eq!(credential.validation_attempts, 0);
+    }
+
+    #[test]
+    fn unknown_members_survive_changes() {
+        let text = r#"{"username":"a","x":[1.0],"password":"p","created_at":"c","last_used":null}"#;
+        let mut plaintext = Plaintext::parse(text.as_bytes()).unwrap();
+        plaintext.set_last_used("2026-01-01T00:00:00").unwrap();
+        plaintext.record_attempt(true).unwrap();
+        assert_eq!(
+            String::from_utf8(plaintext.to_bytes().unwrap()).unwrap(),
+            r#"{"username":"a","x":[1.0],"password":"p","created_at":"c","last_used":"2026-01-01T00:00:00","is_valid":true,"validation_attempts":1}"#
+        );
+    }
+
+    #[test]
+    fn wrong_types_are_refused() {
+        let whole = r#"{"username":"a","password":"p","created_at":"c","last_used":null,"is_valid":true,"validation_attempts":1,"fields":{"totp":"1"}}"#;
+        assert!(Plaintext::parse(whole.as_bytes()).unwrap().credential().is_ok());
+        for (good, bad) in [
+            (r#""a""#, "1"),
+            (r#""p""#, "null"),
+            (r#""p""#, r#""\ud800""#),
+            (r#""c""#, "null"),
+            (r#","created_at":"c""#, ""),
+            ("null", "0"),
+            ("true", r#""true""#),
+            (":1,", ":-1,"),
+            (":1,", ":1.0,"),
+            (":1,", ":9223372036854775808,"),
+            (r#""1""#, "1"),
+            (r#"{"totp":"1"}"#, "[]"),
+            (r#"{"totp":"1"}"#, r#"{"totp":"1","totp":"2"}"#),
+            (r#""username":"a""#, r#""username":"a","username":"b""#),
+        ] {
+            let text = whole.replacen(good, bad, 1);
+            assert_ne!(text, whole);
+            let error = Plaintext::parse(text.as_bytes()).unwrap().credential().unwrap_err();
+            assert_eq!(error.code, ErrorCode::Malformed, "{text}");
+        }
+    }
+
+    #[test]
+    fn field_names_are_checked() {
+        for fields in
+            [&[("", "x")][..], &[("a\n", "x")], &[("password", "x")], &[("a", "x"), ("a", "y")]]
+        {
+            let error = Plaintext::new(&credential("p", fields), "now").err().unwrap();
+            assert_eq!(error.code, ErrorCode::InvalidCredential, "{fields:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_comes_back(password in ".*", value in ".*") {
+            let written = credential(&password, &[("note", &value)]);
+            let bytes = Plaintext::new(&written, "2025-01-14T10:00:00").unwrap().to_bytes().unwrap();
+            let read = Plaintext::parse(&bytes).unwrap().credential().unwrap();
+            prop_assert_eq!(read.password, password);
+            prop_assert_eq!(&read.fields[0].value, &value);
+            prop_assert_eq!(read.created_at.as_deref(), Some("2025-01-14T10:00:00"));
+        }
+    }
+}

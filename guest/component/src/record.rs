@@ -1,0 +1,265 @@
+//! The record: the JSON file `<user id>.cred`, around the token.
+//!
+//! ```json
+//! {"user_id":"user123","encrypted_data":"gAAAAAB…","created_at":"2025-01-14T10:00:00","encryption_version":"1.0"}
+//! ```
+//!
+//! Nothing here is authenticated: it is checked for form, and believed for nothing but where to look. Version 2.0
+//! repeats a part of it inside the token (see `host/docs/format.md`).
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE;
+
+use crate::contract::{Envelope, Error, ErrorCode, File, RecordKind, TokenEncoding};
+use crate::legacy::{self, CRYPTO_AVAILABLE};
+use crate::plaintext::{Binding, Plaintext};
+use crate::scheme::Scheme;
+use crate::timestamp;
+use crate::token::Token;
+use moat_format::members::Members;
+use moat_format::user_id::UserId;
+
+/// The largest record in bytes, read or written.
+pub const MAX_BYTES: usize = 64 * 1024;
+
+/// What `put` leaves free of that, so that whatever is stored can be marked, encrypted with a key of a longer label, and
+/// brought to version 2.0 for as long as it lives. All of these together add at most 2,000 bytes.
+pub const HEADROOM: usize = 4 * 1024;
+
+/// The members that version 2.0 adds.
+const KDF: &str = "kdf";
+const WRITE_COUNTER: &str = "write_counter";
+
+/// How a record is written.
+#[derive(Clone)]
+pub(crate) struct Form {
+    pub(crate) scheme: Scheme,
+    pub(crate) encoding: TokenEncoding,
+}
+
+/// A record that is well-formed outside; by default one that is yet to be begun and sealed.
+#[derive(Default)]
+pub(crate) struct Record {
+    members: Members,
+    kind: Option<RecordKind>,
+    scheme: Scheme,
+    /// `None` for [`RecordKind::LegacyPlaintext`], which has none.
+    token: Option<(Token, TokenEncoding)>,
+    key_id: Option<String>,
+    created_at: Option<String>,
+    /// How often the record was written since it is of version 2.0.
+    write_counter: u32,
+    size: u32,
+    /// `None` for a record that isn't in the directory yet.
+    revision: Option<String>,
+}
+
+impl Record {
+    /// Reads the record of this user.
+    pub(crate) fn parse(user: &UserId, file: File) -> Result<Self, Error> {
+        let size = checked_size(&file.contents)?;
+        let text = std::str::from_utf8(&file.contents)
+            .map_err(|_| Error::malformed("the record is not UTF-8"))?;
+        let members: Members = serde_json::from_str(text).map_err(|error| {
+            let (line, column) = (error.line(), error.column());
+            Error::malformed(format!(
+                "the record is not a JSON object (line {line}, column {column})"
+            ))
+        })?;
+
+        if members.require::<String>("user_id")? != user.as_str() {
+            return Err(Error::malformed("`user_id` names another user than the file does"));
+        }
+        let (kind, scheme) = legacy::classify(&members)?;
+        let encrypted_data: String = members.require("encrypted_data")?;
+        let token = match kind {
+            RecordKind::LegacyPlaintext => None,
+            RecordKind::Current | RecordKind::LegacyEncrypted => Some(
+                Token::decode(&encrypted_data)
+                    .ok_or_else(|| Error::malformed("`encrypted_data` is not a Fernet token"))?,
+            ),
+        };
+        Ok(Self {
+            key_id: members.find::<Option<String>>("key_id")?.flatten(),
+            created_at: members.find::<Option<String>>("created_at")?.flatten(),
+            write_counter: match scheme {
+                Scheme::V1 => 0,
+                Scheme::V2(_) => members.require(WRITE_COUNTER)?,
+            },
+            members,
+            kind: Some(kind),
+            scheme,
+            token,
+            size,
+            revision: Some(file.revision),
+        })
+    }
+
+    /// Makes it the record of a credential that was made at this time, new or in place of another.
+    pub(crate) fn begin(&mut self, user: &UserId, created_at: &str) -> Result<(), Error> {
+        self.members.set("user_id", user.as_str())?;
+        self.members.set("encrypted_data", "")?;
+        self.members.set("created_at", created_at)?;
+        self.created_at = Some(created_at.to_owned());
+        Ok(())
+    }
+
+    /// Puts a new token into the record, under the key with this label, and returns the bytes to write. Members
+    /// that aren't known here stay as they are.
+    pub(crate) fn seal(
+        &mut self,
+        token: Token,
+        form: &Form,
+        binding: &Binding,
+    ) -> Result<Vec<u8>, Error> {
+        self.members.set("encrypted_data", token.encode(form.encoding))?;
+        self.members.set("encryption_version", form.scheme.version().name())?;
+        self.members.remove(CRYPTO_AVAILABLE);
+        match &binding.key_id {
+            Some(id) => self.members.set("key_id", id)?,
+            None => self.members.remove("key_id"),
+        }
+        match (&form.scheme, &self.scheme) {
+            (Scheme::V1, Scheme::V1) => {}
+            (Scheme::V1, Scheme::V2(_)) => {
+                self.members.remove(KDF);
+                self.members.remove(WRITE_COUNTER);
+            }
+            (Scheme::V2(kdf), old) => {
+                let taken = |name| self.members.iter().any(|(other, _)| other == name);
+                if *old == Scheme::V1 && (taken(KDF) || taken(WRITE_COUNTER)) {
+                    return Err(name_taken());
+                }
+                self.members.set(KDF, kdf)?;
+                self.members.set(WRITE_COUNTER, binding.write_counter)?;
+            }
+        }
+        let contents = serde_json::to_vec(&self.members)
+            .map_err(|_| Error::malformed("the record can't be written as JSON"))?;
+
+        self.size = checked_size(&contents)?;
+        self.kind = Some(RecordKind::Current);
+        self.scheme = form.scheme.clone();
+        self.token = Some((token, form.encoding));
+        self.key_id.clone_from(&binding.key_id);
+        self.write_counter = binding.write_counter;
+        Ok(contents)
+    }
+
+    /// What the token repeats of the outside, when the record is next written under the key with this label.
+    pub(crate) fn next_binding(&self, user: &UserId, key_id: Option<String>) -> Binding {
+        let write_counter = self.write_counter.saturating_add(1);
+        Binding { user_id: user.to_string(), key_id, write_counter }
+    }
+
+    /// Checks what the token repeats of the outside.
+    pub(crate) fn check_binding(&self, user: &UserId, inside: &Plaintext) -> Result<(), Error> {
+        let Scheme::V2(_) = self.scheme else {
+            return Ok(());
+        };
+        let outside = Binding {
+            user_id: user.to_string(),
+            key_id: self.key_id.clone(),
+            write_counter: self.write_counter,
+        };
+        if inside.binding()? != Some(outside) {
+            let message = "the record was altered: its outside is not what is sealed inside";
+            return Err(Error::new(ErrorCode::WrongKeyOrTampered, message));
+        }
+        Ok(())
+    }
+
+    /// Notes the revision that the directory gave to what was written.
+    pub(crate) fn set_revision(&mut self, revision: String) {
+        self.revision = Some(revision);
+    }
+
+    /// The revision of the file that this record was read from or written to.
+    pub(crate) fn revision(&self) -> Option<&str> {
+        self.revision.as_deref()
+    }
+
+    /// What kind of record it is.
+    pub(crate) fn kind(&self) -> RecordKind {
+        self.kind.unwrap_or(RecordKind::Current)
+    }
+
+    /// How a user's key comes from a master key.
+    pub(crate) fn scheme(&self) -> &Scheme {
+        &self.scheme
+    }
+
+    /// How the token is spelled; `None` where there is none.
+    pub(crate) fn encoding(&self) -> Option<TokenEncoding> {
+        self.token.as_ref().map(|(_, encoding)| *encoding)
+    }
+
+    /// The label of the key that the record says it is under.
+    pub(crate) fn key_id(&self) -> Option<&str> {
+        self.key_id.as_deref()
+    }
+
+    /// The token, unless the record is not encrypted at all.
+    pub(crate) fn token(&self) -> Result<&Token, Error> {
+        match &self.token {
+            Some((token, _)) => Ok(token),
+            None => Err(Error::new(
+                ErrorCode::NeedsMigration,
+                "this legacy record is not encrypted: anyone who could write to the directory could have chosen its password",
+            )),
+        }
+    }
+
+    /// What a record in the clear holds: base64 of the text that should have been encrypted.
+    pub(crate) fn unencrypted(&self) -> Result<Plaintext, Error> {
+        let encoded: String = self.members.require("encrypted_data")?;
+        let text = URL_SAFE
+            .decode(encoded)
+            .map_err(|_| Error::malformed("`encrypted_data` is not base64"))?;
+        Plaintext::parse(&text)
+    }
+
+    pub(crate) fn envelope(&self) -> Envelope {
+        let made = self.token.as_ref().map(|(token, _)| token.time());
+        let is_current = self.kind() == RecordKind::Current;
+        Envelope {
+            kind: self.kind(),
+            version: is_current.then(|| self.scheme.version().name().to_owned()),
+            write_counter: matches!(self.scheme, Scheme::V2(_)).then_some(self.write_counter),
+            encoding: self.encoding(),
+            key_id: self.key_id.clone(),
+            created_at: self.created_at.clone(),
+            encrypted_at: made.and_then(timestamp::format),
+            size: self.size,
+            revision: self.revision.clone().unwrap_or_default(),
+        }
+    }
+}
+
+/// A member that isn't known here has a name that version 2.0 uses itself.
+pub(crate) fn name_taken() -> Error {
+    Error::malformed("it has a member of its own under a name that version 2.0 uses")
+}
+
+/// Refuses a new record that leaves too little room for what is written into it later.
+pub(crate) fn check_headroom(contents: &[u8]) -> Result<(), Error> {
+    let limit = MAX_BYTES - HEADROOM;
+    if contents.len() > limit {
+        let size = contents.len();
+        let message = format!(
+            "the record would have {size} bytes, more than the {limit} allowed for a new one"
+        );
+        return Err(Error::new(ErrorCode::TooLarge, message));
+    }
+    Ok(())
+}
+
+fn checked_size(contents: &[u8]) -> Result<u32, Error> {
+    match u32::try_from(contents.len()) {
+        Ok(size) if contents.len() <= MAX_BYTES => Ok(size),
+        _ => Err(Error::new(
+            ErrorCode::TooLarge,
+            format!("the record has {} bytes, more than the {MAX_BYTES} allowed", contents.len()),
+        )),
+    }
+}

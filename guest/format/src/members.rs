@@ -1,0 +1,138 @@
+//! A JSON object whose unknown members survive a rewrite: their order, their spelling, their numbers.
+
+use std::fmt;
+
+use serde::de::{self, DeserializeOwned, MapAccess, Visitor};
+use serde::ser::SerializeMap;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::value::RawValue;
+
+/// What is wrong with a member. Its name is told, its value never.
+#[derive(Debug)]
+pub struct MemberError(String);
+
+impl fmt::Display for MemberError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The members of an object, in their order. Those that nobody asks for are kept as they were written.
+#[derive(Default)]
+pub struct Members(Vec<(String, Box<RawValue>)>);
+
+impl Members {
+    /// The value of a member, `None` when it is missing. Fails when it is there twice or of another type.
+    pub fn find<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, MemberError> {
+        let mut found = self.0.iter().filter(|(key, _)| key == name);
+        let Some((_, value)) = found.next() else {
+            return Ok(None);
+        };
+        if found.next().is_some() {
+            return Err(MemberError(format!("`{name}` is there twice")));
+        }
+        match serde_json::from_str(value.get()) {
+            Ok(value) => Ok(Some(value)),
+            Err(_) => Err(MemberError(format!("`{name}` has the wrong type"))),
+        }
+    }
+
+    /// The value of a member that must be there.
+    pub fn require<T: DeserializeOwned>(&self, name: &str) -> Result<T, MemberError> {
+        self.find(name)?.ok_or_else(|| MemberError(format!("`{name}` is missing")))
+    }
+
+    /// Sets a member where it stands, or appends it.
+    pub fn set(&mut self, name: &str, value: impl Serialize) -> Result<(), MemberError> {
+        let value = serde_json::value::to_raw_value(&value)
+            .map_err(|_| MemberError(format!("`{name}` can't be written as JSON")))?;
+        match self.0.iter_mut().find(|(key, _)| key == name) {
+            Some((_, old)) => *old = value,
+            None => self.0.push((name.to_owned(), value)),
+        }
+        Ok(())
+    }
+
+    /// Removes a member, if it is there.
+    pub fn remove(&mut self, name: &str) {
+        self.0.retain(|(key, _)| key != name);
+    }
+
+    /// The members and their values, as they were written.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &RawValue)> {
+        self.0.iter().map(|(key, value)| (key.as_str(), &**value))
+    }
+}
+
+impl<'de> Deserialize<'de> for Members {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Object;
+        impl<'de> Visitor<'de> for Object {
+            type Value = Members;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members, A::Error> {
+                let mut members = Vec::new();
+                while let Some(member) = map.next_entry()? {
+                    members.push(member);
+                }
+                Ok(Members(members))
+            }
+
+            fn visit_unit<E: de::Error>(self) -> Result<Members, E> {
+                Err(E::invalid_type(de::Unexpected::Unit, &self))
+            }
+        }
+        deserializer.deserialize_map(Object)
+    }
+}
+
+impl Serialize for Members {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(self.0.len()))?;
+        for (key, value) in &self.0 {
+            map.serialize_entry(key, value)?;
+        }
+        map.end()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Members {
+        serde_json::from_str(text).unwrap()
+    }
+
+    #[test]
+    fn keeps_unknown_members_as_they_were_written() {
+        let text = r#"{"z":1.50,"big":123456789012345678901234567890,"x":"\ud800","a":"old","n":[1, {"b":2}]}"#;
+        let mut members = parse(text);
+        members.set("a", "new").unwrap();
+        assert_eq!(serde_json::to_string(&members).unwrap(), text.replace("old", "new"));
+    }
+
+    #[test]
+    fn refuses_twins_and_wrong_types_without_quoting_them() {
+        let members = parse(r#"{"a":"x","\u0061":"y","b":"hunter2"}"#);
+        assert_eq!(members.find::<String>("a").unwrap_err().0, "`a` is there twice");
+        assert_eq!(members.find::<u32>("b").unwrap_err().0, "`b` has the wrong type");
+    }
+
+    #[test]
+    fn takes_nothing_but_an_object() {
+        for text in ["null", "[]", "\"x\"", "1", "{} x", "", "\u{feff}{}"] {
+            assert!(serde_json::from_str::<Members>(text).is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn deep_nesting_is_no_danger() {
+        let text = format!(r#"{{"deep":{}{}}}"#, "[".repeat(100_000), "]".repeat(100_000));
+        assert_eq!(serde_json::to_string(&parse(&text)).unwrap(), text);
+    }
+}

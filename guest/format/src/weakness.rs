@@ -1,0 +1,27 @@
+//! Master keys that must not encrypt anything.
+
+/// The key that the FossaWork application fell back to, in its public source.
+pub const PUBLISHED_DEFAULT: &[u8] = b"default_key_change_me";
+
+/// A shorter master key, in bytes, doesn't encrypt.
+pub const MIN_BYTES: usize = 16;
+
+/// Why a master key must not encrypt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Weakness {
+    /// It has fewer than [`MIN_BYTES`].
+    TooShort,
+    /// It is [`PUBLISHED_DEFAULT`].
+    PublishedDefault,
+}
+
+/// Why this master key must not encrypt, if it must not.
+pub fn weakness(master_key: &[u8]) -> Option<Weakness> {
+    if master_key == PUBLISHED_DEFAULT {
+        Some(Weakness::PublishedDefault)
+    } else if master_key.len() < MIN_BYTES {
+        Some(Weakness::TooShort)
+    } else {
+        None
+    }
+}

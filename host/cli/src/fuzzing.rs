@@ -1,0 +1,26 @@
+//! What the fuzz targets try of the program.
+
+use std::ffi::OsString;
+use std::path::Path;
+
+use clap::Parser;
+
+use crate::args::Arguments;
+use crate::env_file::Environment;
+use crate::failure;
+
+/// What is said of these arguments, if they are wrong.
+pub fn complaint(arguments: impl Iterator<Item = OsString>) -> Option<String> {
+    let error = Arguments::try_parse_from(arguments).err().filter(clap::Error::use_stderr)?;
+    failure::from_clap(&error).err().map(|failure| format!("{failure:?}"))
+}
+
+/// The value of a variable in an `.env` file.
+///
+/// # Errors
+///
+/// What is said of the file, if it is wrong.
+pub fn variable(file: &Path, name: &str) -> Result<Option<Vec<u8>>, String> {
+    let environment = Environment::load(Some(file)).map_err(|failure| format!("{failure:?}"))?;
+    Ok(environment.find(name).map(|value| value.to_vec()))
+}

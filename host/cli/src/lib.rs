@@ -1,0 +1,73 @@
+//! The program `moat`: arguments, then validated options, then one verb; output and exit codes in one place.
+//!
+//! A library, so that its parts can be tested and fuzzed; it is no interface to build on.
+
+mod age;
+mod ambient;
+mod args;
+mod audit;
+mod batch;
+mod confinement;
+mod context;
+mod env_file;
+mod events;
+mod failure;
+#[doc(hidden)]
+pub mod fuzzing;
+mod input;
+mod keys;
+mod output;
+mod report;
+mod ring_file;
+mod terminal;
+mod verbs;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use args::{Arguments, Verb};
+use context::Context;
+use failure::Failure;
+
+/// Runs the program.
+pub fn main() -> ExitCode {
+    // Before any secret is read. `moat component` tells when the system doesn't have it.
+    let _ = confinement::forbid_dumps();
+    let raw = ambient::arguments();
+    let json = raw.iter().skip(1).take_while(|word| *word != "--").any(|word| word == "--json");
+    let outcome = match Arguments::try_parse_from(&raw) {
+        Ok(arguments) => run(arguments),
+        Err(error) => failure::from_clap(&error),
+    };
+    match outcome {
+        Ok(code) => code,
+        Err(failure) => failure.report(json),
+    }
+}
+
+fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
+    let Arguments { options, verb } = arguments;
+    events::show(options.verbose, options.quiet, options.json);
+    let context = Context::new(options)?;
+    match verb {
+        Verb::Keygen(keygen) => verbs::keygen::run(&context, &keygen),
+        Verb::Put(put) => verbs::put::run(&context, &put),
+        Verb::Get(get) => verbs::get::run(&context, &get),
+        Verb::List(list) => verbs::list::run(&context, &list),
+        Verb::Delete(delete) => verbs::delete::run(&context, &delete),
+        Verb::Touch(touch) => verbs::touch::run(&context, &touch),
+        Verb::Mark(mark) => verbs::mark::run(&context, &mark),
+        Verb::Inspect(inspect) => verbs::inspect::run(&context, &inspect),
+        Verb::Verify(verify) => verbs::verify::run(&context, &verify),
+        Verb::Migrate(migrate) => verbs::migrate::run(&context, &migrate),
+        Verb::Rotate(rotate) => verbs::rotate::run(&context, &rotate),
+        Verb::Check(check) => verbs::check::run(&context, &check),
+        Verb::Audit(verb) => verbs::audit::run(&context, &verb),
+        Verb::Keys(keys) => verbs::keys::run(&context, &keys),
+        Verb::Component(component) => verbs::component::run(&context, &component),
+        Verb::Exec(exec) => verbs::exec::run(&context, &exec),
+        Verb::Completions { shell } => verbs::generate::completions(&context, shell),
+        Verb::Man { verb } => verbs::generate::man(&context, verb.as_deref()),
+    }
+}

@@ -1,0 +1,239 @@
+//! Looking into the audit log.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use moat::UserId;
+use moat::audit::{self, AuditKeys, AuditedOperation, Entry, Head, Verification};
+use serde_json::{Value, json};
+
+use super::audit_report;
+use crate::ambient;
+use crate::args::{AuditVerb, Show};
+use crate::audit::AuditSettings;
+use crate::context::Context;
+use crate::failure::{AUDIT, Failure};
+use crate::report::Report;
+
+pub(crate) fn run(context: &Context, verb: &AuditVerb) -> Result<ExitCode, Failure> {
+    let settings = context.audit.as_ref().ok_or_else(|| {
+        Failure::usage(
+            "there is no audit log to look into",
+            "name one with --audit-log PATH or in FOSSAWORK_AUDIT_LOG",
+        )
+    })?;
+    match verb {
+        AuditVerb::Show(show) => self::show(context, settings, show),
+        AuditVerb::Verify { head } => verify(context, settings, head.as_deref()),
+        AuditVerb::Head => head(context, settings),
+        AuditVerb::Report { since, hours } => {
+            audit_report::run(context, operations(context, settings)?, since, *hours)
+        }
+        AuditVerb::Hash(user) => hash(context, settings, &user.user),
+    }
+}
+
+fn verify(
+    context: &Context,
+    settings: &AuditSettings,
+    head: Option<&Path>,
+) -> Result<ExitCode, Failure> {
+    let head = head.map(read_head).transpose()?;
+    let verification = walk(context, settings, &mut keys(context, settings)?, head.as_ref())?;
+    for note in &verification.notes {
+        tracing::warn!("{note}");
+    }
+    let (entries, files) = (verification.entries, verification.files);
+    let finding = verification.finding.as_ref();
+    let value = json!({
+        "whole": finding.is_none(),
+        "entries": entries,
+        "files": files,
+        "first": verification.first,
+        "last": verification.last(),
+        "notes": verification.notes,
+        "finding": finding.map(|finding| json!({
+            "kind": finding.kind.name(),
+            "file": finding.file,
+            "line": finding.line,
+            "sequence": finding.sequence,
+            "message": finding.to_string(),
+        })),
+    });
+    if let Some(finding) = finding {
+        if context.output.json {
+            context.output.value(&value)?;
+            return Ok(ExitCode::from(AUDIT));
+        }
+        return Err(Failure::audit(
+            finding.to_string(),
+            "keep the log as it is, and compare it with a copy that was made elsewhere",
+        ));
+    }
+    let against = if head.is_some() { ", and the head is in it" } else { "" };
+    let text = format!(
+        "whole: {entries} entries in {files} {}{against}",
+        if files == 1 { "file" } else { "files" }
+    );
+    context.output.done(&text, &value)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn head(context: &Context, settings: &AuditSettings) -> Result<ExitCode, Failure> {
+    let mut keys = keys(context, settings)?;
+    let verification = walk(context, settings, &mut keys, None)?;
+    if let Some(finding) = &verification.finding {
+        let hint = "`moat audit verify` tells more; a head of a broken log proves nothing";
+        return Err(Failure::audit(finding.to_string(), hint));
+    }
+    let head = keys.all().first().and_then(|key| verification.head(key));
+    let head = head.ok_or_else(|| {
+        Failure::audit(
+            "the audit log has no entry yet",
+            "check --audit-log; any verb writes the first",
+        )
+    })?;
+    context.output.value(&head)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn read_head(path: &Path) -> Result<Head, Failure> {
+    let text = ambient::read_file(path)
+        .map_err(|error| Failure::usage(format!("{}: {error}", path.display()), "check --head"))?;
+    serde_json::from_slice(&text).map_err(|_| {
+        let message = format!("{}: this is no head of an audit log", path.display());
+        Failure::usage(message, "give a file with what `moat audit head` printed")
+    })
+}
+
+fn hash(context: &Context, settings: &AuditSettings, user: &UserId) -> Result<ExitCode, Failure> {
+    let mut keys = keys(context, settings)?;
+    let mut report = Report::new(&context.output, "hashes")?;
+    for key in keys.all() {
+        let hash = key.user_hash(user.as_str());
+        report.add(&hash, &json!({ "audit_key": key.id(), "user_hash": hash }))?;
+    }
+    report.finish("", &json!({ "hashes": keys.all().len() }))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn show(context: &Context, settings: &AuditSettings, show: &Show) -> Result<ExitCode, Failure> {
+    let hashes = match &show.user {
+        Some(user) if settings.hashes_users() => {
+            let mut keys = keys(context, settings)?;
+            keys.all().iter().map(|key| key.user_hash(user.as_str())).collect()
+        }
+        _ => Vec::new(),
+    };
+    let mut report = Report::new(&context.output, "operations")?;
+    report.line(&format!(
+        "{:20}  {:>8}  {:14}  {:24}  {:20}  {:>9}  {:12}  {}",
+        "time", "sequence", "operation", "user", "outcome", "ms", "actor", "key"
+    ))?;
+    let (mut done, mut failed, mut unfinished) = (0, 0, 0);
+    let outcome = operations(context, settings)?.try_for_each(|operation| {
+        let operation = operation?;
+        let Some(entry) = operation.entry().filter(|entry| is_asked_for(entry, show, &hashes))
+        else {
+            return Ok(());
+        };
+        match entry.outcome {
+            Some(_) if entry.is_done() => done += 1,
+            Some(_) => failed += 1,
+            None => unfinished += 1,
+        }
+        report.add(&row(entry), &value(&operation, entry))
+    });
+    let text = format!("{done} done, {failed} failed, {unfinished} unfinished");
+    let summary = json!({ "done": done, "failed": failed, "unfinished": unfinished });
+    report.finish(&text, &summary)?;
+    outcome?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn is_asked_for(entry: &Entry, show: &Show, hashes: &[String]) -> bool {
+    let second = entry.time.get(..19).unwrap_or_default();
+    let is_user = |user: &UserId| {
+        entry.user.as_deref() == Some(user.as_str())
+            || entry.user_hash.as_ref().is_some_and(|hash| hashes.contains(hash))
+    };
+    let is_outcome = |asked: &String| match (asked.as_str(), entry.outcome.as_deref()) {
+        ("unfinished", outcome) => outcome.is_none(),
+        ("failed", Some(_)) => !entry.is_done(),
+        (asked, outcome) => outcome == Some(asked),
+    };
+    show.user.as_ref().is_none_or(is_user)
+        && show.operation.as_ref().is_none_or(|asked| *asked == entry.operation)
+        && show.outcome.as_ref().is_none_or(is_outcome)
+        && show.since.as_ref().is_none_or(|since| second >= since.as_str())
+        && show.until.as_ref().is_none_or(|until| second < until.as_str())
+}
+
+fn row(entry: &Entry) -> String {
+    let milliseconds = entry.duration_us.map(|us| format!("{}.{:03}", us / 1000, us % 1000));
+    format!(
+        "{:19}Z  {:>8}  {:14}  {:24}  {:20}  {:>9}  {:12}  {}",
+        entry.time.get(..19).unwrap_or_default(),
+        entry.sequence,
+        entry.operation,
+        whose(entry),
+        entry.outcome.as_deref().unwrap_or("UNFINISHED"),
+        milliseconds.unwrap_or_default(),
+        entry.actor,
+        entry.key_id.as_deref().unwrap_or_default(),
+    )
+    .trim_end()
+    .to_owned()
+}
+
+/// The user, or the beginning of the hash.
+fn whose(entry: &Entry) -> &str {
+    let hash = || entry.user_hash.as_ref().and_then(|hash| hash.get(..16));
+    entry.user.as_deref().or_else(hash).unwrap_or("-")
+}
+
+fn value(operation: &AuditedOperation, entry: &Entry) -> Value {
+    let intent = operation.intent.as_ref();
+    json!({
+        "sequence": entry.sequence,
+        "begun": intent.map(|intent| &intent.time),
+        "ended": operation.outcome.as_ref().map(|outcome| &outcome.time),
+        "id": entry.id,
+        "operation": entry.operation,
+        "user_id": entry.user,
+        "user_hash": entry.user_hash,
+        "actor": entry.actor,
+        "purpose": intent.and_then(|intent| intent.purpose.as_ref()),
+        "component": intent.map(|intent| &intent.component),
+        "grant": intent.map(|intent| &intent.grant),
+        "outcome": entry.outcome.as_deref().unwrap_or("unfinished"),
+        "changed": entry.changed,
+        "key_id": entry.key_id,
+        "duration_us": entry.duration_us,
+    })
+}
+
+/// The operations of the log, as far as it can be read.
+fn operations<'c>(
+    context: &'c Context,
+    settings: &AuditSettings,
+) -> Result<impl Iterator<Item = Result<AuditedOperation, Failure>> + use<'c>, Failure> {
+    let (dir, name) = settings.place()?;
+    let operations = audit::operations(&dir, &name).map_err(|error| context.explain(&error))?;
+    Ok(operations.map(|operation| operation.map_err(|error| context.explain(&error))))
+}
+
+/// Goes through the log.
+fn walk(
+    context: &Context,
+    settings: &AuditSettings,
+    keys: &mut AuditKeys,
+    head: Option<&Head>,
+) -> Result<Verification, Failure> {
+    let (dir, name) = settings.place()?;
+    audit::verify(&dir, &name, keys, head).map_err(|error| context.explain(&error))
+}
+
+fn keys(context: &Context, settings: &AuditSettings) -> Result<AuditKeys, Failure> {
+    settings.keys(&context.master_key()?)
+}

@@ -1,0 +1,103 @@
+//! The audit log: kept at all, its owner's alone, whole, and with room to go on.
+
+use cap_std::fs::MetadataExt;
+
+use moat::audit::{AuditKeys, verify};
+
+use super::key::Keys;
+use super::{Checks, Level};
+use crate::ambient;
+use crate::audit::AuditSettings;
+use crate::context::Context;
+use crate::failure::Failure;
+use crate::verbs::check::directory::check_space;
+
+pub(super) const NAME: &str = "audit log";
+
+pub(super) fn check(
+    context: &Context,
+    keys: Option<&Keys>,
+    checks: &mut Checks<'_>,
+) -> Result<(), Failure> {
+    let Some(settings) = context.audit.as_ref().filter(|settings| settings.is_on()) else {
+        return checks.warn(
+            NAME,
+            "there is none: nobody will know who has read which credential",
+            "name one with --audit-log PATH or in FOSSAWORK_AUDIT_LOG",
+        );
+    };
+    let (dir, name) = match settings.place() {
+        Ok(place) => place,
+        Err(failure) => {
+            let (message, hint) = failure.text();
+            return checks.fail(NAME, message, hint);
+        }
+    };
+    let shown = settings.path().display();
+    if let Ok(metadata) = dir.dir_metadata()
+        && metadata.mode() & 0o022 != 0
+        && metadata.mode() & 0o1000 == 0
+    {
+        checks.fail(
+            NAME,
+            format!("others can replace {shown}: they can write in its directory"),
+            "chmod go-w on the directory, or name a log in another",
+        )?;
+    }
+    if let Ok(metadata) = dir.symlink_metadata(&name)
+        && metadata.is_file()
+        && metadata.mode() & 0o077 != 0
+    {
+        checks.fixable(
+            NAME,
+            Level::Fail,
+            format!("others can reach {shown} (mode {:04o})", metadata.mode() & 0o777),
+            format!("chmod 600 {shown}"),
+            || ambient::make_private(settings.path()),
+        )?;
+    }
+    check_space(NAME, &dir, checks)?;
+    check_chain(context, settings, keys, checks)
+}
+
+fn check_chain(
+    context: &Context,
+    settings: &AuditSettings,
+    keys: Option<&Keys>,
+    checks: &mut Checks<'_>,
+) -> Result<(), Failure> {
+    let given = match settings.given_key() {
+        Ok(None) if keys.is_none() => {
+            return checks.warn(NAME, "not verified: there is no key", "give the master key");
+        }
+        given => given,
+    };
+    let verified = given.and_then(|given| {
+        let (dir, name) = settings.place()?;
+        let mut keys = AuditKeys::new(given, keys.map(|keys| keys.ring.clone()));
+        verify(&dir, &name, &mut keys, None).map_err(|error| context.explain(&error))
+    });
+    match verified {
+        Err(failure) => {
+            let (message, hint) = failure.text();
+            checks.fail(NAME, message, hint)
+        }
+        Ok(verification) => {
+            for note in &verification.notes {
+                checks.warn(
+                    NAME,
+                    note,
+                    "moat audit verify --head FILE    with a head that was kept elsewhere, if you can't explain it",
+                )?;
+            }
+            match &verification.finding {
+                None => checks.ok(NAME, format!("whole: {} entries", verification.entries)),
+                Some(finding) => checks.fail(
+                    NAME,
+                    finding,
+                    "keep it as it is, and compare it with a copy made elsewhere",
+                ),
+            }
+        }
+    }
+}

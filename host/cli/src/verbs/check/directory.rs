@@ -1,0 +1,249 @@
+//! The credentials directory: whose it is, who can reach what, and what doesn't belong there.
+
+use std::ffi::OsString;
+use std::io;
+use std::os::fd::AsFd;
+use std::path::Path;
+
+use cap_std::fs::PermissionsExt;
+use cap_std::fs::{Dir, Metadata, MetadataExt, OpenOptions, OpenOptionsExt, Permissions};
+use moat::Directory;
+use rustix::fs::OFlags;
+use serde_json::Map;
+
+use super::{Checks, Level, Names};
+use crate::ambient;
+use crate::context::Context;
+use crate::failure::Failure;
+use crate::output;
+
+const NAME: &str = "directory";
+/// Below this much space, in bytes, somebody should make room.
+const SPACE: u64 = 64 << 20;
+/// Below this much space, in bytes, a record may not be written any more.
+const NO_SPACE: u64 = 1 << 20;
+
+/// The settings of the directory; by default those of one that has none.
+#[derive(Default)]
+pub(super) struct Settings {
+    /// Whether new records are for the FossaWork application to read.
+    pub(super) is_for_app: bool,
+}
+
+/// Looks at the directory from outside; `None` when there are no records to look at.
+pub(super) fn check(
+    context: &Context,
+    checks: &mut Checks<'_>,
+) -> Result<Option<Settings>, Failure> {
+    let path = context.path()?;
+    let shown = path.display();
+    let dir = match ambient::open_directory(&path) {
+        Ok(dir) => dir,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            checks.warn(NAME, format!("{shown} is not there yet"), "`moat put` makes it")?;
+            return Ok(None);
+        }
+        Err(error) => {
+            checks.fail(
+                NAME,
+                format!("{shown}: {error}"),
+                "check --dir and FOSSAWORK_CREDENTIALS_DIR",
+            )?;
+            return Ok(None);
+        }
+    };
+    let failed =
+        |error: io::Error| Failure::other(format!("{shown}: {error}"), "check the directory");
+    let metadata = dir.dir_metadata().map_err(failed)?;
+    let user = rustix::process::geteuid().as_raw();
+    let mode = metadata.mode() & 0o777;
+    if metadata.uid() != user {
+        checks.fail(
+            NAME,
+            format!("{shown} belongs to uid {}, not to uid {user}", metadata.uid()),
+            format!("chown {user} {shown}    or run this as its owner"),
+        )?;
+    } else if mode & 0o077 != 0 {
+        let level = if mode & 0o022 == 0 { Level::Warn } else { Level::Fail };
+        let can = if mode & 0o022 == 0 { "see the users' names in" } else { "write in" };
+        checks.fixable(
+            NAME,
+            level,
+            format!("others can {can} {shown} (mode {mode:04o})"),
+            format!("chmod 700 {shown}"),
+            || set_mode(&dir, ".", 0o700),
+        )?;
+    } else {
+        checks.ok(NAME, format!("{shown} is its owner's alone (mode {mode:04o})"))?;
+    }
+    check_files(&dir, user, &path, checks).map_err(failed)??;
+    check_space(NAME, &dir, checks)?;
+    Ok(Some(settings(&dir).unwrap_or_default()))
+}
+
+fn check_files(
+    dir: &Dir,
+    user: u32,
+    path: &Path,
+    checks: &mut Checks<'_>,
+) -> io::Result<Result<(), Failure>> {
+    let mut found = Files::default();
+    for item in dir.entries()? {
+        let item = item?;
+        let name = item.file_name();
+        match dir.symlink_metadata(&name) {
+            Ok(metadata) => found.add(name, &metadata, user),
+            // Somebody has removed it since.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Directory::left_behind(dir)
+        .map_err(io::Error::other)?
+        .iter()
+        .for_each(|name| found.temporary.add(name));
+    Ok(found.report(dir, user, path, checks))
+}
+
+#[derive(Default)]
+struct Files {
+    records: usize,
+    exposed: Vec<OsString>,
+    strangers: Names,
+    links: Names,
+    irregular: Names,
+    temporary: Names,
+    has_settings: bool,
+}
+
+impl Files {
+    fn add(&mut self, file: OsString, metadata: &Metadata, user: u32) {
+        let name = &output::file_name(&file);
+        let is_own = name.starts_with(".moat.") || name == "moat.json";
+        self.has_settings |= name == "moat.json";
+        if !name.ends_with(".cred") && !is_own {
+            // The component tells of those.
+            return;
+        }
+        self.records += usize::from(!is_own);
+        if metadata.is_symlink() || metadata.is_file() && metadata.nlink() > 1 {
+            self.links.add(name);
+        } else if !metadata.is_file() {
+            self.irregular.add(name);
+        } else if metadata.uid() != user {
+            self.strangers.add(name);
+        } else if metadata.mode() & 0o077 != 0 {
+            self.exposed.push(file);
+        }
+    }
+
+    fn report(
+        self,
+        dir: &Dir,
+        user: u32,
+        path: &Path,
+        checks: &mut Checks<'_>,
+    ) -> Result<(), Failure> {
+        let shown = path.display();
+        let before = checks.warn + checks.fail;
+        if !self.exposed.is_empty() {
+            let mut names = Names::default();
+            self.exposed.iter().for_each(|name| names.add(output::file_name(name)));
+            checks.fixable(
+                "files",
+                Level::Fail,
+                format!("others can reach {names}"),
+                format!("chmod 600 {shown}/*.cred"),
+                || self.exposed.iter().try_for_each(|name| set_mode(dir, name, 0o600)),
+            )?;
+        }
+        if !self.strangers.is_empty() {
+            let names = &self.strangers;
+            checks.fail(
+                "files",
+                format!("of another owner: {names}"),
+                format!("chown {user} {shown}/*.cred    if you know where they are from"),
+            )?;
+        }
+        if !self.links.is_empty() {
+            let names = &self.links;
+            checks.fail(
+                "files",
+                format!("links to files that may be elsewhere: {names}"),
+                "look where they lead, and give each a file of its own: cp -p FILE FILE.new && mv FILE.new FILE",
+            )?;
+        }
+        if !self.irregular.is_empty() {
+            let names = &self.irregular;
+            checks.fail(
+                "files",
+                format!("not regular files: {names}"),
+                "look what they are, and move them elsewhere",
+            )?;
+        }
+        if !self.temporary.is_empty() {
+            let names = &self.temporary;
+            checks.fixable(
+                "files",
+                Level::Warn,
+                format!("a writer was ended in the middle and has left {names}"),
+                "the next write removes them",
+                || {
+                    Directory::new(dir.try_clone().map_err(|error| error.to_string())?)
+                        .and_then(|d| d.clear())
+                        .map_err(|error| error.to_string())
+                },
+            )?;
+        }
+        if self.has_settings && settings(dir).is_none() {
+            checks.fail(
+                "files",
+                "moat.json is damaged: it is not one JSON object",
+                "restore it from a backup; without it, `moat migrate --to VERSION` writes it anew",
+            )?;
+        }
+        if checks.warn + checks.fail == before {
+            checks.ok(
+                "files",
+                format!("each of {} records is a file of its owner's alone", self.records),
+            )?;
+        }
+        Ok(())
+    }
+}
+
+/// The directory's settings; `None` when they are missing or damaged.
+fn settings(dir: &Dir) -> Option<Settings> {
+    let members: Map<_, _> = serde_json::from_slice(&dir.read("moat.json").ok()?).ok()?;
+    Some(Settings { is_for_app: members.get("token_encoding").is_some_and(|name| name == "app") })
+}
+
+/// Sets the mode of what stands there, and not of what it may lead to.
+fn set_mode(dir: &Dir, name: impl AsRef<Path>, mode: u32) -> io::Result<()> {
+    let mut options = OpenOptions::new();
+    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    options.read(true).custom_flags(flags.bits().cast_signed());
+    dir.open_with(name, &options)?.set_permissions(Permissions::from_mode(mode))
+}
+
+/// Looks how much can still be written in a directory.
+pub(super) fn check_space(name: &str, dir: &Dir, checks: &mut Checks<'_>) -> Result<(), Failure> {
+    let space = match rustix::fs::fstatvfs(dir.as_fd()) {
+        // A file system without a number of inodes has no limit of them.
+        Ok(stat) if stat.f_files > 0 && stat.f_favail == 0 => 0,
+        Ok(stat) => stat.f_bavail.saturating_mul(stat.f_frsize),
+        Err(error) => {
+            return checks.warn(
+                name,
+                format!("its disk can't be examined: {error}"),
+                "check the disk",
+            );
+        }
+    };
+    let finding = format!("{} MiB are left on its disk", space >> 20);
+    match space {
+        0..NO_SPACE => checks.fail(name, finding, "make room: nothing can be written any more"),
+        NO_SPACE..SPACE => checks.warn(name, finding, "make room"),
+        _ => checks.ok(name, finding),
+    }
+}

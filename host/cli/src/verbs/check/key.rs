@@ -1,0 +1,107 @@
+//! The master key: there, strong, its source for its owner alone, and not too old.
+
+use moat::{KeyRing, KeySource, KeyState, KeyWeakness, RingDocument};
+
+use super::{Checks, Level};
+use crate::ambient::{self, SecretFileError};
+use crate::args::Check;
+use crate::context::Context;
+use crate::failure::{Failure, REPLACE_KEY};
+
+const NAME: &str = "master key";
+
+/// The keys to look at the records with.
+pub(super) struct Keys {
+    pub(super) ring: KeyRing,
+    /// Of a ring: which key is in what state.
+    pub(super) document: Option<RingDocument>,
+}
+
+/// Looks at the master key; `None` when there is none to look at records with.
+pub(super) fn check(
+    context: &Context,
+    arguments: &Check,
+    checks: &mut Checks<'_>,
+) -> Result<Option<Keys>, Failure> {
+    let source = match context.master_key() {
+        Ok(source) => source,
+        Err(failure) => {
+            let (message, hint) = failure.text();
+            return checks.fail(NAME, message, hint).map(|()| None);
+        }
+    };
+    if let Some(path) = source.file()
+        && let Err(SecretFileError::Exposed { mode, .. }) = ambient::read_secret_file(path)
+    {
+        let shown = path.display();
+        checks.fixable(
+            NAME,
+            Level::Fail,
+            format!("others can read {shown} (mode {mode:04o})"),
+            format!("chmod 600 {shown}    and if others may have read it: {REPLACE_KEY}"),
+            || ambient::make_private(path),
+        )?;
+        if !checks.fix {
+            return Ok(None);
+        }
+    }
+    let keys = source.document().and_then(|document| Ok((source.ring()?, document)));
+    let (ring, document) = match keys {
+        Ok(keys) => keys,
+        Err(error) => {
+            let failure = context.explain(&error);
+            let (message, hint) = failure.text();
+            return checks.fail(NAME, message, hint).map(|()| None);
+        }
+    };
+    match ring.primary().weakness() {
+        None => checks.ok(NAME, format!("it is from {source}, and strong enough"))?,
+        Some(KeyWeakness::PublishedDefault) => checks.fail(
+            NAME,
+            "it is the application's published default, which anyone can read",
+            REPLACE_KEY,
+        )?,
+        Some(_) => checks.fail(NAME, "it has fewer than 16 bytes", REPLACE_KEY)?,
+    }
+    if let Some(document) = &document {
+        check_ring(context, arguments, document, source.ring_file().is_some(), checks)?;
+    }
+    let ring = document.as_ref().map_or(ring, RingDocument::ring_with_retired);
+    Ok(Some(Keys { ring, document }))
+}
+
+fn check_ring(
+    context: &Context,
+    arguments: &Check,
+    document: &RingDocument,
+    is_file: bool,
+    checks: &mut Checks<'_>,
+) -> Result<(), Failure> {
+    let age = document.primary().age();
+    let days = age.as_secs() / 86_400;
+    let id = document.primary().id();
+    if age >= arguments.key_age {
+        checks.warn(
+            "key ring",
+            format!("the primary key {id:?} is {days} days old"),
+            "moat rotate --if-older-than 90d --new-key",
+        )?;
+    } else {
+        checks.ok("key ring", format!("the primary key {id:?} is {days} days old"))?;
+    }
+    let idle = document.keys().iter().filter(|key| key.state() == KeyState::Retired).count();
+    if idle > 0 {
+        checks.ok("key ring", format!("retired keys that are kept for backups: {idle}"))?;
+    }
+    if is_file
+        && let (Ok(directory), Some(path)) = (context.path(), context.master_key()?.ring_file())
+        && ambient::is_in(path, &directory)
+    {
+        checks.fail(
+            "key ring",
+            format!("{} is in the directory of the records that it opens", path.display()),
+            "move it to a directory of its own, and name it there with --keyring",
+        )?;
+    }
+    Ok(())
+}

@@ -1,0 +1,164 @@
+//! Whether this installation is safe: each thing that can be wrong with it, looked at in its own place.
+
+mod audit;
+mod directory;
+mod key;
+mod records;
+mod system;
+
+use std::fmt::Display;
+use std::process::ExitCode;
+
+use serde_json::json;
+
+use crate::args::Check;
+use crate::context::Context;
+use crate::failure::Failure;
+use crate::report::Report;
+
+/// Looks at everything, in the order in which the means to look are given up: first what takes paths, then what
+/// the confined process can still see.
+pub(crate) fn run(context: &Context, arguments: &Check) -> Result<ExitCode, Failure> {
+    let mut checks = Checks::new(context, arguments.fix)?;
+    let keys = key::check(context, arguments, &mut checks)?;
+    let settings = directory::check(context, &mut checks)?;
+    audit::check(context, keys.as_ref(), &mut checks)?;
+    system::check_memory(&mut checks)?;
+    let sandbox = context.sandbox();
+    let confinement = records::check(context, arguments, keys, settings, &mut checks)?;
+    system::check(sandbox, &confinement, &mut checks)?;
+    checks.finish()
+}
+
+/// How bad it is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Level {
+    Ok,
+    /// It can wait, but not for long.
+    Warn,
+    /// Somebody could read or forge what they mustn't, or something can't be read any more.
+    Fail,
+}
+
+/// The findings so far.
+struct Checks<'c> {
+    report: Report<'c>,
+    fix: bool,
+    /// How many of each level.
+    ok: usize,
+    warn: usize,
+    fail: usize,
+    fixed: usize,
+}
+
+impl<'c> Checks<'c> {
+    fn new(context: &'c Context, fix: bool) -> Result<Self, Failure> {
+        let report = Report::new(&context.output, "checks")?;
+        Ok(Self { report, fix, ok: 0, warn: 0, fail: 0, fixed: 0 })
+    }
+
+    fn ok(&mut self, name: &str, finding: impl Display) -> Result<(), Failure> {
+        self.add(name, Level::Ok, &finding, None)
+    }
+
+    fn warn(
+        &mut self,
+        name: &str,
+        finding: impl Display,
+        mend: impl Display,
+    ) -> Result<(), Failure> {
+        self.add(name, Level::Warn, &finding, Some(&mend))
+    }
+
+    fn fail(
+        &mut self,
+        name: &str,
+        finding: impl Display,
+        mend: impl Display,
+    ) -> Result<(), Failure> {
+        self.add(name, Level::Fail, &finding, Some(&mend))
+    }
+
+    /// What `--fix` can mend, if that is asked for; else what this level says of it.
+    fn fixable<E: Display>(
+        &mut self,
+        name: &str,
+        level: Level,
+        finding: impl Display,
+        mend: impl Display,
+        fix: impl FnOnce() -> Result<(), E>,
+    ) -> Result<(), Failure> {
+        if !self.fix {
+            let mend = format!("{mend}    (or `moat check --fix`)");
+            return self.add(name, level, &finding, Some(&mend));
+        }
+        match fix() {
+            Ok(()) => {
+                self.fixed += 1;
+                self.ok(name, format!("fixed: {finding}"))
+            }
+            Err(error) => {
+                self.add(name, level, &format!("{finding}; --fix failed: {error}"), Some(&mend))
+            }
+        }
+    }
+
+    fn add(
+        &mut self,
+        name: &str,
+        level: Level,
+        finding: &dyn Display,
+        mend: Option<&dyn Display>,
+    ) -> Result<(), Failure> {
+        let (word, count) = match level {
+            Level::Ok => ("ok", &mut self.ok),
+            Level::Warn => ("warn", &mut self.warn),
+            Level::Fail => ("fail", &mut self.fail),
+        };
+        *count += 1;
+        let (finding, mend) = (finding.to_string(), mend.map(ToString::to_string));
+        self.report.line(&format!("{word:4}  {name:12}  {finding}"))?;
+        if let Some(mend) = &mend {
+            self.report.line(&format!("{:20}{mend}", ""))?;
+        }
+        self.report.entry(&json!({ "name": name, "level": word, "finding": finding, "mend": mend }))
+    }
+
+    fn finish(self) -> Result<ExitCode, Failure> {
+        let Self { report, ok, warn, fail, fixed, .. } = self;
+        let text = format!("{ok} ok, {warn} to look at, {fail} failed, {fixed} fixed");
+        let summary = json!({ "ok": ok, "warn": warn, "fail": fail, "fixed": fixed });
+        report.finish(&text, &summary)?;
+        Ok(if fail == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    }
+}
+
+/// Some of many names, and how many there are.
+#[derive(Default)]
+struct Names {
+    count: usize,
+    first: Vec<String>,
+}
+
+impl Names {
+    fn add(&mut self, name: impl Display) {
+        self.count += 1;
+        if self.first.len() < 5 {
+            self.first.push(name.to_string());
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+}
+
+impl Display for Names {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.first.join(", "))?;
+        match self.count - self.first.len() {
+            0 => Ok(()),
+            more => write!(f, " and {more} more"),
+        }
+    }
+}

@@ -1,0 +1,271 @@
+//! The records, through the sandbox: whether each is encrypted, opens, and is under a key of now.
+
+use std::collections::BTreeMap;
+
+use moat::{
+    Envelope, Error, ErrorCode, KeyInfo, KeyState, KeyWeakness, MigrateOptions, Operation,
+    RecordKind, Summary, TokenEncoding, UserId, Vault,
+};
+
+use super::directory::Settings;
+use super::key::Keys;
+use super::{Checks, Names, audit};
+use crate::age;
+use crate::args::Check;
+use crate::batch::{self, Selection};
+use crate::confinement::{self, Part};
+use crate::context::Context;
+use crate::failure::Failure;
+use crate::output;
+
+const NAME: &str = "records";
+
+/// Looks at the records, if there are keys and a directory to do so. Returns what confines the process now.
+pub(super) fn check(
+    context: &Context,
+    arguments: &Check,
+    keys: Option<Keys>,
+    settings: Option<Settings>,
+    checks: &mut Checks<'_>,
+) -> Result<[Part; 2], Failure> {
+    let mend = "mend what is found above, and run this again";
+    let Some(settings) = settings else { return unbound() };
+    let opened = match &keys {
+        Some(keys) => {
+            let access = [Operation::Inspect, Operation::Leftovers, Operation::Verify]
+                .into_iter()
+                .fold(Operation::Users.access(), |access, operation| access.or(operation.access()));
+            context.vault_and_confinement(keys.ring.clone(), access)
+        }
+        None => {
+            checks.warn(NAME, "not examined: there is no master key to open them with", mend)?;
+            return unbound();
+        }
+    };
+    let (vault, confinement) = match opened {
+        Ok(opened) => opened,
+        Err(failure) => {
+            checks.fail(NAME, format!("not examined: {}", failure.text().0), mend)?;
+            return unbound();
+        }
+    };
+    // Every call is written down first; so the first one tells whether that can be done.
+    if let Some(Err(error)) = vault.users().next()
+        && error.code() == ErrorCode::Audit
+    {
+        let failure = context.explain(&error);
+        let (message, hint) = failure.text();
+        checks.fail(audit::NAME, message, hint)?;
+        checks.warn(NAME, "not examined: that can't be written down", mend)?;
+        return Ok(confinement);
+    }
+    let mut found = Found { is_for_app: settings.is_for_app, ..Found::default() };
+    examine(context, arguments, &vault, &mut found)?;
+    found.report(keys.as_ref(), checks)?;
+    Ok(confinement)
+}
+
+/// Without a directory.
+fn unbound() -> Result<[Part; 2], Failure> {
+    confinement::confine(&[]).map_err(|error| Failure::confinement(&*error))
+}
+
+#[derive(Default)]
+struct Found {
+    sound: usize,
+    plaintext: Names,
+    unversioned: Names,
+    published: Names,
+    unopened: Names,
+    why: Option<String>,
+    /// Whether anything says that the FossaWork application reads here: the settings, or a record as it writes it.
+    is_for_app: bool,
+    /// What the application can't read: tokens as documented, and records of version 2.0.
+    documented: Names,
+    version_2: Names,
+    overdue: Names,
+    /// How many records are under each key.
+    keys: BTreeMap<String, usize>,
+    backups: Names,
+    /// Records and backups whose names are not UTF-8.
+    misnamed: Names,
+    foreign: Names,
+}
+
+fn examine(
+    context: &Context,
+    arguments: &Check,
+    vault: &Vault,
+    found: &mut Found,
+) -> Result<(), Failure> {
+    let ask = |users: &[UserId]| vault.verify(users);
+    batch::for_each(context, vault, Selection::of(&[]), ask, |(user, answer)| {
+        match answer {
+            Ok(summary) => found.opened(&user, &summary, arguments),
+            Err(error) if error.code() == ErrorCode::NeedsMigration => found.legacy(vault, &user),
+            Err(error) => found.unopened(&user, &error),
+        }
+        Ok(())
+    })?;
+    for leftover in vault.leftovers() {
+        let leftover = leftover.map_err(|error| context.explain(&error))?;
+        let names = if leftover.needs_another_name() {
+            &mut found.misnamed
+        } else if leftover.backup_of.is_some() {
+            &mut found.backups
+        } else {
+            &mut found.foreign
+        };
+        names.add(output::file_name(&leftover.name));
+    }
+    Ok(())
+}
+
+impl Found {
+    fn opened(&mut self, user: &UserId, summary: &Summary, arguments: &Check) {
+        self.sound += 1;
+        if is_published(Some(&summary.key)) {
+            self.published.add(user);
+        } else if summary.envelope.kind == RecordKind::LegacyEncrypted {
+            self.unversioned.add(user);
+        }
+        self.spelled(user, &summary.envelope);
+        if age::is_over(arguments.credential_age, summary.created_at.as_deref()) {
+            self.overdue.add(user);
+        }
+        if let Some(id) = &summary.key.id {
+            *self.keys.entry(id.clone()).or_default() += 1;
+        }
+    }
+
+    /// What a record needs that only `migrate` opens shows when that is rehearsed.
+    fn legacy(&mut self, vault: &Vault, user: &UserId) {
+        let mut rehearsal = MigrateOptions::default();
+        rehearsal.dry_run = true;
+        rehearsal.accept_default_key = true;
+        rehearsal.accept_plaintext = true;
+        let answers = vault.migrate(std::slice::from_ref(user), &rehearsal);
+        match answers.and_then(|mut answers| answers.pop().transpose()) {
+            Ok(Some(record)) => {
+                self.spelled(user, &record.before);
+                match record.before.kind {
+                    RecordKind::LegacyPlaintext => self.plaintext.add(user),
+                    _ if is_published(record.key.as_ref()) => self.published.add(user),
+                    _ => self.unversioned.add(user),
+                }
+            }
+            Ok(None) => {}
+            Err(error) => self.unopened(user, &error),
+        }
+    }
+
+    /// Notes who can read a record: this program alone, or the application too.
+    fn spelled(&mut self, user: &UserId, record: &Envelope) {
+        match (record.version.as_deref(), record.encoding) {
+            (Some("2.0"), _) => self.version_2.add(user),
+            (_, Some(TokenEncoding::Documented)) => self.documented.add(user),
+            (_, Some(TokenEncoding::App) | None) => self.is_for_app = true,
+        }
+    }
+
+    fn unopened(&mut self, user: &UserId, error: &Error) {
+        self.why.get_or_insert_with(|| format!("{user}: {error}"));
+        self.unopened.add(user);
+    }
+
+    fn report(self, keys: Option<&Keys>, checks: &mut Checks<'_>) -> Result<(), Failure> {
+        let before = checks.fail;
+        if !self.plaintext.is_empty() {
+            let finding = format!("not encrypted: {}", self.plaintext);
+            checks.fail(NAME, finding, genuine("--accept-plaintext"))?;
+        }
+        if !self.published.is_empty() {
+            let finding = format!("under the application's published key: {}", self.published);
+            checks.fail(NAME, finding, genuine("--accept-default-key"))?;
+        }
+        if !self.unversioned.is_empty() {
+            checks.warn(NAME, format!("of a legacy kind: {}", self.unversioned), "moat migrate")?;
+        }
+        if !self.unopened.is_empty() {
+            let why = self.why.unwrap_or_default();
+            checks.fail(
+                NAME,
+                format!("these don't open: {} ({why})", self.unopened),
+                "moat verify    tells why of each; restore them from a backup, or give the key that they are under",
+            )?;
+        }
+        let document = keys.and_then(|keys| keys.document.as_ref());
+        let state = |id: &str| document?.key(id).ok().map(moat::RingKey::state);
+        for (id, records) in &self.keys {
+            match state(id) {
+                Some(KeyState::Retired) => checks.fail(
+                    NAME,
+                    format!("{records} under the retired key {id:?}"),
+                    format!("moat keys restore {id}; moat rotate; moat keys retire {id}"),
+                )?,
+                Some(KeyState::Secondary) => checks.warn(
+                    NAME,
+                    format!("{records} not under the primary key, but under {id:?}"),
+                    "moat rotate",
+                )?,
+                _ => {}
+            }
+        }
+        if self.is_for_app {
+            for (names, why, mend) in [
+                (
+                    &self.documented,
+                    "their tokens are as documented",
+                    "moat migrate --token-encoding app",
+                ),
+                (
+                    &self.version_2,
+                    "they are of version 2.0",
+                    "moat migrate --to 1.0 --token-encoding app",
+                ),
+            ] {
+                if !names.is_empty() {
+                    let finding = format!("the FossaWork application can't read {names}: {why}");
+                    checks.warn(NAME, finding, mend)?;
+                }
+            }
+        }
+        if !self.overdue.is_empty() {
+            let finding = format!("not changed for long: {}", self.overdue);
+            checks.warn(
+                NAME,
+                finding,
+                "change the passwords where they are used, then `moat put USER`",
+            )?;
+        }
+        if !self.backups.is_empty() {
+            let finding = format!("copies with a password in the clear: {}", self.backups);
+            checks.fail("backups", finding, "moat migrate --remove-plaintext-backups")?;
+        }
+        if !self.misnamed.is_empty() {
+            let finding =
+                format!("records of no user, since their names are not UTF-8: {}", self.misnamed);
+            checks.fail("files", finding, "rename each: mv $'OLD' NEW.cred; then moat migrate")?;
+        }
+        if !self.foreign.is_empty() {
+            let finding = format!("files that are no credentials: {}", self.foreign);
+            checks.warn("files", finding, "move them elsewhere")?;
+        }
+        if checks.fail == before {
+            checks.ok(NAME, format!("{} open", self.sound))?;
+        }
+        Ok(())
+    }
+}
+
+/// What to do about records that anyone could have written.
+fn genuine(flag: &str) -> String {
+    format!(
+        "compare them with a backup or change the passwords first, with `moat put USER`: anyone who could write to \
+         the directory could have put them there; moat migrate {flag} --user USER    takes them for genuine"
+    )
+}
+
+fn is_published(key: Option<&KeyInfo>) -> bool {
+    key.is_some_and(|key| key.weakness == Some(KeyWeakness::PublishedDefault))
+}

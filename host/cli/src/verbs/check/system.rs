@@ -1,0 +1,90 @@
+//! What stands around the sandbox: the component itself, and what the system does for it.
+
+use std::io::ErrorKind;
+
+use moat::{Error, Sandbox, component};
+
+use super::Checks;
+use crate::ambient;
+use crate::confinement::{self, Part};
+use crate::failure::{Failure, THREADS_HINT};
+
+/// Looks where memory can go to; the process must not be confined yet.
+pub(super) fn check_memory(checks: &mut Checks<'_>) -> Result<(), Failure> {
+    check_part(&confinement::forbid_dumps(), checks)?;
+    // The first line is a heading.
+    let swaps = ambient::swaps();
+    match swaps.lines().skip(1).find(|line| !line.contains("zram")) {
+        None => checks.ok("swap", "memory is never written to a disk"),
+        Some(swap) => checks.warn(
+            "swap",
+            format!(
+                "memory may be written to {}; the sandbox's is locked against it, but not all of the host's",
+                swap.split_whitespace().next().unwrap_or("a disk")
+            ),
+            "swapoff -a    or encrypt the swap",
+        ),
+    }
+}
+
+/// Looks at the component and at what confines it; the process has to be confined by now.
+pub(super) fn check(
+    sandbox: Result<Sandbox, Failure>,
+    confinement: &[Part],
+    checks: &mut Checks<'_>,
+) -> Result<(), Failure> {
+    check_component(sandbox, checks)?;
+    confinement.iter().try_for_each(|part| check_part(part, checks))
+}
+
+fn check_part(part: &Part, checks: &mut Checks<'_>) -> Result<(), Failure> {
+    const NAME: &str = "confinement";
+    if part.is_in_force() {
+        checks.ok(NAME, part)
+    } else {
+        checks.warn(NAME, part, "run this on a kernel that has it")
+    }
+}
+
+fn check_component(
+    sandbox: Result<Sandbox, Failure>,
+    checks: &mut Checks<'_>,
+) -> Result<(), Failure> {
+    const NAME: &str = "component";
+    let reinstall = "install moat anew from a release, and compare its digest";
+    let sandbox = match sandbox {
+        Ok(sandbox) => sandbox,
+        Err(failure) => return checks.fail(NAME, failure.text().0, reinstall),
+    };
+    if sandbox.digest() == component::digest() {
+        checks.ok(NAME, format!("it is the embedded one, sha256:{}", sandbox.digest()))?;
+    } else {
+        let finding = format!("it is another than the embedded one, sha256:{}", sandbox.digest());
+        checks.warn(NAME, finding, "leave --component out")?;
+    }
+    let imports = sandbox.imports().len();
+    checks.ok(NAME, format!("it imports {imports} interfaces, none but those of the contract"))?;
+    let remedy = |error: &Error| match error.io_kind() {
+        Some(ErrorKind::WouldBlock) => THREADS_HINT,
+        _ => reinstall,
+    };
+    match sandbox.self_test() {
+        Ok(()) => checks.ok(NAME, "it encrypts and decrypts to the known answers")?,
+        Err(error) => checks.fail(NAME, &error, remedy(&error))?,
+    }
+    match sandbox.try_to_store_in_the_clear() {
+        Ok(()) => checks
+            .ok(NAME, "it stores nothing without a key, under a short one, or in the clear")?,
+        Err(error) => checks.fail(NAME, &error, remedy(&error))?,
+    }
+    if sandbox.locks_memory() {
+        checks.ok("memory", "the sandbox's memory is locked, never dumped, and wiped")
+    } else {
+        let finding = "the sandbox's memory can't be locked: the limit is too low";
+        checks.warn(
+            "memory",
+            finding,
+            "ulimit -l unlimited    or LimitMEMLOCK=infinity in the unit",
+        )
+    }
+}

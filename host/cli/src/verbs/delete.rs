@@ -1,0 +1,24 @@
+use std::process::ExitCode;
+
+use moat::{Error, ErrorCode, Operation};
+use serde_json::json;
+
+use crate::args::Delete;
+use crate::context::Context;
+use crate::failure::Failure;
+use crate::output;
+
+pub(crate) fn run(context: &Context, delete: &Delete) -> Result<ExitCode, Failure> {
+    let vault = context.vault(Operation::Remove.access())?;
+    let user = &delete.user;
+    if !delete.yes {
+        output::confirm(&format!("delete the credential of {user}?"))?;
+    }
+    if !vault.remove(user, None).map_err(|error| context.explain(&error))? {
+        let missing = Error::new(ErrorCode::NotFound, "there is no credential of this user");
+        return Err(context.explain(&missing));
+    }
+    let value = json!({ "user_id": user.as_str(), "deleted": true });
+    context.output.done(&format!("deleted {user}"), &value)?;
+    Ok(ExitCode::SUCCESS)
+}

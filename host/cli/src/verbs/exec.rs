@@ -1,0 +1,69 @@
+use std::process::ExitCode;
+use std::thread;
+
+use moat::{Operation, Revealed};
+use zeroize::Zeroizing;
+
+use crate::ambient;
+use crate::args::Exec;
+use crate::context::Context;
+use crate::failure::Failure;
+use crate::output;
+
+pub(crate) fn run(context: &Context, exec: &Exec) -> Result<ExitCode, Failure> {
+    // In a thread of its own, which is confined; the program that this one becomes must not be.
+    let revealed = thread::scope(|scope| {
+        let reveal = || {
+            let vault = context.vault(Operation::Reveal.access())?;
+            vault.reveal(&exec.user).map_err(|error| context.explain(&error))
+        };
+        let thread = thread::Builder::new().spawn_scoped(scope, reveal);
+        thread
+            .map_err(|error| Failure::no_thread(&error))?
+            .join()
+            .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })?;
+    output::warn_of_weak_key(revealed.summary());
+    let variables = variables(&revealed, &exec.prefix)?;
+    let Some((program, arguments)) = exec.command.split_first() else {
+        return Err(Failure::usage("no program is named", "name it after `--`"));
+    };
+    drop(revealed);
+    let error = ambient::become_program(program, arguments, variables);
+    Err(Failure::program(&program.display().to_string(), &error))
+}
+
+type Variable = (String, Zeroizing<String>);
+
+/// The username, the password and the fields as variables: upper case, and `_` for what a name can't have.
+fn variables(revealed: &Revealed, prefix: &str) -> Result<Vec<Variable>, Failure> {
+    let credential = revealed.credential();
+    let own = [("username", credential.username()), ("password", credential.expose_password())];
+    let fields = credential.fields().iter().map(|field| (field.name(), field.expose_value()));
+    let mut variables: Vec<Variable> = Vec::new();
+    for (name, value) in own.into_iter().chain(fields) {
+        let upper = name.to_ascii_uppercase();
+        let allowed = |c: char| if c.is_ascii_alphanumeric() { c } else { '_' };
+        let variable = format!("{prefix}{}", upper.chars().map(allowed).collect::<String>());
+        if variable.starts_with(|c: char| c.is_ascii_digit()) {
+            return Err(Failure::usage(
+                format!("{name:?} makes no name of a variable without a prefix"),
+                "give a --prefix",
+            ));
+        }
+        if value.contains('\0') {
+            return Err(Failure::other(
+                format!("the value of {name:?} has a NUL, which no variable can hold"),
+                "read it with `moat get USER --field NAME`",
+            ));
+        }
+        if variables.iter().any(|(other, _)| *other == variable) {
+            return Err(Failure::other(
+                format!("two fields would both be {variable}"),
+                "store them under names that differ in letters and digits",
+            ));
+        }
+        variables.push((variable, Zeroizing::new(value.to_owned())));
+    }
+    Ok(variables)
+}

@@ -1,0 +1,119 @@
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::process::ExitCode;
+
+use moat::{Credential, Operation, Revealed, Summary};
+use serde::Serialize;
+use serde_json::Value;
+use zeroize::Zeroizing;
+
+use crate::ambient;
+use crate::args::Get;
+use crate::context::Context;
+use crate::failure::Failure;
+use crate::output;
+
+pub(crate) fn run(context: &Context, get: &Get) -> Result<ExitCode, Failure> {
+    let vault = context.vault(Operation::Reveal.access())?;
+    if get.field.is_none() && !get.reveal {
+        let summary = vault.describe(&get.user).map_err(|error| context.explain(&error))?;
+        output::warn_of_weak_key(&summary);
+        if context.output.json {
+            context.output.value(&output::summary(&summary))?;
+        } else {
+            context.output.table(&rows(&summary, None))?;
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
+
+    let revealed = vault.reveal(&get.user).map_err(|error| context.explain(&error))?;
+    output::warn_of_weak_key(revealed.summary());
+    match &get.field {
+        Some(name) => print_field(context, &revealed, name)?,
+        None if context.output.json => context.output.value(&output::Exposed(&revealed))?,
+        None => context.output.table(&rows(revealed.summary(), Some(revealed.credential())))?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn rows(summary: &Summary, secrets: Option<&Credential>) -> Vec<(&'static str, Zeroizing<String>)> {
+    let row = |label, text: &str| (label, Zeroizing::new(text.to_owned()));
+    let hidden = "(hidden; --field password prints it)";
+    let mut rows = vec![
+        row("user id", &summary.user_id),
+        row("username", &summary.username),
+        row("password", secrets.map_or(hidden, Credential::expose_password)),
+        row("created at", summary.created_at.as_deref().unwrap_or_default()),
+        row("last used", summary.last_used.as_deref().unwrap_or("never")),
+        row("valid", &validity(summary)),
+    ];
+    match secrets {
+        Some(credential) => rows.extend(credential.fields().iter().map(|field| {
+            let text = [field.name(), " = ", field.expose_value()].concat();
+            ("field", Zeroizing::new(text))
+        })),
+        None => rows.extend(
+            summary.field_names.iter().map(|name| row("field", &format!("{name} (hidden)"))),
+        ),
+    }
+    rows.push(row("version", summary.envelope.version.as_deref().unwrap_or("before 1.0")));
+    rows.extend(summary.key.id.as_deref().map(|id| row("key", id)));
+    rows
+}
+
+fn validity(summary: &Summary) -> String {
+    match (summary.validation_attempts, summary.is_valid) {
+        (0, false) => "not tried yet".to_owned(),
+        (attempts, true) => format!("yes (login attempts: {attempts})"),
+        (attempts, false) => format!("no (login attempts: {attempts})"),
+    }
+}
+
+fn print_field(context: &Context, revealed: &Revealed, name: &str) -> Result<(), Failure> {
+    let value = find(revealed, name).ok_or_else(|| {
+        let names = revealed.summary().field_names.join(", ");
+        let fields = if names.is_empty() { "it has none".to_owned() } else { format!("it has {names}") };
+        Failure::usage(
+            format!("the credential has no field {name:?}"),
+            format!("{fields}; besides: username, password, created_at, last_used, is_valid, validation_attempts, user_id, encryption_version, key_id"),
+        )
+    })?;
+    if context.output.json {
+        return context.output.value(&BTreeMap::from([(name, value)]));
+    }
+    let text = match &value {
+        Found::Secret(text) => Cow::Borrowed(*text),
+        Found::Open(Value::String(text)) => Cow::Borrowed(text.as_str()),
+        Found::Open(Value::Null) => Cow::Borrowed(""),
+        Found::Open(other) => Cow::Owned(other.to_string()),
+    };
+    if ambient::standard_output_is_terminal() {
+        let shown = Zeroizing::new(output::printable(&text));
+        if *shown != text {
+            tracing::warn!("control characters are shown escaped; in a pipe the value is exact");
+        }
+        return context.output.line(&shown);
+    }
+    context.output.raw(&Zeroizing::new([text.as_bytes(), b"\n"].concat()))
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Found<'r> {
+    Secret(&'r str),
+    Open(Value),
+}
+
+/// A part of the credential, or else one of its fields.
+fn find<'r>(revealed: &'r Revealed, name: &str) -> Option<Found<'r>> {
+    let credential = revealed.credential();
+    let field = || credential.fields().iter().find(|field| field.name() == name);
+    match name {
+        "password" => Some(Found::Secret(credential.expose_password())),
+        "fields" => None,
+        _ => output::summary(revealed.summary())
+            .remove(name)
+            .map(Found::Open)
+            .or_else(|| Some(Found::Secret(field()?.expose_value()))),
+    }
+}

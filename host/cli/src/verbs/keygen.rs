@@ -1,0 +1,52 @@
+use std::collections::BTreeMap;
+use std::io;
+use std::path::Path;
+use std::process::ExitCode;
+
+use serde_json::json;
+
+use crate::ambient;
+use crate::args::Keygen;
+use crate::context::Context;
+use crate::failure::Failure;
+
+pub(crate) fn run(context: &Context, keygen: &Keygen) -> Result<ExitCode, Failure> {
+    let key = moat::generate_key().map_err(|error| context.explain(&error))?;
+    if let Some(path) = &keygen.out {
+        // Without a line break, so that whoever reads the file byte for byte has the same key.
+        ambient::write_new_secret_file(path, key.as_bytes())
+            .map_err(|error| not_written(path, &error))?;
+        let text = format!("wrote a new master key to {}", path.display());
+        context.output.done(&text, &json!({ "file": path.display().to_string() }))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    if let Some(mode) = ambient::standard_output_file_mode().filter(|mode| mode & 0o077 != 0) {
+        tracing::warn!(
+            "others can read the file that the key goes to (mode {mode:04o}): run chmod 600 on it, or use `moat keygen --out PATH`"
+        );
+    }
+    if context.output.json {
+        context.output.value(&BTreeMap::from([("master_key", key.as_str())]))?;
+    } else {
+        context.output.line(&key)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn not_written(path: &Path, error: &io::Error) -> Failure {
+    let shown = path.display();
+    match error.kind() {
+        io::ErrorKind::AlreadyExists => Failure::in_use(
+            format!("{shown} is there already"),
+            "nothing was changed; choose another name, since a key that is there may be in use",
+        ),
+        io::ErrorKind::NotFound => Failure::other(
+            format!("writing {shown}: {error}"),
+            "make the directory first: mkdir -m 700 DIRECTORY",
+        ),
+        _ => Failure::other(
+            format!("writing {shown}: {error}"),
+            "name a new file in a directory where you can write",
+        ),
+    }
+}

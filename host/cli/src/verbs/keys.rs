@@ -1,0 +1,164 @@
+use std::process::ExitCode;
+
+use moat::{KeyState, KeyUsage, RingDocument, RingError, RingKey};
+use serde_json::{Value, json};
+use zeroize::Zeroizing;
+
+use super::rotate;
+use crate::args::{AddKey, Keys};
+use crate::context::Context;
+use crate::failure::Failure;
+use crate::report::Report;
+use crate::ring_file::{self, RingFile, refused};
+use crate::{input, output};
+
+pub(crate) fn run(context: &Context, keys: &Keys) -> Result<ExitCode, Failure> {
+    match keys {
+        Keys::List { no_records } => list(context, !no_records),
+        Keys::Add(add) => self::add(context, add),
+        Keys::Promote(key) => change(context, &key.id, RingDocument::promote),
+        Keys::Retire(key) => retire(context, &key.id),
+        Keys::Restore(key) => change(context, &key.id, RingDocument::restore),
+        Keys::Erase { id, yes } => erase(context, id, *yes),
+    }
+}
+
+fn list(context: &Context, records: bool) -> Result<ExitCode, Failure> {
+    let ring = ring_file::read(context)?;
+    let counts = if records {
+        let vault =
+            context.vault_beside_ring(ring.ring_with_retired(), rotate::access(true), None)?;
+        Some(rotate::count(context, &vault)?)
+    } else {
+        None
+    };
+    let mut report = Report::new(&context.output, "keys")?;
+    report.line(&format!("{:9}  {:>7}  {:>8}  id", "state", "records", "age"))?;
+    for key in ring.keys() {
+        let records = counts.as_ref().map(|counts| counts.usage.encrypted_with(key.id()));
+        let shown = records.map_or_else(|| "-".to_owned(), |records| records.to_string());
+        let days = format!("{} days", days(key));
+        let line = format!("{:9}  {shown:>7}  {days:>8}  {}", key.state().name(), key.id());
+        report.add(&line, &entry(key, records))?;
+    }
+    let failed = counts.as_ref().map(|counts| counts.failed);
+    let text = failed.filter(|failed| *failed > 0).map_or_else(String::new, |failed| {
+        format!("{failed} records don't open; `moat rotate --status --json` names them")
+    });
+    report.finish(&text, &json!({ "keys": ring.keys().len(), "failed": failed }))?;
+    let in_use = |key: &&RingKey| {
+        counts.as_ref().is_some_and(|counts| counts.usage.encrypted_with(key.id()) > 0)
+    };
+    for key in ring.keys().iter().filter(|key| key.state() == KeyState::Retired).filter(in_use) {
+        tracing::warn!(
+            "records are under the retired key {:?}: `moat keys restore` takes it into use again, then `moat rotate` frees it",
+            key.id()
+        );
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn entry(key: &RingKey, records: Option<usize>) -> Value {
+    json!({
+        "id": key.id(),
+        "state": key.state().name(),
+        "records": records,
+        "added_at": key.added_at(),
+        "age_days": days(key),
+    })
+}
+
+fn days(key: &RingKey) -> u64 {
+    key.age().as_secs() / 86_400
+}
+
+fn add(context: &Context, arguments: &AddKey) -> Result<ExitCode, Failure> {
+    let file = RingFile::of(context)?;
+    let key = if arguments.key_stdin {
+        input::read("key")?
+    } else {
+        let key = moat::generate_key().map_err(|error| context.explain(&error))?;
+        Zeroizing::new(key.as_bytes().to_vec())
+    };
+    let (mut ring, id) = if file.exists() {
+        let mut ring = ring_file::read(context)?;
+        let id = ring.add(arguments.id.clone(), &key).map_err(refused)?;
+        if arguments.primary {
+            ring.promote(&id).map_err(refused)?;
+        }
+        (ring, id)
+    } else {
+        let ring = RingDocument::new(arguments.id.clone(), &key).map_err(refused)?;
+        let id = ring.primary().id().to_owned();
+        (ring, id)
+    };
+    file.save(&mut ring)?;
+    done(context, &file, &ring, &id)
+}
+
+fn change(
+    context: &Context,
+    id: &str,
+    change: impl FnOnce(&mut RingDocument, &str) -> Result<(), moat::RingError>,
+) -> Result<ExitCode, Failure> {
+    let file = RingFile::of(context)?;
+    let mut ring = ring_file::read(context)?;
+    change(&mut ring, id).map_err(refused)?;
+    file.save(&mut ring)?;
+    done(context, &file, &ring, id)
+}
+
+fn retire(context: &Context, id: &str) -> Result<ExitCode, Failure> {
+    let file = RingFile::of(context)?;
+    let mut ring = ring_file::read(context)?;
+    // What needs no record to be refused, before they are gone through, which may take long.
+    ring.clone().retire(id, &KeyUsage::default()).map_err(refused)?;
+    let usage = usage(context, &ring, &file)?;
+    ring.retire(id, &usage).map_err(refused)?;
+    file.save(&mut ring)?;
+    done(context, &file, &ring, id)
+}
+
+fn erase(context: &Context, id: &str, yes: bool) -> Result<ExitCode, Failure> {
+    let file = RingFile::of(context)?;
+    let mut ring = ring_file::read(context)?;
+    ring.clone().erase(id, &KeyUsage::default()).map_err(refused)?;
+    if !yes {
+        output::confirm(&format!(
+            "erase the key {id:?} for ever? Backups that are encrypted with it can't be decrypted then."
+        ))?;
+    }
+    let usage = usage(context, &ring, &file)?;
+    ring.erase(id, &usage).map_err(|error| match error {
+        RingError::InUse(..) => Failure::in_use(
+            error.to_string(),
+            format!(
+                "`moat keys restore {id}` takes it into use again; then `moat rotate` frees it"
+            ),
+        ),
+        error => refused(error),
+    })?;
+    file.save(&mut ring)?;
+    let value = json!({ "id": id, "erased": true });
+    context.output.done(&format!("erased the key {id} from {}", file.path()), &value)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What the records need, examined with all keys of the ring. The ring's own file can still be written then.
+fn usage(context: &Context, ring: &RingDocument, file: &RingFile) -> Result<KeyUsage, Failure> {
+    let (keys, access) = (ring.ring_with_retired(), rotate::access(true));
+    let vault = context.vault_beside_ring(keys, access, Some(&file.directory))?;
+    Ok(rotate::count(context, &vault)?.usage)
+}
+
+fn done(
+    context: &Context,
+    file: &RingFile,
+    ring: &RingDocument,
+    id: &str,
+) -> Result<ExitCode, Failure> {
+    let key = ring.key(id).map_err(refused)?;
+    let text = format!("the key {id} is {} in {}", key.state().name(), file.path());
+    context.output.done(&text, &entry(key, None))?;
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,71 @@
+//! Takes the component, and compiles it ahead of time, so that the library needs no compiler. The results are in
+//! `OUT_DIR`: `component.wasm`, and `precompiled.rs` with the compiled code.
+//!
+//! In the repository the component is built from its source; the package of the library carries it as it was built
+//! there, since the source isn't part of this crate.
+
+#![allow(clippy::print_stdout, reason = "how cargo is told")]
+
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+use std::{env, fs};
+
+use anyhow::{Context, Result};
+use moat_guest_build::{CpuLevel, cpu_levels};
+use sha2::{Digest, Sha256};
+
+fn main() -> Result<()> {
+    let here = PathBuf::from(env::var("CARGO_MANIFEST_DIR")?);
+    let out = PathBuf::from(env::var("OUT_DIR")?);
+    // Cargo puts this file into a package, and only there.
+    let is_packaged = here.join("Cargo.toml.orig").is_file();
+    let component = if is_packaged { packaged(&here)? } else { built(&here, &out)? };
+
+    let target = env::var("TARGET")?;
+    let mut table = String::new();
+    for CpuLevel { name, features } in cpu_levels(&target) {
+        let config = moat_guest_build::config(&target, features)?;
+        let precompiled = moat_guest_build::precompiled(&component, &config)?;
+        let file = out.join(format!("component-{name}.cwasm"));
+        writeln!(
+            table,
+            "Precompiled {{ cpu: {name:?}, code: include_bytes!({file:?}), sha256: {:?} }},",
+            sha256(&precompiled)
+        )?;
+        fs::write(&file, precompiled)?;
+    }
+    fs::write(out.join("precompiled.rs"), format!("&[{table}]"))?;
+    fs::write(out.join("component.sha256"), sha256(&component))?;
+    fs::write(out.join("component.wasm"), component)?;
+    Ok(())
+}
+
+/// The component that came with the package.
+fn packaged(here: &Path) -> Result<Vec<u8>> {
+    let file = here.join("moat.component.wasm");
+    println!("cargo::rerun-if-changed={}", file.display());
+    fs::read(&file).with_context(|| format!("reading {}", file.display()))
+}
+
+/// The component of the source beside this crate.
+fn built(here: &Path, out: &Path) -> Result<Vec<u8>> {
+    let workspace = here.join("../..").canonicalize()?;
+    for input in [
+        "Cargo.toml",
+        "Cargo.lock",
+        "guest/component/Cargo.toml",
+        "guest/component/src",
+        "guest/format/Cargo.toml",
+        "guest/format/src",
+        "wit",
+    ] {
+        println!("cargo::rerun-if-changed={}", workspace.join(input).display());
+    }
+    let module = moat_guest_build::module("moat-guest", &workspace, &out.join("guest"))?;
+    moat_guest_build::component(&module)
+}
+
+/// In hexadecimal.
+fn sha256(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,265 @@
+//! The audit log: who touched which record, when, and what came of it. The host writes it, and the component
+//! can't reach it.
+//!
+//! It is made of JSON Lines, two for each user that an operation is for: an intent before, an outcome after. Each
+//! entry carries the SHA-256 of the one before and an HMAC over itself, so that an entry under a known key holds
+//! all before it: none can be altered, removed or put in unseen. What is cut off at the end can only be seen
+//! against a [`Head`] that was kept elsewhere.
+//!
+//! Each entry is an event of `tracing`, too, of the target `moat::audit`, for whatever an embedder sends those to.
+//!
+//! ```
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! use cap_std::{ambient_authority, fs::Dir};
+//! use moat::audit::{self, AuditKey, AuditKeys, AuditLog, Rotation};
+//! use moat::{Credential, Directory, KeyRing, MasterKey, PutOptions, UserId, Vault};
+//!
+//! # let (credentials, logs) = (tempfile::tempdir()?, tempfile::tempdir()?);
+//! # let directory = Directory::new(Dir::open_ambient_dir(&credentials, ambient_authority())?)?;
+//! let keys = KeyRing::new(MasterKey::new(moat::generate_key()?.as_bytes()));
+//! let logs = Dir::open_ambient_dir(&logs, ambient_authority())?;
+//! let log = AuditLog::new(
+//!     logs.try_clone()?,
+//!     "audit.log",
+//!     AuditKey::derive(keys.primary()),
+//!     Rotation { size: Some(64 << 20), age: None },
+//! );
+//! let vault = Vault::builder(directory, keys.clone()).audit(log).build()?;
+//!
+//! let anna = UserId::parse("anna@example.com")?;
+//! let service = vault.on_behalf_of("the mail service");
+//! service.put(&anna, &Credential::new("anna", "correct horse"), &PutOptions::default())?;
+//!
+//! let verification = audit::verify(&logs, "audit.log", &mut AuditKeys::new(None, Some(keys)), None)?;
+//! assert!(verification.finding.is_none());
+//! assert_eq!(verification.entries, 2);
+//! for operation in audit::operations(&logs, "audit.log")? {
+//!     let outcome = operation?.outcome.ok_or("it was broken off")?;
+//!     assert_eq!((outcome.operation.as_str(), outcome.actor.as_str()), ("put", "the mail service"));
+//! }
+//! # Ok(())
+//! # }
+//! ```
+
+mod entry;
+mod file;
+mod key;
+mod operations;
+mod segments;
+mod verify;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Instant;
+
+use cap_std::fs::Dir;
+
+use crate::component::hex;
+use crate::contract::ErrorCode;
+use crate::error::Error;
+use crate::sandbox::Operation;
+use moat_format::user_id::UserId;
+
+pub use entry::{Entry, Phase};
+pub use file::Rotation;
+pub use key::AuditKey;
+pub use operations::{AuditedOperation, operations};
+pub use verify::{AuditKeys, Finding, FindingKind, Head, Verification, verify};
+
+use file::{Job, LogFile};
+
+/// What becomes of an operation whose entries can't be written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum AuditPolicy {
+    /// It is refused with [`ErrorCode::Audit`]: nothing is changed before the intent is durable, and nothing
+    /// released before the outcome is.
+    #[default]
+    Required,
+    /// It goes on, with a warning.
+    BestEffort,
+}
+
+/// An audit log to append to. Clones are the same log; any number of threads and processes can write it.
+#[derive(Clone)]
+pub struct AuditLog {
+    file: Arc<LogFile>,
+    policy: AuditPolicy,
+    hashes_users: bool,
+}
+
+impl AuditLog {
+    /// The log of this name in a directory. Nothing is opened yet; the first entry makes the file, with mode 0600.
+    pub fn new(dir: Dir, name: &str, key: AuditKey, rotation: Rotation) -> Self {
+        let file = Arc::new(LogFile::new(dir, name, key, rotation));
+        Self { file, policy: AuditPolicy::default(), hashes_users: false }
+    }
+
+    /// What becomes of an operation whose entries can't be written.
+    #[must_use]
+    pub fn with_policy(mut self, policy: AuditPolicy) -> Self {
+        self.policy = policy;
+        self
+    }
+
+    /// Writes each user's [`AuditKey::user_hash`] in place of the name.
+    #[must_use]
+    pub fn with_hashed_users(mut self, hashed: bool) -> Self {
+        self.hashes_users = hashed;
+        self
+    }
+
+    /// Does what an operation does, between its intent and its outcome, an entry each for every user.
+    pub(crate) fn around<T>(
+        &self,
+        event: &Event<'_>,
+        work: impl FnOnce() -> Result<T, Error>,
+        outcomes: impl Fn(&T) -> Vec<Outcome>,
+    ) -> Result<T, Error> {
+        let access = event.operation.access();
+        let intents =
+            Job { entries: self.intents(event)?, reserves: true, is_durable: access.writes() };
+        let mut entries = self.write(intents, "nothing was done")?;
+        let begun = Instant::now();
+        let answer = work();
+        let duration = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX);
+        let outcomes = match &answer {
+            Ok(answer) => outcomes(answer),
+            Err(error) => vec![Outcome::failed(error); entries.len()],
+        };
+        for (entry, outcome) in entries.iter_mut().zip(outcomes) {
+            entry.phase = Phase::Outcome;
+            (entry.component, entry.grant, entry.purpose) = (None, None, None);
+            entry.outcome = Some(outcome.text);
+            entry.changed = outcome.changed;
+            entry.key_id = outcome.key_id;
+            entry.duration_us = Some(duration);
+        }
+        let lost = if access.writes() {
+            "it was done, but its outcome is not recorded"
+        } else {
+            "its answer is withheld"
+        };
+        let is_durable = access.writes() || access.keys;
+        self.write(Job { entries, reserves: false, is_durable }, lost)?;
+        answer
+    }
+
+    fn intents(&self, event: &Event<'_>) -> Result<Vec<Entry>, Error> {
+        let mut id = [0; 8];
+        getrandom::getrandom(&mut id).map_err(|error| {
+            Error::caused(ErrorCode::Audit, "the system gives no random bytes", error)
+        })?;
+        let user_ids = event.users.iter().map(|user| Some(user.as_str()));
+        // An operation that is for no user has one entry, too.
+        let nobody = event.users.is_empty().then_some(None);
+        let first = u64::from_ne_bytes(id);
+        let ids = (0..).map(|number| first.wrapping_add(number));
+        let grant = event.operation.access().names();
+        let entries = user_ids.chain(nobody).zip(ids).map(|(user, id)| Entry {
+            sequence: 0,
+            time: String::new(),
+            id: hex(&id.to_be_bytes()),
+            phase: Phase::Intent,
+            operation: event.operation.name().to_owned(),
+            user: user.filter(|_| !self.hashes_users).map(str::to_owned),
+            user_hash: user
+                .filter(|_| self.hashes_users)
+                .map(|user| self.file.key().user_hash(user)),
+            actor: event.actor.to_owned(),
+            purpose: event.purpose.map(str::to_owned),
+            component: Some(event.component.to_owned()),
+            grant: Some(grant.iter().map(|name| (*name).to_owned()).collect()),
+            outcome: None,
+            changed: None,
+            key_id: None,
+            duration_us: None,
+            audit_key: String::new(),
+            previous: String::new(),
+        });
+        Ok(entries.collect())
+    }
+
+    /// Writes entries, and returns them.
+    fn write(&self, job: Job, lost: &str) -> Result<Vec<Entry>, Error> {
+        let spare = (self.policy == AuditPolicy::BestEffort).then(|| job.entries.clone());
+        match (self.file.append(job), spare) {
+            (Ok(entries), _) => {
+                entries.iter().for_each(tell);
+                Ok(entries)
+            }
+            (Err(error), None) => {
+                let name = self.file.name();
+                let message = format!("the audit log {name:?} can't be written, {lost}: {error}");
+                Err(Error::caused(ErrorCode::Audit, message, error))
+            }
+            (Err(error), Some(entries)) => {
+                tracing::warn!("the audit log {:?} can't be written: {error}", self.file.name());
+                Ok(entries)
+            }
+        }
+    }
+}
+
+/// Tells those who listen to events.
+fn tell(entry: &Entry) {
+    let user = entry.user.as_deref().or(entry.user_hash.as_deref());
+    tracing::debug!(
+        target: "moat::audit",
+        sequence = entry.sequence, id = entry.id, phase = ?entry.phase, operation = entry.operation,
+        user, actor = entry.actor, outcome = entry.outcome, "audit"
+    );
+}
+
+impl fmt::Debug for AuditLog {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AuditLog")
+            .field("name", &self.file.name())
+            .field("key", self.file.key())
+            .field("policy", &self.policy)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What an operation's entries tell of it beforehand.
+pub(crate) struct Event<'e> {
+    pub(crate) operation: Operation,
+    pub(crate) users: &'e [UserId],
+    pub(crate) actor: &'e str,
+    pub(crate) purpose: Option<&'e str>,
+    pub(crate) component: &'e str,
+}
+
+/// What came of an operation for one user.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Outcome {
+    text: String,
+    changed: Option<bool>,
+    key_id: Option<String>,
+}
+
+impl Outcome {
+    pub(crate) fn done(told: &impl Told) -> Self {
+        Self {
+            text: entry::DONE.to_owned(),
+            changed: told.changed(),
+            key_id: told.key_id().map(str::to_owned),
+        }
+    }
+
+    pub(crate) fn failed(error: &Error) -> Self {
+        Self { text: error.code().name().to_owned(), ..Self::default() }
+    }
+}
+
+/// What an answer of the component tells the log.
+pub(crate) trait Told {
+    /// The label of the master key that the record was opened or encrypted with.
+    fn key_id(&self) -> Option<&str> {
+        None
+    }
+
+    /// Whether anything was changed, where the operation may leave all as it is.
+    fn changed(&self) -> Option<bool> {
+        None
+    }
+}

@@ -1,0 +1,81 @@
+//! The component that this crate carries: its bytes for other hosts, its identity, its contract.
+
+use std::sync::LazyLock;
+
+use sha2::{Digest, Sha256};
+
+use crate::contract::ErrorCode;
+use crate::error::Error;
+
+/// The component, for hosts with an engine of their own.
+pub const BYTES: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/component.wasm"));
+
+/// SHA-256 of the component when it was built, in hexadecimal.
+const BUILT: &str = include_str!(concat!(env!("OUT_DIR"), "/component.sha256"));
+
+/// The component compiled ahead of time, for a CPU.
+pub(crate) struct Precompiled {
+    pub(crate) cpu: &'static str,
+    pub(crate) code: &'static [u8],
+    /// In hexadecimal, when it was built.
+    pub(crate) sha256: &'static str,
+}
+
+/// The best CPU first.
+pub(crate) const PRECOMPILED: &[Precompiled] =
+    include!(concat!(env!("OUT_DIR"), "/precompiled.rs"));
+
+/// The interfaces with functions that a component may import, and no others.
+pub const ALLOWED_IMPORTS: [&str; 5] = crate::sandbox::ALLOWED_IMPORTS;
+
+/// The contract in WIT, as one package.
+pub const WIT: [&str; 8] = [
+    include_str!("../wit/world.wit"),
+    include_str!("../wit/vault.wit"),
+    include_str!("../wit/reveal.wit"),
+    include_str!("../wit/apply.wit"),
+    include_str!("../wit/directory.wit"),
+    include_str!("../wit/master-keys.wit"),
+    include_str!("../wit/key-cache.wit"),
+    include_str!("../wit/types.wit"),
+];
+
+/// SHA-256 of [`BYTES`], in hexadecimal, as they are now.
+pub fn digest() -> &'static str {
+    static DIGEST: LazyLock<String> = LazyLock::new(|| sha256(BYTES));
+    &DIGEST
+}
+
+/// Checks that the component is what was built. Fails with [`ErrorCode::Sandbox`].
+pub fn check() -> Result<(), Error> {
+    if digest() != BUILT {
+        return Err(altered());
+    }
+    Ok(())
+}
+
+impl Precompiled {
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        if sha256(self.code) != self.sha256 {
+            return Err(altered());
+        }
+        Ok(())
+    }
+}
+
+fn altered() -> Error {
+    Error::new(
+        ErrorCode::Sandbox,
+        "the embedded component is not what was built: its digest differs",
+    )
+}
+
+/// In lower-case hexadecimal.
+pub(crate) fn sha256(bytes: &[u8]) -> String {
+    hex(&Sha256::digest(bytes))
+}
+
+/// Lower-case hexadecimal.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,361 @@
+//! The credentials directory, over a handle that was opened once.
+//!
+//! A file is replaced whole: written under a temporary name, synced, renamed, and the directory synced. All
+//! writers take turns, so temporary files are one writer's, and whoever writes or removes next clears away what a
+//! crash left of them. Readers take no lock: a rename shows them the old file or the new one. `host/docs/format.md` has
+//! it step by step, for other hosts.
+
+mod file;
+mod lock;
+mod names;
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::fs::MetadataExt as _;
+use std::time::Duration;
+
+use cap_std::fs::{Dir, MetadataExt as _, OpenOptions, OpenOptionsExt};
+use rustix::fs::{Advice, OFlags};
+use sha2::{Digest, Sha256};
+
+use crate::component::hex;
+use crate::contract::ErrorCode;
+use crate::error::Error;
+pub use file::RefusedFile;
+pub use lock::Lock;
+use lock::Turn;
+use names::Names;
+
+/// The largest file that is read or written, in bytes.
+pub const MAX_FILE_BYTES: usize = 64 * 1024;
+
+/// How the names of all temporary files begin.
+const TEMPORARY: &str = ".moat.tmp";
+
+/// Where a file is written before it takes its name. No record can have such a name, since a user id doesn't
+/// begin with a dot.
+fn temporary(number: usize) -> String {
+    match number {
+        0 => TEMPORARY.to_owned(),
+        _ => format!("{TEMPORARY}.{number}"),
+    }
+}
+
+/// A file that is to be written.
+#[derive(Debug)]
+pub(crate) struct Change {
+    pub(crate) name: String,
+    pub(crate) contents: Vec<u8>,
+    /// The revision of the file that it replaces; `None`: there must be none.
+    pub(crate) replaces: Option<String>,
+}
+
+/// A directory whose owner is the caller and in which nobody else can write.
+#[derive(Debug)]
+pub struct Directory {
+    dir: Dir,
+    owner: u32,
+    lock_wait: Duration,
+    names: Names,
+}
+
+impl Directory {
+    /// Takes an opened directory. It has to belong to the effective user, and nobody else may write in it.
+    pub fn new(dir: Dir) -> Result<Self, Error> {
+        let metadata = dir
+            .dir_metadata()
+            .map_err(|error| Error::io("the directory can't be examined", error))?;
+        let (owner, user) = (metadata.uid(), rustix::process::geteuid().as_raw());
+        let refuse = |message: String| {
+            let cause = io::Error::from(io::ErrorKind::PermissionDenied);
+            Err(Error::caused(ErrorCode::Directory, message, cause))
+        };
+        if owner != user {
+            return refuse(format!("the directory belongs to uid {owner}, not to uid {user}"));
+        }
+        if metadata.mode() & 0o022 != 0 {
+            let mode = metadata.mode() & 0o7777;
+            return refuse(format!("others can write in the directory (mode {mode:04o})"));
+        }
+        Ok(Self { dir, owner, lock_wait: Duration::from_secs(10), names: Names::default() })
+    }
+
+    /// How long a write waits for other writers; 10 s by default. Then it fails with [`ErrorCode::Locked`].
+    #[must_use]
+    pub fn with_lock_wait(mut self, wait: Duration) -> Self {
+        self.lock_wait = wait;
+        self
+    }
+
+    /// Reads a whole file, with its revision; `None` when there is none.
+    pub(crate) fn read(&self, name: &str) -> Result<Option<(Vec<u8>, String)>, Error> {
+        let contents = file::read(&self.dir, plain(name)?, self.owner)?;
+        Ok(contents.map(|contents| {
+            let revision = revision(&contents);
+            (contents, revision)
+        }))
+    }
+
+    /// Replaces the file with the revision `replaces` (`None`: creates it), and returns the new revision.
+    pub(crate) fn write(
+        &self,
+        name: &str,
+        contents: &[u8],
+        replaces: Option<&str>,
+    ) -> Result<String, Error> {
+        let change = Change {
+            name: plain(name)?.to_owned(),
+            contents: contents.to_vec(),
+            replaces: replaces.map(str::to_owned),
+        };
+        let turn = self.turn()?;
+        self.check(&change)?;
+        match self.replace(&turn, &[&change]) {
+            Ok(true) => Ok(revision(contents)),
+            Ok(false) => Err(conflict(name)),
+            Err(error) => Err(Error::io(format_args!("writing {name:?}"), error)),
+        }
+    }
+
+    /// Replaces some files, and tells of each whether it was. They share their syncs: all are on the disk before
+    /// the first takes its name. Where that fails, each is written by itself.
+    pub(crate) fn write_all(&self, changes: &[Change]) -> Result<Vec<Result<(), Error>>, Error> {
+        let turn = self.turn()?;
+        let checked: Vec<_> = changes.iter().map(|change| self.check(change)).collect();
+        let sound: Vec<_> =
+            changes.iter().zip(&checked).filter_map(|(c, ok)| ok.is_ok().then_some(c)).collect();
+        if matches!(self.replace(&turn, &sound), Ok(true)) {
+            return Ok(checked);
+        }
+        drop(turn);
+        let one_by_one = changes.iter().map(|change| {
+            let Change { name, contents, replaces } = change;
+            // It may have been done before the failure.
+            if self.revision_of(name)?.as_deref() == Some(revision(contents).as_str()) {
+                return sync(&self.dir)
+                    .map_err(|error| Error::io(format_args!("writing {name:?}"), error));
+            }
+            self.write(name, contents, replaces.as_deref()).map(drop)
+        });
+        Ok(one_by_one.collect())
+    }
+
+    /// Whether this can be written over what is there.
+    fn check(&self, change: &Change) -> Result<(), Error> {
+        let name = plain(&change.name)?;
+        if change.contents.len() > MAX_FILE_BYTES {
+            return Err(file::too_large(name, change.contents.len() as u64));
+        }
+        if self.revision_of(name)? != change.replaces {
+            return Err(conflict(name));
+        }
+        Ok(())
+    }
+
+    /// Whether they were; if not, somebody has taken away or put another in place of what was to be renamed.
+    fn replace(&self, turn: &Turn, changes: &[&Change]) -> io::Result<bool> {
+        let replaced = self.write_temporaries(changes).and_then(|files| {
+            // The first one last, since it is the one that the next writer looks for after a crash.
+            for (number, (change, file)) in changes.iter().zip(&files).enumerate().rev() {
+                let temporary = temporary(number);
+                if !has_name(&self.dir, &temporary, file)? {
+                    return Ok(false);
+                }
+                self.dir.rename(temporary, &self.dir, &change.name)?;
+            }
+            Ok(true)
+        });
+        if !matches!(replaced, Ok(true)) {
+            // The first error is the one to report; what is left behind the next writer removes.
+            let _ = self.remove_temporaries();
+            return replaced;
+        }
+        turn.sync()?;
+        Ok(true)
+    }
+
+    fn write_temporaries(&self, changes: &[&Change]) -> io::Result<Vec<File>> {
+        let mut options = OpenOptions::new();
+        options.write(true).create_new(true).mode(0o600);
+        let mut files = Vec::with_capacity(changes.len());
+        for (number, change) in changes.iter().enumerate() {
+            let mut file = self.dir.open_with(temporary(number), &options)?.into_std();
+            file.write_all(&change.contents)?;
+            if changes.len() > 1 {
+                // So that the disk is at work on all of them before the first is waited for.
+                let _ = rustix::fs::fadvise(&file, 0, None, Advice::DontNeed);
+            }
+            files.push(file);
+        }
+        files.iter().try_for_each(File::sync_all)?;
+        Ok(files)
+    }
+
+    /// Removes all temporary files. The first one goes last, since it is the one that the next writer looks for.
+    fn remove_temporaries(&self) -> io::Result<()> {
+        let mut names = temporaries(&self.dir)?;
+        names.sort();
+        names.iter().rev().try_for_each(|name| self.dir.remove_file(name))
+    }
+
+    /// Removes a file of this revision (`None`: of any), and tells whether there was one. What stands there
+    /// need not be readable, but it has to be a file.
+    pub(crate) fn remove(&self, name: &str, expected: Option<&str>) -> Result<bool, Error> {
+        let name = plain(name)?;
+        let turn = self.turn()?;
+        if expected.is_some() && self.revision_of(name)?.as_deref() != expected {
+            return Err(conflict(name));
+        }
+        match self.dir.remove_file(name) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+            Err(error) => return Err(Error::io(format_args!("removing {name:?}"), error)),
+        }
+        turn.sync().map_err(|error| Error::io(format_args!("removing {name:?}"), error))?;
+        Ok(true)
+    }
+
+    /// The names after `cursor`, in the order of `wit/directory.wit`, and where the next page begins.
+    pub(crate) fn names(
+        &self,
+        cursor: Option<&str>,
+        limit: u32,
+    ) -> Result<(Vec<String>, Option<String>), Error> {
+        self.names
+            .page(&self.dir, cursor, limit)
+            .map_err(|error| Error::io("listing the directory", error))
+    }
+
+    /// Some of the names, as the directory has them first: at most `count` of those that `wanted` makes something of.
+    pub(crate) fn sample<T>(
+        &self,
+        count: usize,
+        wanted: impl Fn(&str) -> Option<T>,
+    ) -> Result<Vec<T>, Error> {
+        names::sample(&self.dir, count, wanted)
+            .map_err(|error| Error::io("listing the directory", error))
+    }
+
+    /// The names that are not UTF-8, in ascending order of their bytes.
+    pub(crate) fn names_not_utf8(&self) -> Result<Vec<OsString>, Error> {
+        names::not_utf8(&self.dir).map_err(|error| Error::io("listing the directory", error))
+    }
+
+    /// Waits for the turn, and removes what a writer that crashed left behind: it may be a copy of the very
+    /// record that is to go.
+    fn turn(&self) -> Result<Turn, Error> {
+        let turn = Turn::take(&self.dir, self.lock_wait)?;
+        if self.dir.symlink_metadata(TEMPORARY).is_ok() {
+            self.remove_temporaries().map_err(clearing)?;
+        }
+        Ok(turn)
+    }
+
+    /// The names of what writers that crashed left behind, whoever owns this directory. What a writer is at work
+    /// on is not among them.
+    ///
+    /// # Errors
+    /// [`ErrorCode::Directory`] when the directory can't be listed or locked.
+    pub fn left_behind(dir: &Dir) -> Result<Vec<String>, Error> {
+        let listed = || match lock::if_free(dir)? {
+            Some(_held) => temporaries(dir),
+            None => Ok(Vec::new()),
+        };
+        listed().map_err(|error| Error::io("listing the directory", error))
+    }
+
+    /// Removes what writers that crashed left behind.
+    ///
+    /// # Errors
+    /// [`ErrorCode::Locked`] when another writer is at work for too long, [`ErrorCode::Directory`] when something
+    /// can't be removed.
+    pub fn clear(&self) -> Result<(), Error> {
+        let _turn = self.turn()?;
+        self.remove_temporaries().map_err(clearing)
+    }
+
+    /// Takes the turn of those who rewrite many records; they don't wait for each other.
+    pub(crate) fn batch(&self) -> Result<Lock, Error> {
+        Lock::batch(&self.dir)
+    }
+
+    fn revision_of(&self, name: &str) -> Result<Option<String>, Error> {
+        Ok(file::read(&self.dir, name, self.owner)?.map(|contents| revision(&contents)))
+    }
+}
+
+impl AsFd for Directory {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.dir.as_fd()
+    }
+}
+
+/// The revision of a file: the first half of its SHA-256.
+pub(crate) fn revision(contents: &[u8]) -> String {
+    let digest = Sha256::digest(contents);
+    let (half, _) = digest.split_at(16);
+    hex(half)
+}
+
+/// The directory is flat: whatever the sandbox names has to be one file name.
+fn plain(name: &str) -> Result<&str, Error> {
+    if name.is_empty() || name == "." || name == ".." || name.contains(['/', '\0']) {
+        let message = format!("{name:?} is not one plain file name");
+        return Err(Error::new(ErrorCode::Denied, message));
+    }
+    Ok(name)
+}
+
+fn clearing(error: io::Error) -> Error {
+    Error::io("removing what a crash left behind", error)
+}
+
+/// All that has the name of a temporary file.
+fn temporaries(dir: &Dir) -> io::Result<Vec<String>> {
+    let names = dir.entries()?.map(|entry| Ok(entry?.file_name().into_string()));
+    let names = names.collect::<io::Result<Vec<_>>>()?.into_iter().flatten();
+    Ok(names.filter(|name| name.starts_with(TEMPORARY)).collect())
+}
+
+fn conflict(name: &str) -> Error {
+    let message = format!("{name:?} was changed by somebody else in between");
+    Error::new(ErrorCode::Conflict, message)
+}
+
+/// Makes what has happened to a directory's names durable.
+pub(crate) fn sync(dir: &Dir) -> io::Result<()> {
+    open_itself(dir)?.sync_all()
+}
+
+/// Opens the directory itself: the handle may be opened with O_PATH, which can be neither synced nor locked.
+fn open_itself(dir: &Dir) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true).custom_flags(flags(OFlags::DIRECTORY));
+    Ok(dir.open_with(".", &options)?.into_std())
+}
+
+/// Whether this is the name of the very file that was opened.
+fn has_name(dir: &Dir, name: &str, file: &File) -> io::Result<bool> {
+    let opened = file.metadata()?;
+    match dir.symlink_metadata(name) {
+        Ok(named) => Ok((named.dev(), named.ino()) == (opened.dev(), opened.ino())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+fn flags(flags: OFlags) -> i32 {
+    flags.bits().cast_signed()
+}
+
+/// Opens a file as it stands, without following a link and without waiting for a FIFO's other end.
+pub(crate) fn open_in_place(
+    dir: &Dir,
+    name: &str,
+    options: &mut OpenOptions,
+) -> io::Result<cap_std::fs::File> {
+    let safe = OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    dir.open_with(name, options.custom_flags(flags(safe)))
+}

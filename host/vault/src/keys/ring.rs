@@ -1,0 +1,118 @@
+//! The key ring: one primary key, which encrypts, and any number of others, which only open.
+
+use std::fmt;
+use std::sync::Arc;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use secrecy::{ExposeSecret, SecretSlice};
+use zeroize::Zeroizing;
+
+use crate::contract::{self, ErrorCode, KeyWeakness};
+use crate::error::Error;
+use moat_format::weakness::weakness;
+
+/// Makes a new master key: 32 random bytes as 43 URL-safe characters.
+pub fn generate_key() -> Result<Zeroizing<String>, Error> {
+    let bytes = random_bytes::<32>().map_err(|error| {
+        Error::caused(ErrorCode::MasterKeyMissing, "the system gives no random bytes", error)
+    })?;
+    Ok(Zeroizing::new(URL_SAFE_NO_PAD.encode(bytes.as_slice())))
+}
+
+/// Bytes from the system.
+pub(super) fn random_bytes<const N: usize>() -> Result<Zeroizing<[u8; N]>, getrandom::Error> {
+    let mut bytes = Zeroizing::new([0; N]);
+    getrandom::getrandom(&mut *bytes)?;
+    Ok(bytes)
+}
+
+/// A master key: any bytes, used exactly as given. Clones share the one copy of them.
+#[derive(Clone)]
+pub struct MasterKey {
+    id: Option<String>,
+    material: Arc<SecretSlice<u8>>,
+}
+
+impl MasterKey {
+    /// A key without a label. The bytes are copied; wiping the original is the caller's.
+    pub fn new(material: &[u8]) -> Self {
+        Self { id: None, material: Arc::new(SecretSlice::from(material.to_vec())) }
+    }
+
+    /// Labels the key. Records that it encrypts carry the label in the clear: choose it freely or at random,
+    /// but never derive it from the key.
+    #[must_use]
+    pub fn with_id(mut self, id: impl Into<String>) -> Self {
+        self.id = Some(id.into());
+        self
+    }
+
+    /// Why the key ought to be replaced; `None`: it is sound.
+    pub fn weakness(&self) -> Option<KeyWeakness> {
+        weakness(self.expose()).map(KeyWeakness::from)
+    }
+
+    /// The bytes of the key.
+    pub(crate) fn expose(&self) -> &[u8] {
+        self.material.expose_secret()
+    }
+
+    fn lend(&self, primary: bool) -> contract::MasterKey {
+        contract::MasterKey { id: self.id.clone(), primary, material: self.expose().to_vec() }
+    }
+}
+
+impl fmt::Debug for MasterKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MasterKey").field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+/// One primary key, which encrypts, and any number of others, which only open.
+#[derive(Clone, Debug)]
+pub struct KeyRing {
+    primary: MasterKey,
+    others: Vec<MasterKey>,
+}
+
+impl KeyRing {
+    /// A ring of one key.
+    pub fn new(primary: MasterKey) -> Self {
+        Self { primary, others: Vec::new() }
+    }
+
+    /// Adds a key that only opens.
+    #[must_use]
+    pub fn with_other(mut self, key: MasterKey) -> Self {
+        self.others.push(key);
+        self
+    }
+
+    /// The key that encrypts.
+    pub fn primary(&self) -> &MasterKey {
+        &self.primary
+    }
+
+    /// All keys, the primary one first.
+    pub(crate) fn keys(&self) -> impl Iterator<Item = &MasterKey> {
+        std::iter::once(&self.primary).chain(&self.others)
+    }
+
+    pub(crate) fn lend(&self) -> Vec<contract::MasterKey> {
+        self.keys().zip(0..).map(|(key, place)| key.lend(place == 0)).collect()
+    }
+}
+
+/// Where a vault's keys come from. It is asked only by a call that needs them, and has to give the same ring
+/// for the whole life of the vault.
+pub trait KeySource: Send + Sync {
+    /// The ring, or why there is none: [`ErrorCode::MasterKeyMissing`].
+    fn ring(&self) -> Result<KeyRing, Error>;
+}
+
+impl KeySource for KeyRing {
+    fn ring(&self) -> Result<KeyRing, Error> {
+        Ok(self.clone())
+    }
+}

@@ -1,0 +1,66 @@
+//! Encrypted credentials whose cryptography runs in a WebAssembly sandbox.
+//!
+//! A [`Vault`] keeps one record per user in a directory. The record format, the key derivation and the
+//! encryption are in a WebAssembly component that this crate carries with it, compiled ahead of time. For
+//! every call the vault makes a fresh instance of it, grants it what that call needs (for [`Vault::reveal`]:
+//! to read this user's file and the master keys) and drops it. The component can reach nothing else.
+//!
+//! ```
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! use cap_std::{ambient_authority, fs::Dir};
+//! use moat::{Credential, Directory, KeyRing, MasterKey, PutOptions, UserId, Vault};
+//!
+//! # let path = tempfile::tempdir()?;
+//! let directory = Directory::new(Dir::open_ambient_dir(&path, ambient_authority())?)?;
+//! let keys = KeyRing::new(MasterKey::new(moat::generate_key()?.as_bytes()));
+//! let vault = Vault::builder(directory, keys).build()?;
+//!
+//! let anna = UserId::parse("anna@example.com")?;
+//! vault.put(&anna, &Credential::new("anna", "correct horse"), &PutOptions::default())?;
+//! assert_eq!(vault.reveal(&anna)?.credential().expose_password(), "correct horse");
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! All calls block; [`Vault`] is cheap to clone and can be used from many threads. The crate itself never
+//! looks at paths, environment or processes: it works on what it is handed.
+
+pub mod audit;
+#[cfg(feature = "http")]
+mod authorization;
+pub mod component;
+mod directory;
+mod error;
+mod keys;
+mod ops;
+pub mod plugin;
+mod sandbox;
+mod scope;
+mod vault;
+
+#[cfg(feature = "http")]
+pub use authorization::{Authorization, AuthorizationScheme, Origin};
+pub use directory::{Directory, Lock, MAX_FILE_BYTES, RefusedFile};
+pub use error::Error;
+pub use keys::{
+    KeyCache, KeyRing, KeySource, KeyState, KeyUsage, MasterKey, RingDocument, RingError, RingKey,
+    generate_key,
+};
+pub use moat_format::user_id::{UserId, UserIdError};
+pub use ops::{KeyMismatch, Leftover, MigrateOptions, PutOptions, Revealed, Rewritten, Stored};
+pub use sandbox::contract::{
+    Credential, Envelope, ErrorCode, Field, KeyInfo, KeyWeakness, RecordKind, Summary,
+    TokenEncoding,
+};
+pub use sandbox::{Access, Limits, Operation, Protection, Sandbox};
+pub use scope::Scope;
+pub use vault::{Builder, Vault};
+
+pub use wasmtime;
+
+use sandbox::contract;
+
+/// Compiles the README's example.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

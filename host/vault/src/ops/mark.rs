@@ -1,0 +1,23 @@
+use crate::contract::Summary;
+use crate::error::Error;
+use crate::sandbox::Operation;
+use crate::vault::Vault;
+use moat_format::user_id::UserId;
+
+impl Vault {
+    /// Sets the time of the last use to now.
+    pub fn mark_used(&self, user: &UserId) -> Result<Summary, Error> {
+        self.summarize(Operation::MarkUsed, user, |component, store| {
+            let vault = component.fossawork_credentials_vault();
+            vault.call_mark_used(store, user.as_str())
+        })
+    }
+
+    /// Counts a login attempt and notes whether it succeeded.
+    pub fn mark_validated(&self, user: &UserId, valid: bool) -> Result<Summary, Error> {
+        self.summarize(Operation::MarkValidated, user, |component, store| {
+            let vault = component.fossawork_credentials_vault();
+            vault.call_mark_validated(store, user.as_str(), valid)
+        })
+    }
+}

@@ -1,0 +1,519 @@
+//! One call: its grant and its limits, and the component's five imports, which check them every time.
+//!
+//! Failures that the component may handle are answered as values of the contract. An access beyond the grant,
+//! or a number beyond all reason, stops it.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use wasmtime::ResourceLimiter;
+
+use super::bindings::fossawork::credentials::{directory, key_cache, master_keys};
+use super::bindings::wasi::clocks::wall_clock;
+use super::bindings::wasi::random::random;
+use super::grant::{Grant, SETTINGS};
+use super::limits::Limits;
+use super::outgoing;
+use super::stop::Stop;
+use super::surroundings::Surroundings;
+use crate::contract::{self, DerivedKey, ErrorCode};
+use crate::directory::{Change, revision};
+use crate::error::Error;
+use crate::keys::KeyCache;
+use moat_format::user_id::UserId;
+
+/// The state of one call, which lives and dies with its instance.
+pub(crate) struct Call {
+    grant: Grant,
+    limits: Limits,
+    surroundings: Arc<dyn Surroundings>,
+    memory_bytes: usize,
+    host_calls: u32,
+    host_bytes: u64,
+    started: Instant,
+    /// Time spent in the host's own work, which doesn't count against the deadline.
+    in_host: Duration,
+    /// The files as they were last read or written: what a write may replace.
+    seen: HashMap<String, directory::File>,
+    /// What an operation on many users wrote, which is yet to be done.
+    staged: Vec<Change>,
+    /// Where the next page of names begins, as the host last answered.
+    next_page: Option<String>,
+    /// Whether another process held the lock for longer than is waited.
+    locked: bool,
+    /// The last failure that was answered to the component, with its cause, for the caller to see.
+    failure: Option<Error>,
+}
+
+impl Call {
+    pub(crate) fn new(grant: Grant, limits: Limits, surroundings: Arc<dyn Surroundings>) -> Self {
+        Self {
+            limits: limits.times(grant.size()),
+            grant,
+            surroundings,
+            memory_bytes: 0,
+            host_calls: 0,
+            host_bytes: 0,
+            started: Instant::now(),
+            in_host: Duration::ZERO,
+            seen: HashMap::new(),
+            staged: Vec::new(),
+            next_page: None,
+            locked: false,
+            failure: None,
+        }
+    }
+
+    pub(crate) fn grant(&self) -> &Grant {
+        &self.grant
+    }
+
+    /// The linear memory that the component grew to, in bytes.
+    pub(crate) fn memory_bytes(&self) -> usize {
+        self.memory_bytes
+    }
+
+    /// The time spent inside the component.
+    pub(crate) fn guest_time(&self) -> Duration {
+        self.started.elapsed().saturating_sub(self.in_host)
+    }
+
+    /// Where the next page of names begins, as the host last answered.
+    pub(crate) fn next_page(&self) -> Option<&str> {
+        self.next_page.as_deref()
+    }
+
+    pub(crate) fn check_deadline(&self) -> Result<(), Stop> {
+        if self.guest_time() > self.limits.deadline {
+            return Err(Stop::Deadline);
+        }
+        Ok(())
+    }
+
+    /// Writes what an operation on many users staged, and tells of the files that could not be written.
+    pub(crate) fn commit(&mut self) -> Result<HashMap<String, Error>, Error> {
+        let staged = std::mem::take(&mut self.staged);
+        if staged.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let outcomes = self.surroundings.write_all(&staged)?;
+        let failed = staged.into_iter().zip(outcomes);
+        Ok(failed.filter_map(|(change, done)| Some((change.name, done.err()?))).collect())
+    }
+
+    /// The component's failure, with the cause that only the host knows where it is the host's own.
+    pub(crate) fn explain(self, error: contract::Error) -> Error {
+        let own =
+            |failure: &Error| failure.code() == error.code && failure.to_string() == error.message;
+        self.failure.filter(own).unwrap_or_else(|| error.into())
+    }
+
+    /// Counts the call of an import that brings this many bytes.
+    fn enter(&mut self, bytes: usize) -> Result<(), Stop> {
+        self.host_calls = self.host_calls.saturating_add(1);
+        if self.host_calls > self.limits.host_calls {
+            return Err(Stop::HostCalls);
+        }
+        self.exchange(bytes)
+    }
+
+    /// Counts bytes that go through an import.
+    fn exchange(&mut self, bytes: usize) -> Result<(), Stop> {
+        self.host_bytes = self.host_bytes.saturating_add(bytes as u64);
+        if self.host_bytes > self.limits.host_bytes {
+            return Err(Stop::HostBytes);
+        }
+        Ok(())
+    }
+
+    fn require(&self, granted: bool, asked: &'static str) -> Result<(), Stop> {
+        if granted {
+            return Ok(());
+        }
+        Err(Stop::Denied { call: self.grant.to_string(), asked })
+    }
+
+    /// Whose file this is, where the access is granted: a user's, or `None` for the directory's settings.
+    fn require_file(
+        &self,
+        granted: bool,
+        name: &str,
+        asked: &'static str,
+    ) -> Result<Option<&UserId>, Stop> {
+        if name == SETTINGS {
+            return self.require(self.grant.access().settings, asked).map(|()| None);
+        }
+        let user = self.grant.user_of(name).filter(|_| granted);
+        self.require(user.is_some(), asked).map(|()| user)
+    }
+
+    /// The lock is waited for once in a call: the deadline stands still meanwhile.
+    fn require_patience(&self) -> Result<(), Stop> {
+        if self.locked {
+            return Err(Stop::Locked);
+        }
+        Ok(())
+    }
+
+    /// Does the host's part of an import: the deadline stands still meanwhile, and a failure is answered.
+    fn answer<T>(
+        &mut self,
+        work: impl FnOnce(&dyn Surroundings) -> Result<T, Error>,
+    ) -> Result<T, contract::Error> {
+        let begun = Instant::now();
+        let outcome = work(&*self.surroundings);
+        self.in_host += begun.elapsed();
+        outcome.map_err(|failure| {
+            let code = failure.code();
+            self.locked |= code == ErrorCode::Locked;
+            let message = failure.to_string();
+            self.failure = Some(failure);
+            contract::Error { code, message }
+        })
+    }
+
+    /// Checks what is to be written in place of the revision `replaces`, which this call has to have seen.
+    fn check_outgoing(
+        &self,
+        user: Option<&UserId>,
+        name: &str,
+        contents: &[u8],
+        replaces: Option<&str>,
+    ) -> Result<(), outgoing::Reason> {
+        let seen = |name| self.seen.get(name);
+        let old = seen(name).filter(|seen| Some(seen.revision.as_str()) == replaces);
+        if replaces.is_some() && old.is_none() {
+            return Err(outgoing::Reason::Unread);
+        }
+        let old = old.map(|seen| seen.contents.as_slice());
+        let Some(user) = user else {
+            return outgoing::check_settings(contents, old);
+        };
+        let settings = seen(SETTINGS).map(|seen| seen.contents.as_slice());
+        outgoing::check(contents, old, settings, user, self.surroundings.now())
+    }
+}
+
+impl directory::Host for Call {
+    fn read(
+        &mut self,
+        name: String,
+    ) -> wasmtime::Result<Result<directory::Reading, contract::Error>> {
+        self.enter(name.len())?;
+        self.require_file(self.grant.access().read, &name, "read this file")?;
+        let file = match self.answer(|lent| lent.read(&name)) {
+            Ok(file) => file.map(|(contents, revision)| directory::File { contents, revision }),
+            Err(error) => return Ok(Err(error)),
+        };
+        self.exchange(file.as_ref().map_or(0, |file| file.contents.len()))?;
+        match &file {
+            Some(file) => self.seen.insert(name, file.clone()),
+            None => self.seen.remove(&name),
+        };
+        Ok(Ok(directory::Reading { file }))
+    }
+
+    fn write(
+        &mut self,
+        name: String,
+        contents: Vec<u8>,
+        replaces: Option<String>,
+    ) -> wasmtime::Result<Result<directory::Written, contract::Error>> {
+        self.enter(name.len() + contents.len())?;
+        let user = self.require_file(self.grant.access().write, &name, "write this file")?;
+        self.require_patience()?;
+        self.check_outgoing(user, &name, &contents, replaces.as_deref()).map_err(Stop::Outgoing)?;
+        if self.grant.operation().writes_many() && name != SETTINGS {
+            let revision = revision(&contents);
+            let written =
+                directory::File { contents: contents.clone(), revision: revision.clone() };
+            self.seen.insert(name.clone(), written);
+            self.staged.push(Change { name, contents, replaces });
+            return Ok(Ok(directory::Written { revision }));
+        }
+        let revision = match self.answer(|lent| lent.write(&name, &contents, replaces.as_deref())) {
+            Ok(revision) => revision,
+            Err(error) => return Ok(Err(error)),
+        };
+        self.seen.insert(name, directory::File { contents, revision: revision.clone() });
+        Ok(Ok(directory::Written { revision }))
+    }
+
+    fn remove(
+        &mut self,
+        name: String,
+        expected: Option<String>,
+    ) -> wasmtime::Result<Result<directory::Removal, contract::Error>> {
+        self.enter(name.len())?;
+        let access = self.grant.access();
+        let granted = access.remove && self.grant.user_of(&name).is_some()
+            || access.remove_backups && self.grant.names_backup(&name);
+        self.require(granted, "remove this file")?;
+        self.require_patience()?;
+        let removed = self.answer(|lent| lent.remove(&name, expected.as_deref()));
+        Ok(removed.map(|existed| directory::Removal { existed }))
+    }
+
+    fn names(
+        &mut self,
+        cursor: Option<String>,
+        limit: u32,
+    ) -> wasmtime::Result<Result<directory::NamePage, contract::Error>> {
+        self.enter(cursor.as_ref().map_or(0, String::len))?;
+        self.require(self.grant.access().list, "list the directory")?;
+        let (names, next) = match self.answer(|lent| lent.names(cursor.as_deref(), limit)) {
+            Ok(page) => page,
+            Err(error) => return Ok(Err(error)),
+        };
+        self.exchange(names.iter().map(String::len).sum())?;
+        self.next_page.clone_from(&next);
+        Ok(Ok(directory::NamePage { names, next }))
+    }
+}
+
+impl master_keys::Host for Call {
+    fn ring(&mut self) -> wasmtime::Result<Result<master_keys::KeyRing, contract::Error>> {
+        self.enter(0)?;
+        self.require(self.grant.access().keys, "be lent the master keys")?;
+        let keys = match self.answer(|lent| lent.ring()) {
+            Ok(keys) => keys,
+            Err(error) => return Ok(Err(error)),
+        };
+        self.exchange(keys.iter().map(|key| key.material.len()).sum())?;
+        Ok(Ok(master_keys::KeyRing { keys }))
+    }
+}
+
+impl Call {
+    fn require_slot(&self, slot: &key_cache::Slot) -> Result<(), Stop> {
+        let user = slot.user_id.as_deref();
+        let named = user.is_none_or(|user| self.grant.names_user(user));
+        self.require(self.grant.access().keys && named, "use this derived key")
+    }
+}
+
+impl key_cache::Host for Call {
+    fn lookup(&mut self, slot: key_cache::Slot) -> wasmtime::Result<Option<DerivedKey>> {
+        self.enter(slot.parameters.len())?;
+        self.require_slot(&slot)?;
+        Ok(self.surroundings.lookup(&slot))
+    }
+
+    fn remember(&mut self, slot: key_cache::Slot, key: DerivedKey) -> wasmtime::Result<()> {
+        self.enter(slot.parameters.len() + key.material.len())?;
+        self.require_slot(&slot)?;
+        // Otherwise a component could fill the host's memory, a little with each call.
+        let is_key = key.material.len() == KeyCache::KEY_BYTES
+            && slot.version.len() + slot.parameters.len() <= KeyCache::NAME_BYTES;
+        if !is_key {
+            return Err(Stop::NoKey.into());
+        }
+        self.surroundings.remember(&slot, &key);
+        Ok(())
+    }
+}
+
+impl wall_clock::Host for Call {
+    fn now(&mut self) -> wasmtime::Result<wall_clock::Datetime> {
+        self.enter(0)?;
+        let now = self.surroundings.now();
+        Ok(wall_clock::Datetime { seconds: now.as_secs(), nanoseconds: now.subsec_nanos() })
+    }
+
+    fn resolution(&mut self) -> wasmtime::Result<wall_clock::Datetime> {
+        self.enter(0)?;
+        Ok(wall_clock::Datetime { seconds: 0, nanoseconds: 1 })
+    }
+}
+
+impl random::Host for Call {
+    fn get_random_bytes(&mut self, len: u64) -> wasmtime::Result<Vec<u8>> {
+        if len > Limits::RANDOM_BYTES {
+            return Err(Stop::Random.into());
+        }
+        let mut bytes = vec![0; usize::try_from(len)?];
+        self.enter(bytes.len())?;
+        self.surroundings.random(&mut bytes)?;
+        Ok(bytes)
+    }
+
+    fn get_random_u64(&mut self) -> wasmtime::Result<u64> {
+        let mut bytes = [0; 8];
+        self.enter(bytes.len())?;
+        self.surroundings.random(&mut bytes)?;
+        Ok(u64::from_ne_bytes(bytes))
+    }
+}
+
+impl ResourceLimiter for Call {
+    fn memory_growing(
+        &mut self,
+        _current: usize,
+        desired: usize,
+        _maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        if desired > self.limits.memory_bytes {
+            return Err(Stop::Memory.into());
+        }
+        self.memory_bytes = desired;
+        Ok(true)
+    }
+
+    fn table_growing(
+        &mut self,
+        _current: usize,
+        desired: usize,
+        _maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        if desired > Limits::TABLE_ELEMENTS {
+            return Err(Stop::Table.into());
+        }
+        Ok(true)
+    }
+
+    fn instances(&self) -> usize {
+        Limits::INSTANCES
+    }
+
+    fn tables(&self) -> usize {
+        Limits::TABLES
+    }
+
+    fn memories(&self) -> usize {
+        Limits::MEMORIES
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::directory::Directory;
+    use crate::keys::{KeyCache, KeyRing, MasterKey};
+    use crate::sandbox::{Operation, Resources};
+    use base64::Engine;
+    use base64::engine::general_purpose::URL_SAFE;
+    use cap_std::ambient_authority;
+    use cap_std::fs::Dir;
+    use directory::Host as _;
+    use key_cache::Host as _;
+    use master_keys::Host as _;
+    use std::time::SystemTime;
+
+    /// Every access that there is, as a component may try it during a call for anna.
+    type Attempt = (&'static str, fn(&mut Call) -> wasmtime::Result<()>);
+
+    const BACKUP: &str = "anna.cred.backup_20250616_130236";
+
+    const OWN: [Attempt; 10] = [
+        ("read", |call| call.read("anna.cred".into()).map(drop)),
+        ("write", |call| call.write("anna.cred".into(), record("anna"), None).map(drop)),
+        ("remove", |call| call.remove("anna.cred".into(), None).map(drop)),
+        ("remove a backup", |call| call.remove(BACKUP.into(), None).map(drop)),
+        ("read settings", |call| call.read(SETTINGS.into()).map(drop)),
+        ("write settings", |call| call.write(SETTINGS.into(), b"{}".to_vec(), None).map(drop)),
+        ("list", |call| call.names(None, 10).map(drop)),
+        ("keys", |call| call.ring().map(drop)),
+        ("lookup", |call| call.lookup(slot("anna")).map(drop)),
+        ("remember", |call| call.remember(slot("anna"), DerivedKey { material: vec![1; 32] })),
+    ];
+
+    const FOREIGN: [Attempt; 12] = [
+        ("read another", |call| call.read("bob.cred".into()).map(drop)),
+        ("read no record", |call| call.read("anna".into()).map(drop)),
+        ("read above", |call| call.read("../anna.cred".into()).map(drop)),
+        ("read below", |call| call.read("./anna.cred".into()).map(drop)),
+        ("read the lock", |call| call.read(".moat.lock".into()).map(drop)),
+        ("write another", |call| call.write("bob.cred".into(), vec![1], None).map(drop)),
+        ("remove another", |call| call.remove("bob.cred".into(), None).map(drop)),
+        ("remove another's backup", |call| {
+            call.remove(BACKUP.replace("anna", "bob"), None).map(drop)
+        }),
+        ("remove the settings", |call| call.remove(SETTINGS.into(), None).map(drop)),
+        ("read a backup", |call| call.read(BACKUP.into()).map(drop)),
+        ("another's key", |call| call.lookup(slot("bob")).map(drop)),
+        ("another's key to keep", |call| {
+            call.remember(slot("bob"), DerivedKey { material: vec![1; 32] })
+        }),
+    ];
+
+    /// A record as the sandbox lets one pass, with a token of now.
+    fn record(user: &str) -> Vec<u8> {
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
+        let token = [&[0x80][..], &now.to_be_bytes(), &[1; 16 + 16 + 32]].concat();
+        let token = URL_SAFE.encode(token);
+        format!(r#"{{"user_id":"{user}","encrypted_data":"{token}","encryption_version":"1.0"}}"#)
+            .into_bytes()
+    }
+
+    fn slot(user: &str) -> key_cache::Slot {
+        key_cache::Slot {
+            ring_index: 0,
+            version: "1.0".to_owned(),
+            user_id: Some(user.to_owned()),
+            parameters: String::new(),
+        }
+    }
+
+    /// What of all this an operation for anna is granted.
+    fn granted(operation: Operation) -> Vec<&'static str> {
+        let path = tempfile::tempdir().unwrap();
+        let dir = Dir::open_ambient_dir(path.path(), ambient_authority()).unwrap();
+        dir.write("bob.cred", "bob's").unwrap();
+        let resources = Arc::new(Resources {
+            directory: Directory::new(dir).unwrap(),
+            keys: Box::new(KeyRing::new(MasterKey::new(b"sixteen bytes at least"))),
+            cache: KeyCache::default(),
+        });
+        let anna = UserId::parse("anna").unwrap();
+        let mut call = Call::new(Grant::new(operation, &[anna]), Limits::default(), resources);
+        for (what, attempt) in FOREIGN {
+            let error = attempt(&mut call).err().unwrap();
+            assert!(
+                matches!(error.downcast_ref(), Some(Stop::Denied { .. })),
+                "{operation}: {what}"
+            );
+        }
+        assert_eq!(std::fs::read(path.path().join("bob.cred")).unwrap(), b"bob's");
+        let own = OWN.iter().filter(|(_, attempt)| attempt(&mut call).is_ok());
+        own.map(|(what, _)| *what).collect()
+    }
+
+    #[test]
+    fn a_call_is_granted_what_its_operation_needs_and_no_more() {
+        let open = ["read", "keys", "lookup", "remember"];
+        let rewrite = ["read", "write", "keys", "lookup", "remember"];
+        let settings =
+            ["read", "write", "read settings", "write settings", "keys", "lookup", "remember"];
+        for (operation, expected) in [
+            (Operation::Put, &settings[..]),
+            (Operation::Reveal, &open),
+            (Operation::Apply, &open),
+            (Operation::Describe, &open),
+            (Operation::Inspect, &["read"]),
+            (Operation::MarkUsed, &rewrite),
+            (Operation::MarkValidated, &rewrite),
+            (Operation::Remove, &["remove"]),
+            (Operation::Users, &["list"]),
+            (Operation::Verify, &open),
+            (Operation::Migrate, &settings),
+            (Operation::Rewrap, &rewrite),
+            (Operation::Configure, &["read settings", "write settings"]),
+            (Operation::Leftovers, &["list"]),
+            (Operation::RemoveBackup, &["read", "remove a backup", "keys", "lookup", "remember"]),
+        ] {
+            assert_eq!(granted(operation), expected, "{operation}");
+        }
+        assert_eq!(Operation::ALL.len(), 15);
+    }
+
+    #[test]
+    fn a_refusal_names_the_call_and_what_was_asked() {
+        let grant = Grant::new(Operation::Inspect, &[UserId::parse("anna").unwrap()]);
+        let stop = Stop::Denied { call: grant.to_string(), asked: "list the directory" };
+        assert_eq!(
+            stop.to_string(),
+            "during `inspect \"anna\"` it asked to list the directory, which it was not granted"
+        );
+    }
+}

@@ -1,0 +1,283 @@
+//! The sandbox: one fresh instance of the component per call, with a grant and limits, wiped when it ends.
+
+mod call;
+#[allow(unreachable_pub, reason = "the generated bindings re-export it")]
+pub mod contract;
+mod grant;
+mod imports;
+mod limits;
+mod memory;
+mod outgoing;
+mod self_test;
+mod stop;
+mod surroundings;
+mod ticker;
+
+use std::sync::{Arc, OnceLock};
+
+use wasmtime::component::{Component, HasSelf, Linker};
+use wasmtime::{Config, Engine, Store, UpdateDeadline};
+
+pub(crate) use call::Call;
+pub use grant::{Access, Operation};
+pub(crate) use grant::{Grant, SETTINGS};
+pub(crate) use imports::ALLOWED_IMPORTS;
+pub use limits::Limits;
+pub use memory::Protection;
+pub(crate) use stop::Stop;
+pub(crate) use surroundings::Resources;
+
+use crate::component::{PRECOMPILED, sha256};
+use crate::error::Error;
+use bindings::{CredentialVault, CredentialVaultPre};
+use contract::ErrorCode;
+use ticker::Ticker;
+
+#[allow(missing_docs, unsafe_code, unreachable_pub, clippy::all, reason = "generated from wit/")]
+pub(crate) mod bindings {
+    wasmtime::component::bindgen!({
+        path: "wit",
+        world: "credential-vault",
+        imports: { default: trappable },
+        with: { "fossawork:credentials/types": crate::sandbox::contract },
+    });
+}
+
+/// The component, loaded, checked and ready to be instantiated.
+pub struct Sandbox {
+    pre: CredentialVaultPre<Call>,
+    imports: Vec<String>,
+    ticker: Ticker,
+    cpu: Option<&'static str>,
+    /// Of another component than the embedded one.
+    digest: Option<String>,
+    protection: Protection,
+    self_test: OnceLock<()>,
+}
+
+impl Sandbox {
+    /// The component that this crate carries, in the best of its compiled forms that this CPU can run.
+    pub fn embedded() -> Result<Self, Error> {
+        let (engine, protection) = new_engine()?;
+        Self::embedded_in(&engine, &protection)
+    }
+
+    /// The settings of an engine that can run the component, to be completed with others: then the vault and the
+    /// embedder's own components share an engine. The protection goes to [`Self::in_engine`].
+    ///
+    /// With these settings the linear memory of every component in the engine is locked, kept out of core dumps and
+    /// forks, and wiped when its instance ends. Of WebAssembly's proposals only those are on that the component needs;
+    /// turn on what components of your own need. Every store needs a deadline in epochs; while a call of a vault runs, the
+    /// engine's epoch advances by one every 10 ms.
+    pub fn config() -> (Config, Protection) {
+        let protection = Protection::default();
+        let mut config = moat_engine::config();
+        config.max_wasm_stack(Limits::STACK_BYTES).with_host_memory(Arc::new(protection.creator()));
+        (config, protection)
+    }
+
+    /// As [`Self::embedded`], in an engine that was made from [`Self::config`], with the protection from there.
+    ///
+    /// Fails with [`ErrorCode::Sandbox`] when the engine was made otherwise: with settings that the compiled component
+    /// doesn't fit, or without the protection of its memory.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use moat::Sandbox;
+    /// use moat::wasmtime::{Config, Engine};
+    ///
+    /// let (mut config, protection) = Sandbox::config();
+    /// config.native_unwind_info(true);
+    /// let engine = Engine::new(&config)?;
+    /// let sandbox = Sandbox::in_engine(&engine, &protection)?;
+    /// # let _ = sandbox;
+    /// assert!(Sandbox::in_engine(&Engine::new(&Config::new())?, &protection).is_err());
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn in_engine(engine: &Engine, protection: &Protection) -> Result<Self, Error> {
+        let sandbox = Self::embedded_in(engine, protection)?;
+        let before = protection.made();
+        sandbox.self_test()?;
+        if protection.made() == before {
+            let message = "the engine was made without the protection of its memories";
+            return Err(Error::new(ErrorCode::Sandbox, message));
+        }
+        Ok(sandbox)
+    }
+
+    fn embedded_in(engine: &Engine, protection: &Protection) -> Result<Self, Error> {
+        let mut refusal = Error::new(ErrorCode::Sandbox, "the component was not compiled");
+        for precompiled in PRECOMPILED {
+            precompiled.check()?;
+            // SAFETY: these bytes are what the build script's own `Engine::precompile_component` returned.
+            #[allow(unsafe_code, reason = "loading code compiled by the build script")]
+            match unsafe { Self::load(precompiled.code, engine, protection) } {
+                Ok(sandbox) => return Ok(Self { cpu: Some(precompiled.cpu), ..sandbox }),
+                Err(error) => refusal = error,
+            }
+        }
+        Err(refusal)
+    }
+
+    /// A component compiled by the `Engine::precompile_component` of this very wasmtime, with epochs.
+    ///
+    /// Fails with [`ErrorCode::Sandbox`] when it imports more than the contract allows, or doesn't fit it.
+    ///
+    /// # Safety
+    ///
+    /// The bytes become native code: they must come from that function, unaltered.
+    #[allow(unsafe_code, reason = "loading compiled code")]
+    pub unsafe fn from_precompiled(bytes: &[u8]) -> Result<Self, Error> {
+        let (engine, protection) = new_engine()?;
+        // SAFETY: the caller's promise.
+        let sandbox = unsafe { Self::load(bytes, &engine, &protection) }?;
+        Ok(Self { digest: Some(sha256(bytes)), ..sandbox })
+    }
+
+    /// # Safety
+    ///
+    /// As for [`Self::from_precompiled`].
+    #[allow(unsafe_code, reason = "loading compiled code")]
+    unsafe fn load(bytes: &[u8], engine: &Engine, protection: &Protection) -> Result<Self, Error> {
+        // SAFETY: the caller's promise.
+        let component = unsafe { Component::deserialize(engine, bytes) }
+            .map_err(unusable("loaded in this engine, on this CPU"))?;
+        Self::prepare(engine, &component, protection)
+    }
+
+    /// A component of another make, if `expected` is its SHA-256 in hexadecimal, compiled for the CPU at hand.
+    ///
+    /// Fails with [`ErrorCode::Sandbox`] when it has another digest, is no component, imports more than the
+    /// contract allows, or doesn't fit it.
+    #[cfg(feature = "compiler")]
+    pub fn compile(bytes: &[u8], expected: &str) -> Result<Self, Error> {
+        let digest = sha256(bytes);
+        if !digest.eq_ignore_ascii_case(expected) {
+            let message = format!("the component is another one: its SHA-256 is {digest}");
+            return Err(Error::new(ErrorCode::Sandbox, message));
+        }
+        let (engine, protection) = new_engine()?;
+        let component = Component::from_binary(&engine, bytes).map_err(unusable("compiled"))?;
+        let sandbox = Self::prepare(&engine, &component, &protection)?;
+        Ok(Self { digest: Some(digest), ..sandbox })
+    }
+
+    fn prepare(
+        engine: &Engine,
+        component: &Component,
+        protection: &Protection,
+    ) -> Result<Self, Error> {
+        let imports = imports::checked(engine, component)?;
+        let mut linker = Linker::new(engine);
+        CredentialVault::add_to_linker::<_, HasSelf<Call>>(&mut linker, |call| call)
+            .map_err(unusable("linked"))?;
+        let pre = linker.instantiate_pre(component).map_err(unusable("linked"))?;
+        Ok(Self {
+            pre: CredentialVaultPre::new(pre).map_err(unusable("linked"))?,
+            imports,
+            cpu: None,
+            digest: None,
+            ticker: Ticker::new(engine.clone()),
+            protection: protection.clone(),
+            self_test: OnceLock::new(),
+        })
+    }
+
+    /// The interfaces that the component imports, sorted.
+    pub fn imports(&self) -> &[String] {
+        &self.imports
+    }
+
+    /// SHA-256, in hexadecimal, of the component; of its compiled form, if nothing else was handed over.
+    pub fn digest(&self) -> &str {
+        self.digest.as_deref().unwrap_or_else(|| crate::component::digest())
+    }
+
+    /// The CPU that the embedded component's code was compiled for; `None` for another component.
+    pub fn cpu(&self) -> Option<&'static str> {
+        self.cpu
+    }
+
+    /// Whether the memory of every call so far could be locked against swapping.
+    pub fn locks_memory(&self) -> bool {
+        self.protection.locks()
+    }
+
+    /// Runs the known-answer test of the component, once for this sandbox: it encrypts a known credential to a
+    /// known record and opens it. The first call that may write does this by itself.
+    ///
+    /// Fails with [`ErrorCode::Sandbox`] when another answer comes out.
+    pub fn self_test(&self) -> Result<(), Error> {
+        if self.self_test.get().is_none() {
+            self_test::run(self)?;
+            self.self_test.get_or_init(|| ());
+        }
+        Ok(())
+    }
+
+    /// Tries to store a credential without a key, under a key that is too short, and in the clear. No file is
+    /// touched.
+    ///
+    /// Fails with [`ErrorCode::Sandbox`] when any of it isn't refused.
+    pub fn try_to_store_in_the_clear(&self) -> Result<(), Error> {
+        self_test::try_to_store_in_the_clear(self)
+    }
+
+    /// Runs one function of the component in an instance of its own.
+    pub(crate) fn run<T>(&self, call: Call, function: impl Function<T>) -> Result<T, Error> {
+        if call.grant().access().write || call.grant().access().settings {
+            self.self_test()?;
+        }
+        self.enter(call, function)
+    }
+
+    fn enter<T>(&self, call: Call, function: impl Function<T>) -> Result<T, Error> {
+        tracing::debug!(call = %call.grant(), "entering the sandbox");
+        let mut store = Store::new(self.pre.engine(), call);
+        store.limiter(|call| call);
+        store.set_hostcall_fuel(Limits::VALUE_BYTES);
+        store.set_epoch_deadline(1);
+        store.epoch_deadline_callback(|store| {
+            store.data().check_deadline()?;
+            Ok(UpdateDeadline::Continue(1))
+        });
+        let ticking = self.ticker.start()?;
+        let outcome =
+            self.pre.instantiate(&mut store).and_then(|vault| function(&vault, &mut store));
+        drop(ticking);
+        let call = store.into_data();
+        tracing::debug!(guest_time = ?call.guest_time(), memory_bytes = call.memory_bytes(), "left the sandbox");
+        match outcome {
+            Ok(outcome) => outcome.map_err(|error| call.explain(error)),
+            Err(error) => {
+                let error = stop::into_error(error);
+                tracing::error!(call = %call.grant(), %error, "the component was stopped");
+                Err(error)
+            }
+        }
+    }
+}
+
+/// A function of the component, to be called with what it needs.
+pub(crate) trait Function<T>:
+    FnOnce(&CredentialVault, &mut Store<Call>) -> wasmtime::Result<Result<T, contract::Error>>
+{
+}
+
+impl<T, F> Function<T> for F where
+    F: FnOnce(&CredentialVault, &mut Store<Call>) -> wasmtime::Result<Result<T, contract::Error>>
+{
+}
+
+/// An engine for the component alone.
+fn new_engine() -> Result<(Engine, Protection), Error> {
+    let (config, protection) = Sandbox::config();
+    let engine = Engine::new(&config).map_err(unusable("given an engine"))?;
+    Ok((engine, protection))
+}
+
+fn unusable(what: &str) -> impl FnOnce(wasmtime::Error) -> Error {
+    let message = format!("the component can't be {what}");
+    move |error| Error::caused(ErrorCode::Sandbox, message, error)
+}

@@ -1,0 +1,48 @@
+//! The tests of the library and of the program, one module a theme.
+
+#![allow(
+    missing_docs,
+    unsafe_code,
+    unreachable_pub,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stderr,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a broken test environment has to stop the test"
+)]
+
+mod another_component;
+mod asynchronous;
+mod audit;
+mod callers;
+mod check;
+mod claims;
+mod commands;
+mod concurrency;
+mod confinement;
+mod conformance;
+mod directory;
+mod engine;
+mod exchange;
+mod faults;
+mod hints;
+mod hostile;
+mod kills;
+mod locks;
+mod memory;
+mod migration;
+mod neighbours;
+mod output;
+mod packages;
+mod power;
+mod prompts;
+mod reproducible;
+mod retirement;
+mod rotation;
+mod samples;
+mod sandbox;
+mod scope;
+mod secrets;
+mod sweep;
+mod vectors;
