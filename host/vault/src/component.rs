@@ -2,9 +2,8 @@
 
 use std::sync::LazyLock;
 
-use sha2::{Digest, Sha256};
-
 use crate::contract::ErrorCode;
+use crate::digest::sha256;
 use crate::error::Error;
 
 /// The component, for hosts with an engine of their own.
@@ -26,7 +25,13 @@ pub(crate) const PRECOMPILED: &[Precompiled] =
     include!(concat!(env!("OUT_DIR"), "/precompiled.rs"));
 
 /// The interfaces with functions that a component may import, and no others.
-pub const ALLOWED_IMPORTS: [&str; 5] = crate::sandbox::ALLOWED_IMPORTS;
+pub const ALLOWED_IMPORTS: [&str; 5] = [
+    "fossawork:credentials/directory@1.0.0",
+    "fossawork:credentials/key-cache@1.0.0",
+    "fossawork:credentials/master-keys@1.0.0",
+    "wasi:clocks/wall-clock@0.2.6",
+    "wasi:random/random@0.2.6",
+];
 
 /// The contract in WIT, as one package.
 pub const WIT: [&str; 8] = [
@@ -68,14 +73,4 @@ fn altered() -> Error {
         ErrorCode::Sandbox,
         "the embedded component is not what was built: its digest differs",
     )
-}
-
-/// In lower-case hexadecimal.
-pub(crate) fn sha256(bytes: &[u8]) -> String {
-    hex(&Sha256::digest(bytes))
-}
-
-/// Lower-case hexadecimal.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

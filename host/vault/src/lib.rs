@@ -29,9 +29,12 @@ pub mod audit;
 #[cfg(feature = "http")]
 mod authorization;
 pub mod component;
+mod contract;
+mod digest;
 mod directory;
 mod error;
 mod keys;
+mod operation;
 mod ops;
 pub mod plugin;
 mod sandbox;
@@ -40,6 +43,10 @@ mod vault;
 
 #[cfg(feature = "http")]
 pub use authorization::{Authorization, AuthorizationScheme, Origin};
+pub use contract::types::{
+    Credential, Envelope, ErrorCode, Field, KeyInfo, KeyWeakness, RecordKind, Summary,
+    TokenEncoding,
+};
 pub use directory::{Directory, Lock, MAX_FILE_BYTES, RefusedFile};
 pub use error::Error;
 pub use keys::{
@@ -47,18 +54,13 @@ pub use keys::{
     generate_key,
 };
 pub use moat_format::user_id::{UserId, UserIdError};
+pub use operation::{Access, Operation};
 pub use ops::{KeyMismatch, Leftover, MigrateOptions, PutOptions, Revealed, Rewritten, Stored};
-pub use sandbox::contract::{
-    Credential, Envelope, ErrorCode, Field, KeyInfo, KeyWeakness, RecordKind, Summary,
-    TokenEncoding,
-};
-pub use sandbox::{Access, Limits, Operation, Protection, Sandbox};
+pub use sandbox::{Limits, Protection, Sandbox};
 pub use scope::Scope;
 pub use vault::{Builder, Vault};
 
 pub use wasmtime;
-
-use sandbox::contract;
 
 /// Compiles the README's example.
 #[cfg(doctest)]

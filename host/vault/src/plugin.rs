@@ -30,8 +30,8 @@ use wasmtime::component::{HasSelf, Linker};
 
 use crate::contract::{self, Credential, Envelope, Summary, TokenEncoding};
 use crate::error::Error;
+use crate::operation::Operation;
 use crate::ops::{self, MigrateOptions, PutOptions};
-use crate::sandbox::Operation;
 use crate::scope::Scope;
 use bindings::fossawork::credentials::{apply, reveal, vault};
 use moat_format::user_id::UserId;
@@ -41,7 +41,7 @@ mod bindings {
     wasmtime::component::bindgen!({
         path: "wit",
         world: "plugin",
-        with: { "fossawork:credentials/types": crate::sandbox::contract },
+        with: { "fossawork:credentials/types": crate::contract::types },
     });
 }
 

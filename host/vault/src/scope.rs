@@ -12,8 +12,8 @@ use sha2::Sha256;
 
 use crate::contract::{Credential, Envelope, ErrorCode, Summary};
 use crate::error::Error;
+use crate::operation::Operation;
 use crate::ops::{MigrateOptions, PutOptions, Revealed, Rewritten, Stored};
-use crate::sandbox::Operation;
 use crate::vault::Vault;
 use moat_format::user_id::UserId;
 

@@ -8,7 +8,8 @@ use crate::contract::TokenEncoding;
 use crate::directory::{Directory, Lock};
 use crate::error::Error;
 use crate::keys::{KeyCache, KeySource};
-use crate::sandbox::{Call, Function, Grant, Limits, Operation, Resources, Sandbox};
+use crate::operation::Operation;
+use crate::sandbox::{Call, Function, Grant, Limits, Resources, Sandbox};
 use moat_format::user_id::UserId;
 
 /// Credentials in a directory, under the master keys of a ring.

@@ -185,7 +185,7 @@ impl Counts {
             Ok(_) => self.done += 1,
             Err(_) => self.failed += 1,
         }
-        self.usage.note(user, answer);
+        self.usage.note(user, answer.as_ref().map(|rewritten| rewritten.key.as_ref()));
     }
 
     fn exit_code(&self) -> ExitCode {

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::key::{AuditKey, Purpose};
-use crate::component::hex;
+use crate::digest::hex;
 
 /// What stands before the tag, which is a line's last member.
 const MAC: &str = ",\"mac\":\"";

@@ -8,8 +8,8 @@ use hmac::{Hmac, Mac};
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
-use crate::component::hex;
 use crate::contract::ErrorCode;
+use crate::digest::hex;
 use crate::error::Error;
 use crate::keys::MasterKey;
 

@@ -54,10 +54,10 @@ use std::time::Instant;
 
 use cap_std::fs::Dir;
 
-use crate::component::hex;
 use crate::contract::ErrorCode;
+use crate::digest::hex;
 use crate::error::Error;
-use crate::sandbox::Operation;
+use crate::operation::Operation;
 use moat_format::user_id::UserId;
 
 pub use entry::{Entry, Phase};

@@ -10,8 +10,8 @@ use sha2::{Digest, Sha256};
 use super::entry::{Entry, is_sealed_by, link};
 use super::key::{AuditKey, Purpose};
 use super::segments::{self, Segment};
-use crate::component::hex;
 use crate::contract::ErrorCode;
+use crate::digest::hex;
 use crate::error::Error;
 use crate::keys::KeyRing;
 

@@ -20,8 +20,8 @@ use cap_std::fs::{Dir, MetadataExt as _, OpenOptions, OpenOptionsExt};
 use rustix::fs::{Advice, OFlags};
 use sha2::{Digest, Sha256};
 
-use crate::component::hex;
 use crate::contract::ErrorCode;
+use crate::digest::hex;
 use crate::error::Error;
 pub use file::RefusedFile;
 pub use lock::Lock;

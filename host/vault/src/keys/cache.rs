@@ -10,18 +10,27 @@ use std::time::{Duration, Instant};
 use zeroize::Zeroizing;
 
 use crate::contract::DerivedKey;
-use crate::sandbox::bindings::fossawork::credentials::key_cache::Slot;
 
 /// Keeps derived keys between calls. A key whose lifetime is over is wiped at the next use of the cache.
 #[derive(Debug)]
 pub struct KeyCache {
     capacity: usize,
     lifetime: Duration,
-    keys: Mutex<HashMap<Name, Entry>>,
+    keys: Mutex<HashMap<Slot, Entry>>,
 }
 
-/// Ring index, record version, user id, parameters.
-type Name = (u32, String, Option<String>, String);
+/// What a derived key is known by.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Slot {
+    /// The place of its master key in the ring.
+    pub(crate) ring_index: u32,
+    /// The version of the records that it is for.
+    pub(crate) version: String,
+    /// Whose key it is; `None`: a root, from which those of all users come.
+    pub(crate) user_id: Option<String>,
+    /// What else it was derived with.
+    pub(crate) parameters: String,
+}
 
 struct Entry {
     shares: [Zeroizing<Vec<u8>>; 2],
@@ -66,24 +75,24 @@ impl KeyCache {
 
     pub(crate) fn lookup(&self, slot: &Slot) -> Option<DerivedKey> {
         let keys = self.live_keys();
-        keys.get(&name(slot)).map(Entry::key)
+        keys.get(slot).map(Entry::key)
     }
 
-    pub(crate) fn remember(&self, slot: &Slot, key: &DerivedKey) {
+    pub(crate) fn remember(&self, slot: Slot, key: &DerivedKey) {
         let Some(entry) = Entry::new(key).filter(|_| self.capacity > 0) else {
             return;
         };
         let mut keys = self.live_keys();
         if keys.len() >= self.capacity {
             let oldest = keys.iter().min_by_key(|(_, entry)| entry.since);
-            if let Some(oldest) = oldest.map(|(name, _)| name.clone()) {
+            if let Some(oldest) = oldest.map(|(slot, _)| slot.clone()) {
                 keys.remove(&oldest);
             }
         }
-        keys.insert(name(slot), entry);
+        keys.insert(slot, entry);
     }
 
-    fn live_keys(&self) -> MutexGuard<'_, HashMap<Name, Entry>> {
+    fn live_keys(&self) -> MutexGuard<'_, HashMap<Slot, Entry>> {
         // A map of whole entries is sound even if a thread panicked while it held the lock.
         let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
         keys.retain(|_, entry| entry.since.elapsed() < self.lifetime);
@@ -96,10 +105,6 @@ impl Default for KeyCache {
     fn default() -> Self {
         Self::new(1024, Duration::from_secs(5 * 60))
     }
-}
-
-fn name(slot: &Slot) -> Name {
-    (slot.ring_index, slot.version.clone(), slot.user_id.clone(), slot.parameters.clone())
 }
 
 #[cfg(test)]
@@ -122,7 +127,7 @@ mod tests {
     #[test]
     fn keeps_a_key_under_its_whole_name() {
         let cache = KeyCache::default();
-        cache.remember(&slot("anna"), &key(1));
+        cache.remember(slot("anna"), &key(1));
         assert_eq!(cache.lookup(&slot("anna")).unwrap().material, [1; 32]);
         assert!(cache.lookup(&slot("bob")).is_none());
         assert!(cache.lookup(&Slot { ring_index: 1, ..slot("anna") }).is_none());
@@ -134,7 +139,7 @@ mod tests {
     fn drops_the_oldest_when_it_is_full() {
         let cache = KeyCache::new(2, Duration::from_secs(60));
         for (user, byte) in [("a", 1), ("b", 2), ("c", 3)] {
-            cache.remember(&slot(user), &key(byte));
+            cache.remember(slot(user), &key(byte));
         }
         assert!(cache.lookup(&slot("a")).is_none());
         assert!(cache.lookup(&slot("b")).is_some());
@@ -144,10 +149,10 @@ mod tests {
     #[test]
     fn forgets_a_key_whose_lifetime_is_over() {
         let cache = KeyCache::new(2, Duration::ZERO);
-        cache.remember(&slot("a"), &key(1));
+        cache.remember(slot("a"), &key(1));
         assert!(cache.lookup(&slot("a")).is_none());
         let nothing = KeyCache::new(0, Duration::from_secs(60));
-        nothing.remember(&slot("a"), &key(1));
+        nothing.remember(slot("a"), &key(1));
         assert!(nothing.lookup(&slot("a")).is_none());
     }
 }

@@ -14,8 +14,8 @@ use zeroize::Zeroizing;
 
 use super::ring::{KeyRing, MasterKey, random_bytes};
 use super::usage::KeyUsage;
-use crate::component::hex;
 use crate::contract::KeyWeakness;
+use crate::digest::hex;
 use crate::directory::{Directory, MAX_FILE_BYTES, revision};
 use crate::error::Error;
 use moat_format::weakness::weakness;

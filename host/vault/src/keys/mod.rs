@@ -6,6 +6,7 @@ mod ring;
 mod usage;
 
 pub use cache::KeyCache;
+pub(crate) use cache::Slot;
 pub use document::{KeyState, RingDocument, RingError, RingKey};
 pub use ring::{KeyRing, KeySource, MasterKey, generate_key};
 pub use usage::KeyUsage;

@@ -2,9 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::contract::ErrorCode;
+use crate::contract::{ErrorCode, KeyInfo};
 use crate::error::Error;
-use crate::ops::Rewritten;
 use moat_format::user_id::UserId;
 
 /// How many names of records are kept of those that couldn't be examined.
@@ -13,7 +12,7 @@ const NAMES: usize = 8;
 /// What was found out about the keys of a directory's records: the evidence that
 /// [`crate::RingDocument::retire`] and [`crate::RingDocument::erase`] decide by.
 ///
-/// It starts with no records; [`Self::note`] adds the outcome of a dry run of [`crate::Vault::rewrap`] for each of them.
+/// It starts with no records; [`Self::note`] adds what a dry run of [`crate::Vault::rewrap`] has shown of each of them.
 #[derive(Clone, Debug, Default)]
 pub struct KeyUsage {
     keys: BTreeMap<Key, usize>,
@@ -25,18 +24,15 @@ pub struct KeyUsage {
 type Key = (bool, Option<String>);
 
 impl KeyUsage {
-    /// Adds a record.
+    /// Adds a record, with the key that it is encrypted with, if it is, or the error that kept it from being decrypted.
     ///
     /// One that is gone, not encrypted at all, or encrypted with the application's published default key needs none of
     /// the ring's keys. Any other failure leaves the record unexamined: a file that can't be read now, or is damaged,
     /// may be whole again tomorrow and need any of them.
-    pub fn note(&mut self, user: &UserId, outcome: &Result<Rewritten, Error>) {
-        match outcome {
-            Ok(rewritten) => {
-                if let Some(key) = &rewritten.key {
-                    *self.keys.entry((key.primary, key.id.clone())).or_default() += 1;
-                }
-            }
+    pub fn note(&mut self, user: &UserId, key: Result<Option<&KeyInfo>, &Error>) {
+        match key {
+            Ok(Some(key)) => *self.keys.entry((key.primary, key.id.clone())).or_default() += 1,
+            Ok(None) => {}
             Err(error) => match error.code() {
                 ErrorCode::NotFound | ErrorCode::NeedsMigration => {}
                 _ => {
@@ -79,8 +75,8 @@ impl KeyUsage {
 mod tests {
     use super::*;
 
-    fn outcome(code: ErrorCode) -> Result<Rewritten, Error> {
-        Err(Error::new(code, "it failed"))
+    fn error(code: ErrorCode) -> Error {
+        Error::new(code, "it failed")
     }
 
     #[test]
@@ -98,7 +94,7 @@ mod tests {
             (ErrorCode::Sandbox, 1),
         ] {
             let mut usage = KeyUsage::default();
-            usage.note(&anna, &outcome(code));
+            usage.note(&anna, Err(&error(code)));
             assert_eq!(usage.unexamined(), unexamined, "{code:?}");
         }
     }
@@ -108,7 +104,7 @@ mod tests {
         let mut usage = KeyUsage::default();
         for number in 1..=NAMES + 2 {
             let user = UserId::parse(&format!("user{number}")).unwrap();
-            usage.note(&user, &outcome(ErrorCode::Directory));
+            usage.note(&user, Err(&error(ErrorCode::Directory)));
         }
         assert_eq!(usage.unexamined(), NAMES + 2);
         assert!(usage.unexamined_names().ends_with("user8 and 2 more"));

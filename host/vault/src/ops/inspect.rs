@@ -2,7 +2,7 @@ use std::slice;
 
 use crate::contract::Envelope;
 use crate::error::Error;
-use crate::sandbox::Operation;
+use crate::operation::Operation;
 use crate::vault::Vault;
 use moat_format::user_id::UserId;
 

@@ -1,7 +1,7 @@
 use super::check_name;
 use crate::contract::{Envelope, KeyInfo, TokenEncoding};
 use crate::error::Error;
-use crate::sandbox::Operation;
+use crate::operation::Operation;
 use crate::sandbox::bindings::exports::fossawork::credentials::vault;
 use crate::vault::Vault;
 use moat_format::user_id::UserId;

@@ -27,8 +27,9 @@ use wasmtime::Store;
 use crate::audit::{Outcome, Told};
 use crate::contract::{self, ErrorCode, Summary};
 use crate::error::Error;
+use crate::operation::Operation;
 use crate::sandbox::bindings::CredentialVault;
-use crate::sandbox::{Call, Function, Operation};
+use crate::sandbox::{Call, Function};
 use crate::vault::Vault;
 use moat_format::user_id::UserId;
 

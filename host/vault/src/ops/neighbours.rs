@@ -8,7 +8,8 @@ use std::slice;
 
 use crate::contract::{Envelope, ErrorCode, RecordKind, TokenEncoding};
 use crate::error::Error;
-use crate::sandbox::{Operation, SETTINGS};
+use crate::operation::Operation;
+use crate::sandbox::SETTINGS;
 use crate::vault::Vault;
 use moat_format::members::Members;
 use moat_format::user_id::UserId;

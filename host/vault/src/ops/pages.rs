@@ -6,8 +6,9 @@ use wasmtime::Store;
 
 use crate::contract;
 use crate::error::Error;
+use crate::operation::Operation;
 use crate::sandbox::bindings::CredentialVault;
-use crate::sandbox::{Call, Operation, Stop};
+use crate::sandbox::{Call, Stop};
 use crate::vault::Vault;
 
 /// How many names of the directory one call looks at.

@@ -4,7 +4,7 @@ use super::check_user;
 use crate::audit::Outcome;
 use crate::contract::{Credential, Summary, TokenEncoding};
 use crate::error::Error;
-use crate::sandbox::Operation;
+use crate::operation::Operation;
 use crate::sandbox::bindings::exports::fossawork::credentials::vault;
 use crate::vault::Vault;
 use moat_format::user_id::UserId;

@@ -1,7 +1,7 @@
 use std::slice;
 
 use crate::error::Error;
-use crate::sandbox::Operation;
+use crate::operation::Operation;
 use crate::vault::Vault;
 use moat_format::user_id::UserId;
 

@@ -3,7 +3,7 @@ use std::slice;
 use super::check_user;
 use crate::contract::{Credential, Summary};
 use crate::error::Error;
-use crate::sandbox::Operation;
+use crate::operation::Operation;
 use crate::vault::Vault;
 use moat_format::user_id::UserId;
 

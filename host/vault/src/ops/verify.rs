@@ -1,7 +1,7 @@
 use super::check_user;
 use crate::contract::Summary;
 use crate::error::Error;
-use crate::sandbox::Operation;
+use crate::operation::Operation;
 use crate::vault::Vault;
 use moat_format::user_id::UserId;
 

@@ -20,7 +20,7 @@ use super::surroundings::Surroundings;
 use crate::contract::{self, DerivedKey, ErrorCode};
 use crate::directory::{Change, revision};
 use crate::error::Error;
-use crate::keys::KeyCache;
+use crate::keys::{KeyCache, Slot};
 use moat_format::user_id::UserId;
 
 /// The state of one call, which lives and dies with its instance.
@@ -293,11 +293,18 @@ impl Call {
     }
 }
 
+impl From<key_cache::Slot> for Slot {
+    fn from(slot: key_cache::Slot) -> Self {
+        let key_cache::Slot { ring_index, version, user_id, parameters } = slot;
+        Self { ring_index, version, user_id, parameters }
+    }
+}
+
 impl key_cache::Host for Call {
     fn lookup(&mut self, slot: key_cache::Slot) -> wasmtime::Result<Option<DerivedKey>> {
         self.enter(slot.parameters.len())?;
         self.require_slot(&slot)?;
-        Ok(self.surroundings.lookup(&slot))
+        Ok(self.surroundings.lookup(&slot.into()))
     }
 
     fn remember(&mut self, slot: key_cache::Slot, key: DerivedKey) -> wasmtime::Result<()> {
@@ -309,7 +316,7 @@ impl key_cache::Host for Call {
         if !is_key {
             return Err(Stop::NoKey.into());
         }
-        self.surroundings.remember(&slot, &key);
+        self.surroundings.remember(slot.into(), &key);
         Ok(())
     }
 }
@@ -390,7 +397,8 @@ mod tests {
     use super::*;
     use crate::directory::Directory;
     use crate::keys::{KeyCache, KeyRing, MasterKey};
-    use crate::sandbox::{Operation, Resources};
+    use crate::operation::Operation;
+    use crate::sandbox::Resources;
     use base64::Engine;
     use base64::engine::general_purpose::URL_SAFE;
     use cap_std::ambient_authority;

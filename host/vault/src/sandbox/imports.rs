@@ -4,17 +4,9 @@ use wasmtime::Engine;
 use wasmtime::component::Component;
 use wasmtime::component::types::ComponentItem;
 
+use crate::component::ALLOWED_IMPORTS;
 use crate::contract::ErrorCode;
 use crate::error::Error;
-
-/// Every interface with a function that a component may import.
-pub(crate) const ALLOWED_IMPORTS: [&str; 5] = [
-    "fossawork:credentials/directory@1.0.0",
-    "fossawork:credentials/key-cache@1.0.0",
-    "fossawork:credentials/master-keys@1.0.0",
-    "wasi:clocks/wall-clock@0.2.6",
-    "wasi:random/random@0.2.6",
-];
 
 /// The component's imports, sorted; interfaces that hold types alone are left out. Fails when there is one
 /// that is not allowed.

@@ -1,8 +1,6 @@
 //! The sandbox: one fresh instance of the component per call, with a grant and limits, wiped when it ends.
 
 mod call;
-#[allow(unreachable_pub, reason = "the generated bindings re-export it")]
-pub mod contract;
 mod grant;
 mod imports;
 mod limits;
@@ -19,18 +17,17 @@ use wasmtime::component::{Component, HasSelf, Linker};
 use wasmtime::{Config, Engine, Store, UpdateDeadline};
 
 pub(crate) use call::Call;
-pub use grant::{Access, Operation};
 pub(crate) use grant::{Grant, SETTINGS};
-pub(crate) use imports::ALLOWED_IMPORTS;
 pub use limits::Limits;
 pub use memory::Protection;
 pub(crate) use stop::Stop;
 pub(crate) use surroundings::Resources;
 
-use crate::component::{PRECOMPILED, sha256};
+use crate::component::PRECOMPILED;
+use crate::contract::{self, ErrorCode};
+use crate::digest::sha256;
 use crate::error::Error;
 use bindings::{CredentialVault, CredentialVaultPre};
-use contract::ErrorCode;
 use ticker::Ticker;
 
 #[allow(missing_docs, unsafe_code, unreachable_pub, clippy::all, reason = "generated from wit/")]
@@ -39,7 +36,7 @@ pub(crate) mod bindings {
         path: "wit",
         world: "credential-vault",
         imports: { default: trappable },
-        with: { "fossawork:credentials/types": crate::sandbox::contract },
+        with: { "fossawork:credentials/types": crate::contract::types },
     });
 }
 

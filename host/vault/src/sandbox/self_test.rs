@@ -8,14 +8,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::bindings::exports::fossawork::credentials::vault::PutOptions;
-use super::bindings::fossawork::credentials::key_cache::Slot;
 use super::outgoing;
 use super::stop::Stop;
 use super::surroundings::Surroundings;
-use super::{Call, Grant, Limits, Operation, Sandbox};
+use super::{Call, Grant, Limits, Sandbox};
 use crate::contract::{self, Credential, DerivedKey, ErrorCode, Field, MasterKey};
 use crate::directory::Change;
 use crate::error::Error;
+use crate::keys::Slot;
+use crate::operation::Operation;
 use moat_format::user_id::UserId;
 
 const USER: &str = "self-test";
@@ -149,7 +150,7 @@ impl Surroundings for Rehearsal {
         Some(DerivedKey { material: KEY.to_vec() })
     }
 
-    fn remember(&self, _slot: &Slot, _key: &DerivedKey) {}
+    fn remember(&self, _slot: Slot, _key: &DerivedKey) {}
 
     fn now(&self) -> Duration {
         NOW

@@ -2,12 +2,11 @@
 
 use std::time::{Duration, SystemTime};
 
-use super::bindings::fossawork::credentials::key_cache::Slot;
 use super::stop::Stop;
 use crate::contract::{DerivedKey, MasterKey};
 use crate::directory::{Change, Directory};
 use crate::error::Error;
-use crate::keys::{KeyCache, KeySource};
+use crate::keys::{KeyCache, KeySource, Slot};
 
 /// What the host lends to a call. Whoever implements this doesn't check grants and limits: [`super::Call`]
 /// has done so.
@@ -31,7 +30,7 @@ pub(crate) trait Surroundings: Send + Sync {
     /// A derived key that was kept.
     fn lookup(&self, slot: &Slot) -> Option<DerivedKey>;
     /// Keeps a derived key, or not.
-    fn remember(&self, slot: &Slot, key: &DerivedKey);
+    fn remember(&self, slot: Slot, key: &DerivedKey);
     /// The time since 1970.
     fn now(&self) -> Duration;
     /// Fills the buffer with random bytes.
@@ -78,7 +77,7 @@ impl Surroundings for Resources {
         self.cache.lookup(slot)
     }
 
-    fn remember(&self, slot: &Slot, key: &DerivedKey) {
+    fn remember(&self, slot: Slot, key: &DerivedKey) {
         self.cache.remember(slot, key);
     }
 
