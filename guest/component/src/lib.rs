@@ -28,6 +28,7 @@ mod legacy;
 pub mod migration;
 pub mod plaintext;
 pub mod record;
+mod retry;
 mod scheme;
 pub mod settings;
 mod sha256;

@@ -11,9 +11,10 @@ use crate::environment::Environment;
 use crate::keys::UserKeys;
 use crate::plaintext::Plaintext;
 use crate::record::{Form, Record};
+use crate::retry::until_written;
 use crate::scheme::{Scheme, Version};
 use crate::settings::{self, Settings};
-use crate::vault::{self, each, existing, form, open, until_written};
+use crate::vault::{self, each, existing, form, open};
 use moat_format::user_id::UserId;
 
 /// Encrypts records of legacy kinds with the primary key, or brings all to another version or spelling.

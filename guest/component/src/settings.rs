@@ -9,8 +9,8 @@
 use crate::contract::{Error, TokenEncoding};
 use crate::environment::Environment;
 use crate::kdf::Kdf;
+use crate::retry::until_written;
 use crate::scheme::{Scheme, Version};
-use crate::vault::until_written;
 use moat_format::members::Members;
 
 /// The file's name, which is no record's.

@@ -11,13 +11,11 @@ use crate::environment::Environment;
 use crate::keys::{Ring, UserKeys};
 use crate::plaintext::{self, Plaintext};
 use crate::record::{self, Form, Record};
+use crate::retry::until_written;
 use crate::scheme::{Scheme, Version};
 use crate::settings::Settings;
 use crate::timestamp;
 use moat_format::user_id::UserId;
-
-/// How often a write is tried again while others write the same file.
-const ATTEMPTS: usize = 16;
 
 /// The most names that one page of users is made from.
 pub const MAX_PAGE: u32 = 4096;
@@ -165,17 +163,6 @@ fn update(
         let key = save(&mut record, &mut plaintext, &form, &mut keys)?;
         Ok(summary(&user, &credential, key, &record))
     })
-}
-
-/// Runs an attempt to write until it doesn't lose to another writer, but not for ever.
-pub(crate) fn until_written<T>(mut attempt: impl FnMut() -> Result<T, Error>) -> Result<T, Error> {
-    for _ in 0..ATTEMPTS {
-        match attempt() {
-            Err(error) if error.code == ErrorCode::Conflict => {}
-            outcome => return outcome,
-        }
-    }
-    attempt()
 }
 
 /// How a record is to be written: as it was, unless something else is asked for or it is new. What the

@@ -16,7 +16,8 @@ use super::age;
 use super::args::{self, Audit, Options};
 use super::env_file::Environment;
 use super::failure::Failure;
-use super::keys::{MasterKeySource, unusable_file, without_newline};
+use super::keys::MasterKeySource;
+use super::secret_file::{unusable_file, without_newline};
 use crate::ambient;
 
 /// A log that is to be written or read.

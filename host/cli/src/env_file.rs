@@ -9,7 +9,7 @@ use std::path::Path;
 use zeroize::Zeroizing;
 
 use super::failure::Failure;
-use super::keys;
+use super::secret_file::unusable_file;
 use crate::ambient;
 
 const PREFIX: &str = "FOSSAWORK_";
@@ -32,8 +32,7 @@ impl Environment {
             let message = format!("{}: {what}", path.display());
             Failure::usage(message, "write it as NAME='value', without a quote inside")
         };
-        let bytes =
-            ambient::read_secret_file(path).map_err(|error| keys::unusable_file(path, &error))?;
+        let bytes = ambient::read_secret_file(path).map_err(|error| unusable_file(path, &error))?;
         let text = std::str::from_utf8(&bytes).map_err(|_| refuse("it is not UTF-8".to_owned()))?;
         let named = parse(text).map_err(refuse)?;
         for (name, value) in &named {

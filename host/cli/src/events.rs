@@ -8,7 +8,7 @@ use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 use tracing_subscriber::registry::Registry;
 
-use super::output;
+use super::style;
 
 /// Begins to show events: warnings, from `-v` on what is done, from `-vv` on every call into the sandbox.
 pub(super) fn show(verbose: u8, quiet: bool, json: bool) {
@@ -45,10 +45,10 @@ impl<S: Subscriber> Layer<S> for Printer {
             _ => "debug",
         };
         if self.json {
-            output::tell_value(&json!({ level: { "message": text } }));
+            style::tell_value(&json!({ level: { "message": text } }));
         } else {
-            let style = if level == "warning" { output::YELLOW } else { output::BOLD };
-            output::tell(style, level, &text);
+            let style = if level == "warning" { style::YELLOW } else { style::BOLD };
+            style::tell(style, level, &text);
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Failures as the user meets them: an exit code, what is wrong, and the way out.
 
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 use std::io;
 use std::path::Path;
 use std::process::ExitCode;
@@ -9,9 +9,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use moat::{Error, ErrorCode, KeyMismatch, RefusedFile};
 use serde_json::json;
 
-use super::keys::Remedy;
-use super::output;
-use crate::ambient;
+use crate::{ambient, style};
 
 /// Done.
 const DONE: u8 = 0;
@@ -25,6 +23,18 @@ pub(super) const NEEDS_MIGRATION: u8 = 7;
 
 /// The audit log can't be used, or isn't as it was written.
 pub(super) const AUDIT: u8 = 10;
+
+/// What to do about the error that this is the source of.
+#[derive(Debug)]
+pub(super) struct Remedy(pub(super) String);
+
+impl fmt::Display for Remedy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Remedy {}
 
 /// A failure of the program.
 #[derive(Debug)]
@@ -123,10 +133,10 @@ impl Failure {
         let Self { exit, code, message, hint } = self;
         if json {
             let error = json!({ "code": code, "message": message, "hint": hint });
-            output::tell_value(&json!({ "error": error }));
+            style::tell_value(&json!({ "error": error }));
         } else {
-            output::tell(output::RED, "error", &message);
-            output::tell(output::BOLD, "hint", &hint);
+            style::tell(style::RED, "error", &message);
+            style::tell(style::BOLD, "hint", &hint);
         }
         ExitCode::from(exit)
     }
@@ -256,13 +266,27 @@ pub(super) const THREADS_HINT: &str = "allow this user or container more process
 
 const USER_ID_HINT: &str = "a user id is one plain file name: at most 250 bytes, no leading dot, no `/`, no control characters";
 
+/// A reader that has seen enough, as `head`, is no failure.
+pub(super) fn printed(outcome: io::Result<()>) -> Result<(), Failure> {
+    match outcome {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(unprintable(error)),
+        _ => Ok(()),
+    }
+}
+
+/// Standard output doesn't take what is printed.
+#[allow(clippy::needless_pass_by_value, reason = "it is mapped from an error")]
+pub(super) fn unprintable(error: io::Error) -> Failure {
+    Failure::other(format!("printing: {error}"), "check standard output")
+}
+
 /// Prints help and version; makes a failure of everything else that clap refuses.
 pub(super) fn from_clap(error: &clap::Error) -> Result<ExitCode, Failure> {
     match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
             // It prints by itself, but wouldn't notice that there is nothing to print to.
             let printed = ambient::standard_output().and_then(|_| error.print());
-            return output::printed(printed).map(|()| ExitCode::from(DONE));
+            return self::printed(printed).map(|()| ExitCode::from(DONE));
         }
         _ => {}
     }

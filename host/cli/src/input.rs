@@ -5,7 +5,7 @@ use std::io;
 use zeroize::Zeroizing;
 
 use super::failure::Failure;
-use super::keys::without_newline;
+use super::secret_file::without_newline;
 use crate::ambient;
 use crate::terminal::{HiddenTerminal, Unanswered};
 

@@ -4,16 +4,16 @@
 //! somewhere, and a second one would split them.
 
 use std::fmt;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use moat::{Error, ErrorCode, KeyRing, KeySource, MasterKey, RingDocument};
 use zeroize::Zeroizing;
 
-use super::env_file::Environment;
-use super::failure::Failure;
-use crate::ambient::{self, SecretFileError};
+use crate::ambient;
+use crate::env_file::Environment;
+use crate::failure::{Failure, Remedy};
+use crate::secret_file::{describe, file_remedy, without_newline};
 
 const VARIABLE: &str = "FOSSAWORK_MASTER_KEY";
 /// Keys that open what is under them and don't encrypt, one a line.
@@ -222,18 +222,6 @@ impl KeySource for MasterKeySource {
     }
 }
 
-/// What to do about the error that this is the source of.
-#[derive(Debug)]
-pub(super) struct Remedy(pub(super) String);
-
-impl fmt::Display for Remedy {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for Remedy {}
-
 fn unusable(message: String, remedy: impl Into<String>) -> Error {
     Error::caused(ErrorCode::MasterKeyMissing, message, Remedy(remedy.into()))
 }
@@ -242,65 +230,4 @@ fn read_file(path: &Path) -> Result<Zeroizing<Vec<u8>>, Error> {
     ambient::read_secret_file(path).map_err(|error| {
         unusable(describe(&path.display().to_string(), &error), file_remedy(path, &error))
     })
-}
-
-/// A file with a secret that can't be used, as a failure of the master key.
-pub(super) fn unusable_file(path: &Path, error: &SecretFileError) -> Failure {
-    Failure::master_key(describe(&path.display().to_string(), error), file_remedy(path, error))
-}
-
-fn file_remedy(path: &Path, error: &SecretFileError) -> String {
-    let shown = path.display();
-    let user = rustix::process::geteuid();
-    match error {
-        SecretFileError::Exposed { owner, .. } if user.is_root() || *owner == user.as_raw() => {
-            format!("run: chmod 600 {shown}")
-        }
-        SecretFileError::Exposed { .. } => format!(
-            "copy it to a file of your own (install -m 600 {shown} NEW); a master key can also be read with --master-key-command 'cat {shown}'"
-        ),
-        SecretFileError::Foreign(_) => {
-            format!("if you know whose it is, make it yours: chown {} {shown}", user.as_raw())
-        }
-        SecretFileError::TooLarge => {
-            "name the right file: a secret has at most 65536 bytes".to_owned()
-        }
-        SecretFileError::Io(error) => match error.kind() {
-            io::ErrorKind::NotFound if path == Path::new("-") => {
-                "standard input is called /dev/stdin".to_owned()
-            }
-            io::ErrorKind::NotFound => {
-                "check the path; if the file is gone, restore it from a backup".to_owned()
-            }
-            io::ErrorKind::IsADirectory => "name the file in it".to_owned(),
-            io::ErrorKind::PermissionDenied => {
-                format!("run this as a user who may read it (ls -l {shown})")
-            }
-            _ => "check the path and its disk".to_owned(),
-        },
-    }
-}
-
-fn describe(what: &str, error: &SecretFileError) -> String {
-    match error {
-        SecretFileError::Io(error) => format!("{what}: {error}"),
-        SecretFileError::Exposed { mode, .. } => {
-            format!("{what}: others can read it (mode {mode:04o}); make it 0600")
-        }
-        SecretFileError::Foreign(uid) => {
-            format!("{what}: it belongs to uid {uid}, not to you or root")
-        }
-        SecretFileError::TooLarge => format!("{what}: it is too large for a secret"),
-    }
-}
-
-/// Without one line break at the end, as editors and `echo` leave it.
-pub(super) fn without_newline(mut text: Zeroizing<Vec<u8>>) -> Zeroizing<Vec<u8>> {
-    if text.ends_with(b"\n") {
-        text.pop();
-        if text.ends_with(b"\r") {
-            text.pop();
-        }
-    }
-    text
 }

@@ -19,6 +19,8 @@ mod keys;
 mod output;
 mod report;
 mod ring_file;
+mod secret_file;
+mod style;
 mod terminal;
 mod verbs;
 

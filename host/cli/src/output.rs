@@ -4,30 +4,19 @@
 //! every character goes as it is; at a terminal, one that could steer it or hide what is there is escaped: in text for
 //! the eye, in JSON so that it is still the same value.
 
-use std::ffi::OsStr;
 use std::io::{self, Write};
 
-use anstream::stream::RawStream;
-use anstream::{AutoStream, ColorChoice};
-use anstyle::{AnsiColor, Style};
 use moat::{Envelope, KeyWeakness, Revealed, Summary};
 use serde::ser::{Serialize, SerializeMap, Serializer};
-use serde_json::ser::Formatter;
 use serde_json::{Map, Value, json};
 use zeroize::Zeroizing;
 
-use super::failure::{Failure, REPLACE_KEY};
 use crate::ambient;
+use crate::failure::{Failure, REPLACE_KEY, printed};
+use crate::style::{BOLD, on, one_line, printable, write_json};
 
 /// Of a record, or a copy of one, whose name is not UTF-8.
 pub(super) const NOT_UTF8: &str = "its name is not UTF-8, which no user id can be; rename it (mv $'OLD' NEW.cred) and run this again";
-
-/// Of the word "error".
-pub(super) const RED: Style = AnsiColor::Red.on_default().bold();
-/// Of the word "warning".
-pub(super) const YELLOW: Style = AnsiColor::Yellow.on_default().bold();
-/// Of labels.
-pub(super) const BOLD: Style = Style::new().bold();
 
 /// Standard output, and how to write to it.
 pub(super) struct Output {
@@ -108,80 +97,6 @@ fn print(write: impl Fn(&mut dyn Write) -> io::Result<()>) -> Result<(), Failure
     printed(outcome)
 }
 
-/// Tells something by the way, or of a failure, on standard error. With that gone, the work still goes on.
-pub(super) fn tell(style: Style, label: &str, text: &str) {
-    let style = on(&io::stderr(), style);
-    let line = format!("{style}{label}:{style:#} {}\n", printable(text));
-    let _ = io::stderr().write_all(line.as_bytes());
-}
-
-/// As [`tell`], in JSON.
-pub(super) fn tell_value(value: &Value) {
-    let line = json_text(value, ambient::standard_error_is_terminal()) + "\n";
-    let _ = io::stderr().write_all(line.as_bytes());
-}
-
-/// The style as it is written to a stream: none where no colours are wanted, as NO_COLOR and the like have it.
-fn on(stream: &impl RawStream, style: Style) -> Style {
-    match AutoStream::choice(stream) {
-        ColorChoice::Never => Style::new(),
-        _ => style,
-    }
-}
-
-/// JSON without a secret.
-pub(super) fn json_text(value: &Value, terminal: bool) -> String {
-    let mut text = Vec::new();
-    // Writing to memory doesn't fail, and JSON is UTF-8.
-    let _ = write_json(&mut text, value, terminal);
-    String::from_utf8(text).unwrap_or_default()
-}
-
-fn write_json(stream: &mut dyn Write, value: &impl Serialize, terminal: bool) -> io::Result<()> {
-    let written = if terminal {
-        value.serialize(&mut serde_json::Serializer::with_formatter(stream, ForTerminals))
-    } else {
-        serde_json::to_writer(stream, value)
-    };
-    written.map_err(io::Error::from)
-}
-
-/// JSON in which what could steer a terminal is escaped.
-struct ForTerminals;
-
-impl Formatter for ForTerminals {
-    fn write_string_fragment<W: Write + ?Sized>(
-        &mut self,
-        stream: &mut W,
-        text: &str,
-    ) -> io::Result<()> {
-        text.chars().try_for_each(|c| {
-            if is_hidden(c) {
-                let mut units = [0; 2];
-                c.encode_utf16(&mut units)
-                    .iter()
-                    .try_for_each(|unit| write!(stream, "\\u{unit:04x}"))
-            } else {
-                stream.write_all(c.encode_utf8(&mut [0; 4]).as_bytes())
-            }
-        })
-    }
-}
-
-/// A reader that has seen enough, as `head`, is no failure.
-pub(super) fn printed(outcome: io::Result<()>) -> Result<(), Failure> {
-    match outcome {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(unprintable(error)),
-        _ => Ok(()),
-    }
-}
-
-/// Standard output doesn't take what is printed.
-#[allow(clippy::needless_pass_by_value, reason = "it is mapped from an error")]
-pub(super) fn unprintable(error: io::Error) -> Failure {
-    Failure::other(format!("printing: {error}"), "check standard output")
-}
-
 /// Asks at a terminal, where there is one, whether to delete something.
 pub(super) fn confirm(question: &str) -> Result<(), Failure> {
     if !ambient::standard_input_is_terminal() {
@@ -193,11 +108,6 @@ pub(super) fn confirm(question: &str) -> Result<(), Failure> {
         return Err(Failure::other("not confirmed", "nothing was deleted"));
     }
     Ok(())
-}
-
-/// The name of a file: one that isn't UTF-8 with escapes, as `$'…'` in a shell takes them.
-pub(super) fn file_name(name: &OsStr) -> String {
-    name.to_str().map_or_else(|| name.as_encoded_bytes().escape_ascii().to_string(), str::to_owned)
 }
 
 /// Counts the bytes that are written to it.
@@ -212,38 +122,6 @@ impl Write for Length {
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
-}
-
-/// The text with everything escaped that could steer a terminal or hide what is there.
-pub(super) fn printable(text: &str) -> String {
-    escaped(text, is_hidden)
-}
-
-/// The text as one line of standard output: a pipe gets every character that doesn't break the line.
-pub(super) fn one_line(text: &str) -> String {
-    let terminal = ambient::standard_output_is_terminal();
-    escaped(text, if terminal { is_hidden } else { char::is_control })
-}
-
-/// Whether a character is invisible, and so can hide something, change the direction of the text, or steer a terminal.
-fn is_hidden(c: char) -> bool {
-    c.is_control()
-        || matches!(c,
-            '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
-            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
-}
-
-fn escaped(text: &str, is_escaped: fn(char) -> bool) -> String {
-    // The longest that it can get: a buffer that grows would leave copies of a secret behind.
-    let mut escaped = String::with_capacity(text.len() * "\\u{7f}".len());
-    for c in text.chars() {
-        if is_escaped(c) {
-            escaped.extend(c.escape_default());
-        } else {
-            escaped.push(c);
-        }
-    }
-    escaped
 }
 
 /// All of a credential but its secrets, whose values are null.

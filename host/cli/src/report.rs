@@ -6,8 +6,9 @@ use std::io::{self, BufWriter, Write};
 
 use serde_json::Value;
 
-use super::failure::Failure;
-use super::output::{self, Output};
+use super::failure::{self, Failure};
+use super::output::Output;
+use super::style;
 use crate::ambient;
 
 /// A list under way.
@@ -25,7 +26,7 @@ impl<'o> Report<'o> {
         Ok(Self {
             output,
             name,
-            stdout: BufWriter::new(ambient::standard_output().map_err(output::unprintable)?),
+            stdout: BufWriter::new(ambient::standard_output().map_err(failure::unprintable)?),
             watched: ambient::standard_output_is_terminal(),
             begun: false,
         })
@@ -42,7 +43,7 @@ impl<'o> Report<'o> {
         if self.output.json {
             return Ok(());
         }
-        self.print(&format!("{}\n", output::one_line(text)))
+        self.print(&format!("{}\n", style::one_line(text)))
     }
 
     /// Prints an element of the array.
@@ -51,24 +52,24 @@ impl<'o> Report<'o> {
             return Ok(());
         }
         let before = self.before_entry();
-        self.print(&format!("{before}{}", output::json_text(value, self.watched)))
+        self.print(&format!("{before}{}", style::json_text(value, self.watched)))
     }
 
     /// Prints the summary, also of a list that was broken off.
     pub(super) fn finish(mut self, text: &str, summary: &Value) -> Result<(), Failure> {
         if self.output.json {
             let before = if self.begun { String::new() } else { self.before_entry() };
-            let summary = output::json_text(summary, self.watched);
+            let summary = style::json_text(summary, self.watched);
             self.print(&format!("{before}],\"summary\":{summary}}}\n"))?;
         }
-        output::printed(self.stdout.flush())?;
+        failure::printed(self.stdout.flush())?;
         if self.output.json || text.is_empty() { Ok(()) } else { self.output.done(text, summary) }
     }
 
     fn print(&mut self, text: &str) -> Result<(), Failure> {
         let written = self.stdout.write_all(text.as_bytes());
         let flushed = |()| if self.watched { self.stdout.flush() } else { Ok::<_, io::Error>(()) };
-        output::printed(written.and_then(flushed))
+        failure::printed(written.and_then(flushed))
     }
 
     fn before_entry(&mut self) -> String {

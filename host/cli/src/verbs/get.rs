@@ -11,7 +11,7 @@ use crate::ambient;
 use crate::args::Get;
 use crate::context::Context;
 use crate::failure::Failure;
-use crate::output;
+use crate::{output, style};
 
 pub(crate) fn run(context: &Context, get: &Get) -> Result<ExitCode, Failure> {
     let vault = context.vault(Operation::Reveal.access())?;
@@ -88,7 +88,7 @@ fn print_field(context: &Context, revealed: &Revealed, name: &str) -> Result<(),
         Found::Open(other) => Cow::Owned(other.to_string()),
     };
     if ambient::standard_output_is_terminal() {
-        let shown = Zeroizing::new(output::printable(&text));
+        let shown = Zeroizing::new(style::printable(&text));
         if *shown != text {
             tracing::warn!("control characters are shown escaped; in a pipe the value is exact");
         }

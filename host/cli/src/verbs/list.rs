@@ -7,8 +7,8 @@ use crate::age;
 use crate::args::List;
 use crate::context::Context;
 use crate::failure::Failure;
-use crate::output;
 use crate::report::Report;
+use crate::{output, style};
 
 pub(crate) fn run(context: &Context, list: &List) -> Result<ExitCode, Failure> {
     let vault = context.vault(Operation::Users.access().or(Operation::Inspect.access()))?;
@@ -34,7 +34,7 @@ pub(crate) fn run(context: &Context, list: &List) -> Result<ExitCode, Failure> {
     for leftover in vault.leftovers() {
         let leftover = leftover.map_err(|error| context.explain(&error))?;
         if leftover.needs_another_name() {
-            let name = output::file_name(&leftover.name);
+            let name = style::file_name(&leftover.name);
             tracing::warn!("{name} is left out: {}", output::NOT_UTF8);
         }
     }

@@ -10,8 +10,8 @@ use crate::args::Migrate;
 use crate::batch::{self, Selection};
 use crate::context::Context;
 use crate::failure::{Failure, NEEDS_MIGRATION, exit_code};
-use crate::output;
 use crate::report::Report;
+use crate::{output, style};
 
 pub(crate) fn run(context: &Context, arguments: &Migrate) -> Result<ExitCode, Failure> {
     let vault = context.vault(access(arguments))?;
@@ -59,7 +59,7 @@ pub(crate) fn run(context: &Context, arguments: &Migrate) -> Result<ExitCode, Fa
             let leftover = leftover.map_err(|error| failed(&error))?;
             let (action, why, error) = clear_away(&vault, &leftover, arguments);
             counts.count(action, error.as_ref());
-            let name = output::file_name(&leftover.name);
+            let name = style::file_name(&leftover.name);
             let mut value = json!({ "file": name, "action": action, "reason": why });
             if let (Some(error), Some(members)) = (&error, value.as_object_mut()) {
                 members.insert("error".to_owned(), output::error(error));
@@ -185,7 +185,7 @@ fn clear_away(
     if arguments.dry_run {
         return ("would remove", backup, None);
     }
-    match vault.remove_backup(&output::file_name(&leftover.name)) {
+    match vault.remove_backup(&style::file_name(&leftover.name)) {
         Ok(_) => ("removed", backup, None),
         Err(error) => ("failed", format!("the removal failed: {error}"), Some(error)),
     }

@@ -15,7 +15,7 @@ use super::{Checks, Level, Names};
 use crate::ambient;
 use crate::context::Context;
 use crate::failure::Failure;
-use crate::output;
+use crate::style;
 
 const NAME: &str = "directory";
 /// Below this much space, in bytes, somebody should make room.
@@ -118,7 +118,7 @@ struct Files {
 
 impl Files {
     fn add(&mut self, file: OsString, metadata: &Metadata, user: u32) {
-        let name = &output::file_name(&file);
+        let name = &style::file_name(&file);
         let is_own = name.starts_with(".moat.") || name == "moat.json";
         self.has_settings |= name == "moat.json";
         if !name.ends_with(".cred") && !is_own {
@@ -148,7 +148,7 @@ impl Files {
         let before = checks.warn + checks.fail;
         if !self.exposed.is_empty() {
             let mut names = Names::default();
-            self.exposed.iter().for_each(|name| names.add(output::file_name(name)));
+            self.exposed.iter().for_each(|name| names.add(style::file_name(name)));
             checks.fixable(
                 "files",
                 Level::Fail,

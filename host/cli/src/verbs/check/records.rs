@@ -16,7 +16,7 @@ use crate::batch::{self, Selection};
 use crate::confinement::{self, Part};
 use crate::context::Context;
 use crate::failure::Failure;
-use crate::output;
+use crate::style;
 
 const NAME: &str = "records";
 
@@ -116,7 +116,7 @@ fn examine(
         } else {
             &mut found.foreign
         };
-        names.add(output::file_name(&leftover.name));
+        names.add(style::file_name(&leftover.name));
     }
     Ok(())
 }

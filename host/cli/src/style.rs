@@ -1,0 +1,121 @@
+//! How text is shown on a stream: its colours, and escapes for what could steer a terminal.
+
+use std::ffi::OsStr;
+use std::io::{self, Write};
+
+use anstream::stream::RawStream;
+use anstream::{AutoStream, ColorChoice};
+use anstyle::{AnsiColor, Style};
+use serde::ser::Serialize;
+use serde_json::Value;
+use serde_json::ser::Formatter;
+
+use crate::ambient;
+
+/// Of the word "error".
+pub(super) const RED: Style = AnsiColor::Red.on_default().bold();
+/// Of the word "warning".
+pub(super) const YELLOW: Style = AnsiColor::Yellow.on_default().bold();
+/// Of labels.
+pub(super) const BOLD: Style = Style::new().bold();
+
+/// Tells something by the way, or of a failure, on standard error. With that gone, the work still goes on.
+pub(super) fn tell(style: Style, label: &str, text: &str) {
+    let style = on(&io::stderr(), style);
+    let line = format!("{style}{label}:{style:#} {}\n", printable(text));
+    let _ = io::stderr().write_all(line.as_bytes());
+}
+
+/// As [`tell`], in JSON.
+pub(super) fn tell_value(value: &Value) {
+    let line = json_text(value, ambient::standard_error_is_terminal()) + "\n";
+    let _ = io::stderr().write_all(line.as_bytes());
+}
+
+/// The style as it is written to a stream: none where no colours are wanted, as NO_COLOR and the like have it.
+pub(super) fn on(stream: &impl RawStream, style: Style) -> Style {
+    match AutoStream::choice(stream) {
+        ColorChoice::Never => Style::new(),
+        _ => style,
+    }
+}
+
+/// JSON without a secret.
+pub(super) fn json_text(value: &Value, terminal: bool) -> String {
+    let mut text = Vec::new();
+    // Writing to memory doesn't fail, and JSON is UTF-8.
+    let _ = write_json(&mut text, value, terminal);
+    String::from_utf8(text).unwrap_or_default()
+}
+
+pub(super) fn write_json(
+    stream: &mut dyn Write,
+    value: &impl Serialize,
+    terminal: bool,
+) -> io::Result<()> {
+    let written = if terminal {
+        value.serialize(&mut serde_json::Serializer::with_formatter(stream, ForTerminals))
+    } else {
+        serde_json::to_writer(stream, value)
+    };
+    written.map_err(io::Error::from)
+}
+
+/// JSON in which what could steer a terminal is escaped.
+struct ForTerminals;
+
+impl Formatter for ForTerminals {
+    fn write_string_fragment<W: Write + ?Sized>(
+        &mut self,
+        stream: &mut W,
+        text: &str,
+    ) -> io::Result<()> {
+        text.chars().try_for_each(|c| {
+            if is_hidden(c) {
+                let mut units = [0; 2];
+                c.encode_utf16(&mut units)
+                    .iter()
+                    .try_for_each(|unit| write!(stream, "\\u{unit:04x}"))
+            } else {
+                stream.write_all(c.encode_utf8(&mut [0; 4]).as_bytes())
+            }
+        })
+    }
+}
+
+/// The text with everything escaped that could steer a terminal or hide what is there.
+pub(super) fn printable(text: &str) -> String {
+    escaped(text, is_hidden)
+}
+
+/// The text as one line of standard output: a pipe gets every character that doesn't break the line.
+pub(super) fn one_line(text: &str) -> String {
+    let terminal = ambient::standard_output_is_terminal();
+    escaped(text, if terminal { is_hidden } else { char::is_control })
+}
+
+/// Whether a character is invisible, and so can hide something, change the direction of the text, or steer a terminal.
+fn is_hidden(c: char) -> bool {
+    c.is_control()
+        || matches!(c,
+            '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+}
+
+fn escaped(text: &str, is_escaped: fn(char) -> bool) -> String {
+    // The longest that it can get: a buffer that grows would leave copies of a secret behind.
+    let mut escaped = String::with_capacity(text.len() * "\\u{7f}".len());
+    for c in text.chars() {
+        if is_escaped(c) {
+            escaped.extend(c.escape_default());
+        } else {
+            escaped.push(c);
+        }
+    }
+    escaped
+}
+
+/// The name of a file: one that isn't UTF-8 with escapes, as `$'…'` in a shell takes them.
+pub(super) fn file_name(name: &OsStr) -> String {
+    name.to_str().map_or_else(|| name.as_encoded_bytes().escape_ascii().to_string(), str::to_owned)
+}
