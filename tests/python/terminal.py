@@ -25,8 +25,9 @@ class Terminal:
     def __init__(self, command: list[str]) -> None:
         self.pid, self.fd = pty.fork()
         if self.pid == 0:
-            # As a login has it, even if the tests run below nohup.
-            signal.signal(signal.SIGHUP, signal.SIG_DFL)
+            # As a login has them, even if the tests run below nohup or in a script's background.
+            for number in [signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM]:
+                signal.signal(number, signal.SIG_DFL)
             try:
                 os.execvp(command[0], command)
             except OSError as error:
