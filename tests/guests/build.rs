@@ -9,7 +9,7 @@ use std::{env, fs};
 use anyhow::{Context, Result};
 use wasmparser::WasmFeatures;
 use wasmtime::Engine;
-use wit_component::{ComponentEncoder, StringEncoding, dummy_module, embed_component_metadata};
+use wit_component::{StringEncoding, dummy_module, embed_component_metadata};
 use wit_parser::{ManglingAndAbi, Resolve};
 
 const CONTRACT: &str = "fossawork:credentials/credential-vault@1.0.0";
@@ -103,5 +103,5 @@ fn component(
     let world = resolve.select_world(&[contract, greedy], Some(world))?;
     let mut module = module(&dummy_module(&resolve, world, ManglingAndAbi::Standard32))?;
     embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8)?;
-    ComponentEncoder::default().module(&module)?.validate(true).encode()
+    moat_guest_build::component(&module)
 }

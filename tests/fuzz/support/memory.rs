@@ -4,10 +4,10 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::sync::{LazyLock, Mutex};
 
+use moat_format::user_id::UserId;
 use moat_guest::Environment;
 use moat_guest::contract::{Error, File, MasterKey, NamePage, Slot};
 use moat_guest::keys;
-use moat_format::user_id::UserId;
 use sha2::{Digest, Sha256};
 
 use crate::fernet::Key;
