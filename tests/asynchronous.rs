@@ -33,7 +33,7 @@ fn calls_hold_nobody_up_and_go_on_side_by_side() {
                         wait.recv().unwrap();
                         vault.mark_used(&anna)
                     };
-                    vault.run(work).await
+                    vault.spawn_blocking(work).await
                 };
                 (go, tokio::spawn(call))
             })
@@ -46,7 +46,7 @@ fn calls_hold_nobody_up_and_go_on_side_by_side() {
             assert!(call.await.unwrap().unwrap().last_used.is_some());
         }
         let unknown = UserId::parse("nobody").unwrap();
-        let error = vault.run(move |vault| vault.reveal(&unknown)).await.unwrap_err();
+        let error = vault.spawn_blocking(move |vault| vault.reveal(&unknown)).await.unwrap_err();
         assert_eq!(error.code(), ErrorCode::NotFound);
     });
 }
@@ -55,7 +55,8 @@ fn calls_hold_nobody_up_and_go_on_side_by_side() {
 fn a_panic_goes_on_where_it_is_waited_for() {
     let store = Store::new();
     let (vault, _) = filled(&store);
-    let call = || runtime().block_on(vault.run(|_| -> Result<(), _> { panic!("on purpose") }));
+    let call =
+        || runtime().block_on(vault.spawn_blocking(|_| -> Result<(), _> { panic!("on purpose") }));
     let panic = catch_unwind(AssertUnwindSafe(call)).unwrap_err();
     assert_eq!(panic.downcast_ref::<&str>(), Some(&"on purpose"));
 }
@@ -68,7 +69,7 @@ fn what_has_begun_is_done_even_if_nobody_waits_for_it() {
     runtime.block_on(async {
         let (began, begun) = tokio::sync::oneshot::channel();
         let user = anna.clone();
-        let call = vault.run(move |vault| {
+        let call = vault.spawn_blocking(move |vault| {
             began.send(()).unwrap();
             vault.mark_validated(&user, true)
         });

@@ -192,7 +192,7 @@ fn the_example_in_c_opens_a_record() {
     assert_eq!(expect(0, &get(&["anna", "--password"])).0, "correct horse\n");
     let (stdout, stderr) = expect(1, &get(&["bob"]));
     assert_eq!(stdout, "");
-    assert_eq!(stderr, "error: not-found: there is no credential of this user\n");
+    assert_eq!(stderr, "error: not-found: there is no credential for this user\n");
 }
 
 #[test]

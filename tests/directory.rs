@@ -208,7 +208,7 @@ fn a_directory_that_becomes_a_link_is_judged_by_what_it_leads_to() {
     let get = || run(&mut store.moat(&["get", "anna", "--field", "password"]));
     assert_eq!(expect(0, &get()).0, "donkey\n");
     fs::set_permissions(other.path(), PermissionsExt::from_mode(0o1777)).unwrap();
-    assert!(expect(9, &get()).1.contains("others can write in the directory (mode 1777)"));
+    assert!(expect(9, &get()).1.contains("others can write to the directory (mode 1777)"));
 
     fs::remove_file(store.path()).unwrap();
     symlink("credentials", store.path()).unwrap();

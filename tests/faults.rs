@@ -48,7 +48,7 @@ fn a_wrong_master_key() {
         &store,
         Some("another key of enough bytes"),
         5,
-        "no master key opens",
+        "no master key decrypts",
         "nothing was changed",
     );
 }
@@ -67,7 +67,7 @@ fn a_damaged_file() {
     let other = if &text[place..=place] == "A" { "B" } else { "A" };
     let altered = format!("{}{other}{}", &text[..place], &text[place + 1..]);
     write_private(&store.file("anna"), altered.as_bytes());
-    both_fail(&store, Some(KEY), 5, "no master key opens", "nothing was changed");
+    both_fail(&store, Some(KEY), 5, "no master key decrypts", "nothing was changed");
 }
 
 #[test]
@@ -156,7 +156,7 @@ fn a_directory_that_is_not_safe() {
     store.put("anna", "horse");
     for mode in [0o770, 0o720, 0o702, 0o777, 0o1777] {
         fs::set_permissions(store.path(), PermissionsExt::from_mode(mode)).unwrap();
-        let message = format!("others can write in the directory (mode {mode:04o})");
+        let message = format!("others can write to the directory (mode {mode:04o})");
         both_fail(&store, Some(KEY), 9, &message, "mode 0700");
     }
     fs::set_permissions(store.path(), PermissionsExt::from_mode(0o700)).unwrap();

@@ -39,9 +39,9 @@ const RANDOM: &str = "it asked for too many random bytes at once";
 const DENIED: &str = ", which it was not granted";
 
 // What it says of a write that it doesn't let through.
-const NO_RECORD: &str = "it tried to write what is no record of this user: ";
+const NO_RECORD: &str = "it tried to write something that is not a record of this user: ";
 const NO_SETTINGS: &str = "it is not the settings of a directory";
-const SAME_IV: &str = "it tried to write what is no record of this user: its token repeats the IV of the record before";
+const SAME_IV: &str = "it tried to write something that is not a record of this user: its token repeats the IV of the record before";
 
 // What wasmtime says of calls and answers that the component model doesn't allow.
 const STACK: &str = "call stack exhausted";
@@ -86,7 +86,7 @@ const STOPPED: &[(Verb, &str, &str)] = &[
     (REMOVE, "remove-another-user", DENIED),
     (REVEAL, "take-the-key-of-another-user", DENIED),
     (REVEAL, "replace-the-key-of-another-user", DENIED),
-    (REVEAL, "keep-a-mebibyte", "it offered a key that is none"),
+    (REVEAL, "keep-a-mebibyte", "it offered something that is not a derived key"),
     // Wrong addresses and lengths.
     (INSPECT, "name-out-of-bounds", OUT_OF_BOUNDS),
     (INSPECT, "name-across-the-end", OUT_OF_BOUNDS),
@@ -122,7 +122,7 @@ const STOPPED: &[(Verb, &str, &str)] = &[
     (USERS, "users-at-an-odd-address", UNALIGNED),
     (USERS, "users-that-are-none", "the component listed no user"),
     (USERS, "users-all-in-one-place", FUEL),
-    (USERS, "users-without-end", "it told of a page that there is not"),
+    (USERS, "users-without-end", "it reported a page that doesn't exist"),
     // No record of this user.
     (PUT, "no-json", NO_RECORD),
     (PUT, "no-text", NO_RECORD),

@@ -214,7 +214,7 @@ fn a_backup_without_a_credential_stays_with_a_warning() {
     let arguments = ["migrate", "--remove-plaintext-backups"];
     let (text, warning) = expect(0, &run(&mut store.moat(&arguments)));
     assert!(
-        text.contains("credential doesn't open: there is no credential of this user"),
+        text.contains("credential doesn't open: there is no credential for this user"),
         "{text}"
     );
     assert!(text.contains("0 failed; 1 backups left"), "{text}");

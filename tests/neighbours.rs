@@ -26,7 +26,7 @@ fn a_mistyped_key_stores_nothing_beside_the_records_of_another() {
         expect(0, &put_in(&store, KEY, "anna", &["--format", version]));
         let before = store.names();
         let (_, error) = expect(5, &put_in(&store, OTHER_KEY, "bob", &[]));
-        assert!(error.contains("no master key decrypts the records that are there"), "{error}");
+        assert!(error.contains("no master key decrypts the existing records"), "{error}");
         assert!(error.contains("say so with --allow-new-key"), "{error}");
         assert_eq!(store.names(), before);
 

@@ -98,7 +98,7 @@ fn what_does_not_open_is_named_at_the_end_and_left_alone() {
 
     let (text, _) = expect(5, &run(&mut with_both(&store, &["rotate"])));
     let lines: Vec<_> = text.lines().collect();
-    assert!(lines[0].starts_with("failed  user0001: no master key opens the record"), "{text}");
+    assert!(lines[0].starts_with("failed  user0001: no master key decrypts the record"), "{text}");
     assert!(lines[1].starts_with("failed  user0002: the record is not a JSON object"), "{text}");
     assert_eq!(lines[2], "1 rotated, 0 under the primary key already, 2 failed");
     assert_eq!(fs::read_to_string(store.file("user0001")).unwrap(), damaged);

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use support::fixture;
 use wasmtime::Store;
 
-use support::plain_host::exports::fossawork::credentials::vault::PutOptions;
+use support::plain_host::fossawork::credentials::types::PutOptions;
 use support::plain_host::fossawork::credentials::types::{
     Credential, Error, ErrorCode, TokenEncoding,
 };

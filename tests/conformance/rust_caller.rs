@@ -252,7 +252,7 @@ fn summary(summary: &Summary) -> Value {
 
 fn rewritten(rewritten: &Rewritten) -> Value {
     json!({
-        "user_id": rewritten.user.as_str(),
+        "user_id": rewritten.user_id,
         "before": envelope(&rewritten.before),
         "key": rewritten.key.as_ref().map(key),
         "changed": rewritten.changed,

@@ -1,6 +1,6 @@
-//! The component's imports and exports, handed on. No logic.
+//! Connects the imports and exports of the component with the modules that implement them. No logic.
 
-use crate::Environment;
+use crate::Host;
 use crate::bindings::exports::fossawork::credentials::{reveal, vault as exported};
 use crate::bindings::fossawork::credentials::{directory, key_cache, master_keys};
 use crate::bindings::wasi::{clocks::wall_clock, random::random};
@@ -11,10 +11,10 @@ use crate::contract::{
 };
 use crate::{migration, vault};
 
-/// What the host lends this instance.
+/// What the host provides to this instance.
 struct Imports;
 
-impl Environment for Imports {
+impl Host for Imports {
     fn read(&self, name: &str) -> Result<Option<File>, Error> {
         Ok(directory::read(name)?.file)
     }

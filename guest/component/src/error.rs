@@ -2,7 +2,7 @@
 //! could quote them.
 
 use crate::contract::{Error, ErrorCode};
-use moat_format::members::MemberError;
+use moat_format::error::FormatError;
 use moat_format::user_id::UserIdError;
 
 impl Error {
@@ -22,8 +22,11 @@ impl From<UserIdError> for Error {
     }
 }
 
-impl From<MemberError> for Error {
-    fn from(error: MemberError) -> Self {
-        Self::malformed(error.to_string())
+impl From<FormatError> for Error {
+    fn from(error: FormatError) -> Self {
+        match error {
+            FormatError::Malformed(message) => Self::malformed(message),
+            FormatError::Unsupported(message) => Self::new(ErrorCode::UnsupportedVersion, message),
+        }
     }
 }

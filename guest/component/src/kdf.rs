@@ -1,101 +1,45 @@
-//! How version 2.0 of the record comes to a user's key: slowly from a master key to a root that all users of a
-//! directory share, and fast from there to each user's own.
+//! From a master key to a user's key, in both versions of the record.
 //!
-//! A root is PBKDF2-HMAC-SHA256 (RFC 8018) of the master key; a user's key is HKDF-SHA256 (RFC 5869) of the
-//! root, without a salt, for this version and user.
+//! Version 1.0 derives slowly for each user: PBKDF2-HMAC-SHA256 (RFC 8018) of the master key. Version 2.0 derives
+//! slowly once, from a master key to a root key that all users of a directory share, and from there fast to each user's
+//! key: HKDF-SHA256 (RFC 5869) of the root key, without a salt, with the version and the user id as its info.
 
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE;
 use hkdf::Hkdf;
-use serde::{Deserialize, Serialize, Serializer};
-use sha2::Sha256;
+use moat_format::kdf::Kdf;
+use moat_format::user_id::UserId;
+use moat_format::version::Version;
+use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
-use crate::contract::{Error, ErrorCode};
-use crate::derivation::pbkdf2_hmac_sha256;
-use moat_format::members::Members;
-use moat_format::user_id::UserId;
+use crate::pbkdf2::pbkdf2_hmac_sha256;
 
-/// What `kdf` calls this way.
-const NAME: &str = "pbkdf2-hmac-sha256+hkdf-sha256";
+/// The rounds of PBKDF2 in version 1.0.
+pub const ROUNDS_1: u32 = 100_000;
 
-/// The rounds of a new directory: OWASP's Password Storage Cheat Sheet asks for as many.
-pub const ROUNDS: u32 = 600_000;
+/// A derived key of 32 bytes.
+pub type DerivedKey = Zeroizing<[u8; 32]>;
 
-/// Fewer would make guessing a master key cheaper than in version 1.0.
-pub const MIN_ROUNDS: u32 = 100_000;
-
-/// More would let whoever writes a record keep its readers busy for minutes.
-pub const MAX_ROUNDS: u32 = 10_000_000;
-
-/// The salt and rounds of a root, as a record or the directory's settings name them.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Kdf {
-    salt: [u8; 16],
-    rounds: u32,
+/// The key of a user in version 1.0. The salt is the first 16 bytes of the SHA-256 of the user id.
+pub fn user_key_1(master_key: &[u8], user: &UserId) -> DerivedKey {
+    let digest = Sha256::digest(user.as_str());
+    let (salt, _) = digest.split_at(16);
+    pbkdf2_hmac_sha256(master_key, salt, ROUNDS_1)
 }
 
-impl Kdf {
-    /// For a directory with this salt, which has to be random.
-    pub fn new(salt: [u8; 16]) -> Self {
-        Self { salt, rounds: ROUNDS }
-    }
-
-    /// Reads the member `kdf`; `None` when it is missing.
-    pub(crate) fn find(members: &Members) -> Result<Option<Self>, Error> {
-        let Some(Spelled { name, salt, rounds }) = members.find("kdf")? else {
-            return Ok(None);
-        };
-        if name != NAME {
-            let message = "`kdf` names a derivation that is unknown";
-            return Err(Error::new(ErrorCode::UnsupportedVersion, message));
-        }
-        if !(MIN_ROUNDS..=MAX_ROUNDS).contains(&rounds) {
-            let message = format!("`kdf` names {rounds} rounds, not {MIN_ROUNDS} to {MAX_ROUNDS}");
-            return Err(Error::malformed(message));
-        }
-        let salt = URL_SAFE.decode(salt).ok().and_then(|salt| salt.try_into().ok());
-        let salt = salt.ok_or_else(|| {
-            Error::malformed("the salt of `kdf` is not 16 bytes in URL-safe base64")
-        })?;
-        Ok(Some(Self { salt, rounds }))
-    }
-
-    /// The root key, 32 bytes. This is the slow part.
-    pub fn root(&self, master_key: &[u8]) -> Zeroizing<[u8; 32]> {
-        pbkdf2_hmac_sha256(master_key, &self.salt, self.rounds)
-    }
-
-    /// What tells this root from others of the same master key.
-    pub(crate) fn parameters(&self) -> String {
-        format!("{}:{}", URL_SAFE.encode(self.salt), self.rounds)
-    }
+/// The root key of a directory in version 2.0. This is the slow part.
+pub fn root_key(master_key: &[u8], kdf: &Kdf) -> DerivedKey {
+    pbkdf2_hmac_sha256(master_key, &kdf.salt, kdf.rounds)
 }
 
-/// The key of a user under a root, 32 bytes.
-pub fn user_key(
-    root: &[u8; 32],
-    user: &UserId,
-) -> Result<Zeroizing<[u8; 32]>, hkdf::InvalidLength> {
+/// The key of a user in version 2.0.
+///
+/// # Errors
+///
+/// None that can occur: HKDF-SHA256 yields up to 8,160 bytes.
+pub fn user_key_2(root_key: &[u8; 32], user: &UserId) -> Result<DerivedKey, hkdf::InvalidLength> {
     let mut key = Zeroizing::new([0; 32]);
     // The NUL ends the version: no user id has one.
-    let info = [b"2.0\0", user.as_str().as_bytes()];
-    Hkdf::<Sha256>::new(None, root).expand_multi_info(&info, &mut *key)?;
+    let info = [Version::V2.name().as_bytes(), b"\0", user.as_str().as_bytes()];
+    Hkdf::<Sha256>::new(None, root_key).expand_multi_info(&info, &mut *key)?;
     Ok(key)
-}
-
-/// `kdf` as it is written.
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Spelled {
-    name: String,
-    salt: String,
-    rounds: u32,
-}
-
-impl Serialize for Kdf {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let salt = URL_SAFE.encode(self.salt);
-        Spelled { name: NAME.to_owned(), salt, rounds: self.rounds }.serialize(serializer)
-    }
 }

@@ -1,6 +1,6 @@
 //! From master keys to the key of one user.
 //!
-//! The HMAC of a token decides which key it is under; the `key_id` of a record only says where to begin.
+//! The HMAC of a token decides which key it was encrypted with; the `key_id` of a record only says which to try first.
 
 use std::cell::{OnceCell, RefCell};
 use std::rc::Rc;
@@ -8,32 +8,20 @@ use std::rc::Rc;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE;
 use fernet::Fernet;
-use sha2::{Digest, Sha256};
+use moat_format::kdf::Kdf;
+use moat_format::key_strength::{PUBLISHED_DEFAULT, Weakness, weakness};
+use moat_format::record::MAX_LABEL_BYTES;
+use moat_format::token::Token;
+use moat_format::user_id::UserId;
+use moat_format::version::Version;
 use zeroize::Zeroizing;
 
 use crate::contract::{Error, ErrorCode, KeyInfo, KeyWeakness, MasterKey, Slot};
-use crate::derivation::pbkdf2_hmac_sha256;
-use crate::environment::Environment;
-use crate::kdf::{self, Kdf};
+use crate::host::Host;
+use crate::kdf::{DerivedKey, root_key, user_key_1, user_key_2};
 use crate::record::Record;
 use crate::scheme::Scheme;
-use crate::token::Token;
-use moat_format::user_id::UserId;
-use moat_format::weakness::{PUBLISHED_DEFAULT, Weakness, weakness};
-
-/// The longest label of a key that encrypts, in bytes: each of its records bears it.
-pub const MAX_LABEL_BYTES: usize = 64;
-
-/// The rounds of PBKDF2 in version 1.0 of the record.
-pub const ROUNDS: u32 = 100_000;
-
-/// The key of a user in version 1.0, from a master key: PBKDF2-HMAC-SHA256 (RFC 8018), 32 bytes. The salt is the first 16
-/// bytes of the SHA-256 of the user id.
-pub fn derive(master_key: &[u8], user: &UserId) -> Zeroizing<[u8; 32]> {
-    let digest = Sha256::digest(user.as_str());
-    let (salt, _) = digest.split_at(16);
-    pbkdf2_hmac_sha256(master_key, salt, ROUNDS)
-}
+use crate::token;
 
 fn fernet(key: &[u8; 32]) -> Result<Rc<Fernet>, Error> {
     let text = Zeroizing::new(URL_SAFE.encode(key));
@@ -44,27 +32,25 @@ fn unusable() -> Error {
     Error::new(ErrorCode::MasterKeyRefused, "a derived key doesn't have 32 bytes")
 }
 
-/// The keys that a call was lent.
+/// The keys that a call was granted.
 pub(crate) struct Ring<'e> {
-    environment: &'e dyn Environment,
+    host: &'e dyn Host,
     keys: OnceCell<Vec<MasterKey>>,
-    /// The roots of version 2.0 that were needed so far, by the place of their key.
+    /// The root keys of version 2.0 that were needed so far, by the place of their master key.
     roots: RefCell<Vec<(usize, Kdf, Rc<DerivedKey>)>>,
 }
 
-type DerivedKey = Zeroizing<[u8; 32]>;
-
 impl<'e> Ring<'e> {
-    /// The ring that the host lends. It is asked for when it is needed first.
-    pub(crate) fn new(environment: &'e dyn Environment) -> Self {
-        Self { environment, keys: OnceCell::new(), roots: RefCell::default() }
+    /// The ring that the host provides. It is asked for when it is first needed.
+    pub(crate) fn new(host: &'e dyn Host) -> Self {
+        Self { host, keys: OnceCell::new(), roots: RefCell::default() }
     }
 
     fn keys(&self) -> Result<&[MasterKey], Error> {
         if let Some(keys) = self.keys.get() {
             return Ok(keys);
         }
-        let keys = self.environment.ring()?;
+        let keys = self.host.ring()?;
         if keys.iter().all(|key| key.material.is_empty()) {
             let message = "there is no master key";
             return Err(Error::new(ErrorCode::MasterKeyMissing, message));
@@ -119,14 +105,14 @@ impl<'e> Ring<'e> {
         UserKeys { ring: self, user, derived: Vec::new() }
     }
 
-    /// The root of version 2.0 under the key at this place.
+    /// The root key of version 2.0 from the master key at this place.
     fn root(&self, index: usize, key: &MasterKey, kdf: &Kdf) -> Result<Rc<DerivedKey>, Error> {
         let known = |(place, other, _): &&(usize, Kdf, _)| *place == index && other == kdf;
         if let Some((_, _, root)) = self.roots.borrow().iter().find(known) {
             return Ok(Rc::clone(root));
         }
-        let slot = slot(index, "2.0", None, kdf.parameters());
-        let root = Rc::new(self.look_up_or(&slot, || kdf.root(&key.material))?);
+        let slot = slot(index, Version::V2, None, kdf.id());
+        let root = Rc::new(self.look_up_or(&slot, || root_key(&key.material, kdf))?);
         self.roots.borrow_mut().push((index, kdf.clone(), Rc::clone(&root)));
         Ok(root)
     }
@@ -137,27 +123,27 @@ impl<'e> Ring<'e> {
         slot: &Slot,
         derive: impl FnOnce() -> DerivedKey,
     ) -> Result<DerivedKey, Error> {
-        if let Some(kept) = self.environment.lookup(slot).map(Zeroizing::new) {
+        if let Some(kept) = self.host.lookup(slot).map(Zeroizing::new) {
             let key = kept.as_slice().try_into().map_err(|_| unusable())?;
             return Ok(Zeroizing::new(key));
         }
         let derived = derive();
-        self.environment.remember(slot, &*derived);
+        self.host.remember(slot, &*derived);
         Ok(derived)
     }
 }
 
-fn slot(index: usize, version: &str, user: Option<&UserId>, parameters: String) -> Slot {
+fn slot(index: usize, version: Version, user: Option<&UserId>, parameters: String) -> Slot {
     Slot {
         ring_index: u32::try_from(index).unwrap_or(u32::MAX),
-        version: version.to_owned(),
+        version: version.name().to_owned(),
         user_id: user.map(UserId::to_string),
         parameters,
     }
 }
 
-/// A decrypted text, and the key that it was under.
-type Opened = (Zeroizing<Vec<u8>>, KeyInfo);
+/// A decrypted text, and the key that it was encrypted with.
+type Decrypted = (Zeroizing<Vec<u8>>, KeyInfo);
 
 /// A user's keys under a ring.
 pub(crate) struct UserKeys<'r> {
@@ -173,9 +159,9 @@ impl UserKeys<'_> {
         self.user
     }
 
-    /// What the host lends.
-    pub(crate) fn environment(&self) -> &dyn Environment {
-        self.ring.environment
+    /// What the host provides.
+    pub(crate) fn host(&self) -> &dyn Host {
+        self.ring.host
     }
 
     /// The key that encrypts.
@@ -183,52 +169,54 @@ impl UserKeys<'_> {
         Ok(info(self.ring.at(self.ring.primary()?)?))
     }
 
-    /// Encrypts under the primary key, and makes sure that what comes out opens again.
-    pub(crate) fn seal(&mut self, plaintext: &[u8], scheme: &Scheme) -> Result<Token, Error> {
-        let now = self.environment().now();
+    /// Encrypts with the primary key, and makes sure that the token can be decrypted again.
+    pub(crate) fn encrypt(&mut self, plaintext: &[u8], scheme: &Scheme) -> Result<Token, Error> {
+        let now = self.host().now();
         let key = self.at(self.ring.primary()?, scheme)?;
-        let token = Token::seal(&key, plaintext, now);
-        if token.open(&key).is_none_or(|opened| *opened != plaintext) {
-            let message = "what was encrypted doesn't open again";
-            return Err(Error::new(ErrorCode::WrongKeyOrTampered, message));
-        }
-        Ok(token)
+        let token = token::encrypt(&key, plaintext, now);
+        let is_sound = |token: &Token| {
+            token::decrypt(&key, token).is_some_and(|decrypted| *decrypted == plaintext)
+        };
+        token.filter(is_sound).ok_or_else(|| {
+            let message = "what was encrypted can't be decrypted again";
+            Error::new(ErrorCode::WrongKeyOrTampered, message)
+        })
     }
 
-    /// Decrypts a record with whichever key of the ring opens it, and tells which.
-    pub(crate) fn open(&mut self, record: &Record) -> Result<Opened, Error> {
+    /// Decrypts a record with whichever key of the ring it was encrypted with, and returns that key too.
+    pub(crate) fn decrypt(&mut self, record: &Record) -> Result<Decrypted, Error> {
         let token = record.token()?;
         for index in self.ring.order(record.key_id())? {
-            if let Some(plaintext) = token.open(&*self.at(index, record.scheme())?) {
+            if let Some(plaintext) = token::decrypt(&*self.at(index, record.scheme())?, token) {
                 return Ok((plaintext, info(self.ring.at(index)?)));
             }
         }
-        Err(match self.open_published(record)? {
+        Err(match self.decrypt_published(record)? {
             Some(_) => Error::new(
                 ErrorCode::NeedsMigration,
-                "the record is under the application's published default key: \
+                "the record is encrypted with the application's published default key: \
                  anyone who could write to the directory could have chosen its password",
             ),
             None => Error::new(
                 ErrorCode::WrongKeyOrTampered,
-                "no master key opens the record: it is under another key, or it was altered",
+                "no master key decrypts the record: it was encrypted with another key, or altered",
             ),
         })
     }
 
-    /// Decrypts a record that is under the published default key; `None` when it isn't. No application wrote
-    /// version 2.0 under it.
-    pub(crate) fn open_published(&self, record: &Record) -> Result<Option<Opened>, Error> {
+    /// Decrypts a record with the published default key; `None` when it was encrypted with another. No application wrote
+    /// version 2.0 with that key.
+    pub(crate) fn decrypt_published(&self, record: &Record) -> Result<Option<Decrypted>, Error> {
         if *record.scheme() != Scheme::V1 {
             return Ok(None);
         }
-        let published = fernet(&derive(PUBLISHED_DEFAULT, self.user))?;
+        let published = fernet(&user_key_1(PUBLISHED_DEFAULT, self.user))?;
         let weakness = Some(KeyWeakness::PublishedDefault);
         let info = KeyInfo { id: None, primary: false, weakness };
-        Ok(record.token()?.open(&published).map(|plaintext| (plaintext, info)))
+        Ok(token::decrypt(&published, record.token()?).map(|plaintext| (plaintext, info)))
     }
 
-    /// The user's key under the ring's key at this place.
+    /// The user's key from the ring's master key at this place.
     fn at(&mut self, index: usize, scheme: &Scheme) -> Result<Rc<Fernet>, Error> {
         let known = |(place, other, _): &&(usize, Scheme, _)| *place == index && other == scheme;
         if let Some((_, _, key)) = self.derived.iter().find(known) {
@@ -237,12 +225,12 @@ impl UserKeys<'_> {
         let master_key = self.ring.at(index)?;
         let key = match scheme {
             Scheme::V1 => {
-                let slot = slot(index, "1.0", Some(self.user), String::new());
-                self.ring.look_up_or(&slot, || derive(&master_key.material, self.user))?
+                let slot = slot(index, Version::V1, Some(self.user), String::new());
+                self.ring.look_up_or(&slot, || user_key_1(&master_key.material, self.user))?
             }
             Scheme::V2(kdf) => {
                 let root = self.ring.root(index, master_key, kdf)?;
-                kdf::user_key(&root, self.user).map_err(|_| unusable())?
+                user_key_2(&root, self.user).map_err(|_| unusable())?
             }
         };
         let key = fernet(&key)?;

@@ -1,12 +1,13 @@
-//! What a token encloses: the credential, as JSON.
+//! What is encrypted in a token: the credential, as JSON.
 //!
 //! `username`, `password` and `created_at` must be there; `last_used`, `is_valid` and `validation_attempts`
 //! may be missing. `fields` holds Moat's further values and stands only where there are some.
 
 use serde::{Deserialize, Serialize};
 
+use moat_format::json_object::RawObject;
+
 use crate::contract::{Credential, Error, ErrorCode, Field};
-use moat_format::members::Members;
 
 /// Names that a field can't have, because a part of the credential has it already.
 pub const RESERVED_NAMES: [&str; 10] = [
@@ -22,10 +23,10 @@ pub const RESERVED_NAMES: [&str; 10] = [
     "key_id",
 ];
 
-/// The member by which version 2.0 binds the outside of its record.
+/// The member by which version 2.0 binds the envelope of its record.
 const BINDING: &str = "record";
 
-/// What the token of version 2.0 repeats of its record's outside, so that it is authenticated.
+/// What the token of version 2.0 repeats of its record's envelope, so that it is authenticated.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Binding {
@@ -35,7 +36,7 @@ pub(crate) struct Binding {
 }
 
 /// A decrypted credential with the members that aren't known here.
-pub struct Plaintext(Members);
+pub struct Plaintext(RawObject);
 
 impl Plaintext {
     /// Reads decrypted bytes.
@@ -48,7 +49,7 @@ impl Plaintext {
     /// Writes a credential; `created_at` is when it was made, unless the credential says so itself.
     pub fn new(credential: &Credential, created_at: &str) -> Result<Self, Error> {
         check_fields(&credential.fields)?;
-        let mut members = Members::default();
+        let mut members = RawObject::default();
         members.set("username", &credential.username)?;
         members.set("password", &credential.password)?;
         members.set("created_at", credential.created_at.as_deref().unwrap_or(created_at))?;
@@ -56,7 +57,7 @@ impl Plaintext {
         members.set("is_valid", credential.is_valid)?;
         members.set("validation_attempts", credential.validation_attempts)?;
         if !credential.fields.is_empty() {
-            let mut fields = Members::default();
+            let mut fields = RawObject::default();
             for field in &credential.fields {
                 fields.set(&field.name, &field.value)?;
             }
@@ -68,7 +69,7 @@ impl Plaintext {
     /// The credential. Fails when a member is missing or of another type than the format says.
     pub fn credential(&self) -> Result<Credential, Error> {
         let members = &self.0;
-        let fields: Option<Members> = members.find("fields")?;
+        let fields: Option<RawObject> = members.find("fields")?;
         let fields = fields.unwrap_or_default();
         let fields = fields
             .iter()
@@ -76,7 +77,7 @@ impl Plaintext {
                 // Without the name, which is decrypted text and may hold anything.
                 let value = fields
                     .require(name)
-                    .map_err(|_| Error::malformed("a field is there twice or is not a string"))?;
+                    .map_err(|_| Error::malformed("a field occurs twice or is not a string"))?;
                 Ok(Field { name: name.to_owned(), value })
             })
             .collect::<Result<_, Error>>()?;
@@ -103,17 +104,17 @@ impl Plaintext {
         Ok(self.0.set("validation_attempts", attempts.saturating_add(1))?)
     }
 
-    /// What this repeats of its record's outside; `None` when it repeats nothing.
+    /// What this repeats of its record's envelope; `None` when it repeats nothing.
     pub(crate) fn binding(&self) -> Result<Option<Binding>, Error> {
         Ok(self.0.find(BINDING)?)
     }
 
-    /// Repeats this of the record's outside.
-    pub(crate) fn bind(&mut self, outside: &Binding) -> Result<(), Error> {
-        Ok(self.0.set(BINDING, outside)?)
+    /// Repeats this part of the record's envelope.
+    pub(crate) fn bind(&mut self, envelope: &Binding) -> Result<(), Error> {
+        Ok(self.0.set(BINDING, envelope)?)
     }
 
-    /// Repeats nothing of the record's outside.
+    /// Repeats nothing of the record's envelope.
     pub(crate) fn unbind(&mut self) {
         self.0.remove(BINDING);
     }
@@ -136,7 +137,7 @@ pub(crate) fn check_fields(fields: &[Field]) -> Result<(), Error> {
             ));
         }
         if RESERVED_NAMES.contains(&name.as_str()) {
-            return refuse(format!("`{name}` is not free as the name of a field"));
+            return refuse(format!("a field can't be named `{name}`"));
         }
         if fields.iter().take(place).any(|other| other.name == *name) {
             return refuse(format!("the field `{name}` is given twice"));

@@ -4,50 +4,44 @@
 //! {"user_id":"user123","encrypted_data":"gAAAAAB…","created_at":"2025-01-14T10:00:00","encryption_version":"1.0"}
 //! ```
 //!
-//! Nothing here is authenticated: it is checked for form, and believed for nothing but where to look. Version 2.0
+//! The envelope is not authenticated: it is checked for form, and trusted for nothing but where to look. Version 2.0
 //! repeats a part of it inside the token (see `host/docs/format.md`).
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE;
 
-use crate::contract::{Envelope, Error, ErrorCode, File, RecordKind, TokenEncoding};
-use crate::legacy::{self, CRYPTO_AVAILABLE};
+use moat_format::json_object::RawObject;
+use moat_format::record::{
+    CREATED_AT, ENCRYPTED_DATA, ENCRYPTION_VERSION, HEADROOM, KDF, KEY_ID, MAX_BYTES, USER_ID,
+    WRITE_COUNTER,
+};
+use moat_format::token::{Encoding, Token};
+use moat_format::user_id::UserId;
+
+use crate::contract::{Envelope, Error, ErrorCode, File, RecordKind};
+use crate::kind::{self, CRYPTO_AVAILABLE};
 use crate::plaintext::{Binding, Plaintext};
 use crate::scheme::Scheme;
 use crate::timestamp;
-use crate::token::Token;
-use moat_format::members::Members;
-use moat_format::user_id::UserId;
-
-/// The largest record in bytes, read or written.
-pub const MAX_BYTES: usize = 64 * 1024;
-
-/// What `put` leaves free of that, so that whatever is stored can be marked, encrypted with a key of a longer label, and
-/// brought to version 2.0 for as long as it lives. All of these together add at most 2,000 bytes.
-pub const HEADROOM: usize = 4 * 1024;
-
-/// The members that version 2.0 adds.
-const KDF: &str = "kdf";
-const WRITE_COUNTER: &str = "write_counter";
 
 /// How a record is written.
 #[derive(Clone)]
-pub(crate) struct Form {
+pub(crate) struct WriteFormat {
     pub(crate) scheme: Scheme,
-    pub(crate) encoding: TokenEncoding,
+    pub(crate) encoding: Encoding,
 }
 
-/// A record that is well-formed outside; by default one that is yet to be begun and sealed.
+/// A record with a well-formed envelope; by default one that is yet to be begun and sealed.
 #[derive(Default)]
 pub(crate) struct Record {
-    members: Members,
+    members: RawObject,
     kind: Option<RecordKind>,
     scheme: Scheme,
     /// `None` for [`RecordKind::LegacyPlaintext`], which has none.
-    token: Option<(Token, TokenEncoding)>,
+    token: Option<(Token, Encoding)>,
     key_id: Option<String>,
     created_at: Option<String>,
-    /// How often the record was written since it is of version 2.0.
+    /// How often the record was written since it became one of version 2.0.
     write_counter: u32,
     size: u32,
     /// `None` for a record that isn't in the directory yet.
@@ -60,18 +54,18 @@ impl Record {
         let size = checked_size(&file.contents)?;
         let text = std::str::from_utf8(&file.contents)
             .map_err(|_| Error::malformed("the record is not UTF-8"))?;
-        let members: Members = serde_json::from_str(text).map_err(|error| {
+        let members: RawObject = serde_json::from_str(text).map_err(|error| {
             let (line, column) = (error.line(), error.column());
             Error::malformed(format!(
                 "the record is not a JSON object (line {line}, column {column})"
             ))
         })?;
 
-        if members.require::<String>("user_id")? != user.as_str() {
+        if members.require::<String>(USER_ID)? != user.as_str() {
             return Err(Error::malformed("`user_id` names another user than the file does"));
         }
-        let (kind, scheme) = legacy::classify(&members)?;
-        let encrypted_data: String = members.require("encrypted_data")?;
+        let (kind, scheme) = kind::classify(&members)?;
+        let encrypted_data: String = members.require(ENCRYPTED_DATA)?;
         let token = match kind {
             RecordKind::LegacyPlaintext => None,
             RecordKind::Current | RecordKind::LegacyEncrypted => Some(
@@ -80,8 +74,8 @@ impl Record {
             ),
         };
         Ok(Self {
-            key_id: members.find::<Option<String>>("key_id")?.flatten(),
-            created_at: members.find::<Option<String>>("created_at")?.flatten(),
+            key_id: members.find::<Option<String>>(KEY_ID)?.flatten(),
+            created_at: members.find::<Option<String>>(CREATED_AT)?.flatten(),
             write_counter: match scheme {
                 Scheme::V1 => 0,
                 Scheme::V2(_) => members.require(WRITE_COUNTER)?,
@@ -97,37 +91,36 @@ impl Record {
 
     /// Makes it the record of a credential that was made at this time, new or in place of another.
     pub(crate) fn begin(&mut self, user: &UserId, created_at: &str) -> Result<(), Error> {
-        self.members.set("user_id", user.as_str())?;
-        self.members.set("encrypted_data", "")?;
-        self.members.set("created_at", created_at)?;
+        self.members.set(USER_ID, user.as_str())?;
+        self.members.set(ENCRYPTED_DATA, "")?;
+        self.members.set(CREATED_AT, created_at)?;
         self.created_at = Some(created_at.to_owned());
         Ok(())
     }
 
-    /// Puts a new token into the record, under the key with this label, and returns the bytes to write. Members
-    /// that aren't known here stay as they are.
+    /// Puts a new token into the record and returns the bytes to write. Members that aren't known here stay as they are.
     pub(crate) fn seal(
         &mut self,
         token: Token,
-        form: &Form,
+        format: &WriteFormat,
         binding: &Binding,
     ) -> Result<Vec<u8>, Error> {
-        self.members.set("encrypted_data", token.encode(form.encoding))?;
-        self.members.set("encryption_version", form.scheme.version().name())?;
+        self.members.set(ENCRYPTED_DATA, token.encode(format.encoding))?;
+        self.members.set(ENCRYPTION_VERSION, format.scheme.version().name())?;
         self.members.remove(CRYPTO_AVAILABLE);
         match &binding.key_id {
-            Some(id) => self.members.set("key_id", id)?,
-            None => self.members.remove("key_id"),
+            Some(id) => self.members.set(KEY_ID, id)?,
+            None => self.members.remove(KEY_ID),
         }
-        match (&form.scheme, &self.scheme) {
+        match (&format.scheme, &self.scheme) {
             (Scheme::V1, Scheme::V1) => {}
             (Scheme::V1, Scheme::V2(_)) => {
                 self.members.remove(KDF);
                 self.members.remove(WRITE_COUNTER);
             }
             (Scheme::V2(kdf), old) => {
-                let taken = |name| self.members.iter().any(|(other, _)| other == name);
-                if *old == Scheme::V1 && (taken(KDF) || taken(WRITE_COUNTER)) {
+                let is_taken = |name| self.members.contains(name);
+                if *old == Scheme::V1 && (is_taken(KDF) || is_taken(WRITE_COUNTER)) {
                     return Err(name_taken());
                 }
                 self.members.set(KDF, kdf)?;
@@ -139,31 +132,32 @@ impl Record {
 
         self.size = checked_size(&contents)?;
         self.kind = Some(RecordKind::Current);
-        self.scheme = form.scheme.clone();
-        self.token = Some((token, form.encoding));
+        self.scheme = format.scheme.clone();
+        self.token = Some((token, format.encoding));
         self.key_id.clone_from(&binding.key_id);
         self.write_counter = binding.write_counter;
         Ok(contents)
     }
 
-    /// What the token repeats of the outside, when the record is next written under the key with this label.
+    /// What the token repeats of the envelope when the record is next written, encrypted with the key of this label.
     pub(crate) fn next_binding(&self, user: &UserId, key_id: Option<String>) -> Binding {
         let write_counter = self.write_counter.saturating_add(1);
         Binding { user_id: user.to_string(), key_id, write_counter }
     }
 
-    /// Checks what the token repeats of the outside.
+    /// Checks what the token repeats of the envelope.
     pub(crate) fn check_binding(&self, user: &UserId, inside: &Plaintext) -> Result<(), Error> {
         let Scheme::V2(_) = self.scheme else {
             return Ok(());
         };
-        let outside = Binding {
+        let envelope = Binding {
             user_id: user.to_string(),
             key_id: self.key_id.clone(),
             write_counter: self.write_counter,
         };
-        if inside.binding()? != Some(outside) {
-            let message = "the record was altered: its outside is not what is sealed inside";
+        if inside.binding()? != Some(envelope) {
+            let message =
+                "the record was altered: its envelope is not the one that was encrypted with it";
             return Err(Error::new(ErrorCode::WrongKeyOrTampered, message));
         }
         Ok(())
@@ -189,12 +183,12 @@ impl Record {
         &self.scheme
     }
 
-    /// How the token is spelled; `None` where there is none.
-    pub(crate) fn encoding(&self) -> Option<TokenEncoding> {
+    /// How the token is encoded; `None` when there is none.
+    pub(crate) fn encoding(&self) -> Option<Encoding> {
         self.token.as_ref().map(|(_, encoding)| *encoding)
     }
 
-    /// The label of the key that the record says it is under.
+    /// The label of the key that the record says it is encrypted with.
     pub(crate) fn key_id(&self) -> Option<&str> {
         self.key_id.as_deref()
     }
@@ -210,9 +204,9 @@ impl Record {
         }
     }
 
-    /// What a record in the clear holds: base64 of the text that should have been encrypted.
+    /// The plaintext of a record that is not encrypted: base64 of the text that should have been encrypted.
     pub(crate) fn unencrypted(&self) -> Result<Plaintext, Error> {
-        let encoded: String = self.members.require("encrypted_data")?;
+        let encoded: String = self.members.require(ENCRYPTED_DATA)?;
         let text = URL_SAFE
             .decode(encoded)
             .map_err(|_| Error::malformed("`encrypted_data` is not base64"))?;
@@ -226,7 +220,7 @@ impl Record {
             kind: self.kind(),
             version: is_current.then(|| self.scheme.version().name().to_owned()),
             write_counter: matches!(self.scheme, Scheme::V2(_)).then_some(self.write_counter),
-            encoding: self.encoding(),
+            encoding: self.encoding().map(Into::into),
             key_id: self.key_id.clone(),
             created_at: self.created_at.clone(),
             encrypted_at: made.and_then(timestamp::format),
@@ -238,7 +232,7 @@ impl Record {
 
 /// A member that isn't known here has a name that version 2.0 uses itself.
 pub(crate) fn name_taken() -> Error {
-    Error::malformed("it has a member of its own under a name that version 2.0 uses")
+    Error::malformed("the record has an unknown member whose name version 2.0 uses")
 }
 
 /// Refuses a new record that leaves too little room for what is written into it later.

@@ -14,17 +14,17 @@ use std::fmt::Debug;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE;
 use fernet::Fernet;
+use moat_format::kdf::Kdf;
+use moat_format::key_strength::PUBLISHED_DEFAULT;
+use moat_format::record::{MAX_BYTES, MAX_LABEL_BYTES};
+use moat_format::token::{Encoding, Token};
 use moat_format::user_id::UserId;
-use moat_format::weakness;
 use moat_guest::contract::{
     Credential, Error, ErrorCode, KeyWeakness, MigrateOptions, PutOptions, RecordKind, Rewritten,
     TokenEncoding,
 };
-use moat_guest::kdf::{self, Kdf};
-use moat_guest::keys::MAX_LABEL_BYTES;
-use moat_guest::record::MAX_BYTES;
-use moat_guest::token::Token;
-use moat_guest::{keys, migration, vault};
+use moat_guest::kdf::{root_key, user_key_1, user_key_2};
+use moat_guest::{migration, token, vault};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use support::{Memory, SALT, credential, options, primary, spare};
@@ -63,9 +63,9 @@ fn code<T: Debug>(result: Result<T, Error>) -> ErrorCode {
     result.unwrap_err().code
 }
 
-fn sealed(key: &str) -> String {
-    let fernet = Fernet::new(&URL_SAFE.encode(*keys::derive(key.as_bytes(), &anna()))).unwrap();
-    Token::seal(&fernet, INNER.as_bytes(), 1_733_011_200).encode(TokenEncoding::App)
+fn encrypted(key: &str) -> String {
+    let fernet = Fernet::new(&URL_SAFE.encode(*user_key_1(key.as_bytes(), &anna()))).unwrap();
+    token::encrypt(&fernet, INNER.as_bytes(), 1_733_011_200).unwrap().encode(Encoding::App)
 }
 
 /// Anna's record with this `encrypted_data` and a member that isn't known.
@@ -98,12 +98,12 @@ fn without_token(memory: &Memory, key: &[u8; 32]) -> (Value, String) {
     let mut outside = json(memory);
     let token = outside.as_object_mut().unwrap().remove("encrypted_data").unwrap();
     let (token, _) = Token::decode(token.as_str().unwrap()).unwrap();
-    let inside = token.open(&Fernet::new(&URL_SAFE.encode(key)).unwrap()).unwrap();
+    let inside = token::decrypt(&Fernet::new(&URL_SAFE.encode(key)).unwrap(), &token).unwrap();
     (outside, String::from_utf8(inside.to_vec()).unwrap())
 }
 
 fn key_2(key: &str) -> [u8; 32] {
-    *kdf::user_key(&Kdf::new(SALT).root(key.as_bytes()), &anna()).unwrap()
+    *user_key_2(&root_key(key.as_bytes(), &Kdf::new(SALT)), &anna()).unwrap()
 }
 
 // Legacy kinds.
@@ -112,14 +112,14 @@ fn key_2(key: &str) -> [u8; 32] {
 fn each_legacy_kind_becomes_current_and_keeps_what_it_holds() {
     for (contents, options, kind, key, spelled) in [
         (
-            record(&sealed(KEY), ENCRYPTED),
+            record(&encrypted(KEY), ENCRYPTED),
             OPTIONS,
             RecordKind::LegacyEncrypted,
             Some("new"),
             "Z0FB",
         ),
         (
-            record(&sealed(OLD_KEY), ENCRYPTED),
+            record(&encrypted(OLD_KEY), ENCRYPTED),
             OPTIONS,
             RecordKind::LegacyEncrypted,
             Some("old"),
@@ -147,7 +147,7 @@ fn each_legacy_kind_becomes_current_and_keeps_what_it_holds() {
         assert_eq!(done.key.and_then(|key| key.id).as_deref(), key);
         assert!(json(&memory)["encrypted_data"].as_str().unwrap().starts_with(spelled));
 
-        let (outside, inside) = without_token(&memory, &keys::derive(KEY.as_bytes(), &anna()));
+        let (outside, inside) = without_token(&memory, &user_key_1(KEY.as_bytes(), &anna()));
         let expected = json!({"user_id": "anna", "x-outer": 1.5, "created_at": "2024-12-01T00:00:00", "encryption_version": "1.0", "key_id": "new"});
         assert_eq!((outside, inside.as_str()), (expected, INNER));
 
@@ -159,9 +159,9 @@ fn each_legacy_kind_becomes_current_and_keeps_what_it_holds() {
 
 #[test]
 fn the_published_key_needs_consent() {
-    let published = std::str::from_utf8(weakness::PUBLISHED_DEFAULT).unwrap();
+    let published = std::str::from_utf8(PUBLISHED_DEFAULT).unwrap();
     for kind in [CURRENT, ENCRYPTED] {
-        let contents = record(&sealed(published), kind);
+        let contents = record(&encrypted(published), kind);
         let memory = memory(&contents);
         assert_eq!(code(migrate(&memory, &OPTIONS)), ErrorCode::NeedsMigration);
         assert_eq!(code(rewrap(&memory, false)), ErrorCode::NeedsMigration);
@@ -206,18 +206,18 @@ fn what_is_in_the_clear_needs_consent() {
 fn a_token_is_spelled_as_asked_or_as_it_was_or_as_the_directory_is_set_or_for_its_reader() {
     const DOCUMENTED: Option<TokenEncoding> = Some(TokenEncoding::Documented);
     const APP: Option<TokenEncoding> = Some(TokenEncoding::App);
-    let documented = URL_SAFE.decode(sealed(KEY)).unwrap();
+    let documented = URL_SAFE.decode(encrypted(KEY)).unwrap();
     let documented = String::from_utf8(documented).unwrap();
     let plain = URL_SAFE.encode(INNER);
     for (data, kind, asked, set, becomes, changed) in [
         (&documented, CURRENT, None, APP, "gAAA", false),
         (&documented, CURRENT, DOCUMENTED, APP, "gAAA", false),
         (&documented, CURRENT, APP, DOCUMENTED, "Z0FB", true),
-        (&sealed(KEY), CURRENT, None, DOCUMENTED, "Z0FB", false),
-        (&sealed(KEY), CURRENT, DOCUMENTED, APP, "gAAA", true),
+        (&encrypted(KEY), CURRENT, None, DOCUMENTED, "Z0FB", false),
+        (&encrypted(KEY), CURRENT, DOCUMENTED, APP, "gAAA", true),
         (&documented, ENCRYPTED, None, APP, "gAAA", true),
-        (&sealed(KEY), ENCRYPTED, None, DOCUMENTED, "Z0FB", true),
-        (&sealed(KEY), ENCRYPTED, DOCUMENTED, APP, "gAAA", true),
+        (&encrypted(KEY), ENCRYPTED, None, DOCUMENTED, "Z0FB", true),
+        (&encrypted(KEY), ENCRYPTED, DOCUMENTED, APP, "gAAA", true),
         (&plain, IN_THE_CLEAR, None, None, "Z0FB", true),
         (&plain, IN_THE_CLEAR, None, DOCUMENTED, "gAAA", true),
         (&plain, IN_THE_CLEAR, DOCUMENTED, APP, "gAAA", true),
@@ -240,7 +240,7 @@ fn a_token_is_spelled_as_asked_or_as_it_was_or_as_the_directory_is_set_or_for_it
 
 #[test]
 fn a_record_of_another_spelling_comes_under_the_primary_key() {
-    let memory = memory(&record(&sealed(OLD_KEY), CURRENT));
+    let memory = memory(&record(&encrypted(OLD_KEY), CURRENT));
     let options = MigrateOptions { encoding: Some(TokenEncoding::Documented), ..OPTIONS };
     assert_eq!(migrate(&memory, &options).unwrap().key.unwrap().id.as_deref(), Some("old"));
     assert!(vault::describe(&memory, "anna").unwrap().key.primary);
@@ -255,7 +255,7 @@ fn the_application_reads(memory: &Memory, user: &str) -> Value {
     let file = memory.file(&format!("{user}.cred")).unwrap();
     let record: Value = serde_json::from_slice(&file).unwrap();
     let token = URL_SAFE.decode(record["encrypted_data"].as_str().unwrap()).unwrap();
-    let key = keys::derive(KEY.as_bytes(), &UserId::parse(user).unwrap());
+    let key = user_key_1(KEY.as_bytes(), &UserId::parse(user).unwrap());
     let cipher = Fernet::new(&URL_SAFE.encode(*key)).unwrap();
     let text = cipher.decrypt(std::str::from_utf8(&token).unwrap()).unwrap();
     serde_json::from_slice(&text).unwrap()
@@ -271,14 +271,15 @@ proptest! {
         let memory = Memory::new([primary(Some("new"), KEY), spare(Some("old"), OLD_KEY)]);
         let users: Vec<String> = (0..mix.len()).map(|n| format!("user{n}")).collect();
         for (user, (kind, stale)) in users.iter().zip(mix) {
-            let key = keys::derive(if stale { OLD_KEY } else { KEY }.as_bytes(), &UserId::parse(user).unwrap());
+            let key = user_key_1(if stale { OLD_KEY } else { KEY }.as_bytes(), &UserId::parse(user).unwrap());
             let cipher = Fernet::new(&URL_SAFE.encode(*key)).unwrap();
-            let token = |encoding| Token::seal(&cipher, INNER.as_bytes(), 1_733_011_200).encode(encoding);
+            let token = token::encrypt(&cipher, INNER.as_bytes(), 1_733_011_200).unwrap();
+            let token = |encoding| token.encode(encoding);
             let (data, kind) = match kind {
                 0 => (URL_SAFE.encode(INNER), IN_THE_CLEAR),
-                1 => (token(TokenEncoding::App), ENCRYPTED),
-                2 => (token(TokenEncoding::Documented), CURRENT),
-                _ => (token(TokenEncoding::App), CURRENT),
+                1 => (token(Encoding::App), ENCRYPTED),
+                2 => (token(Encoding::Documented), CURRENT),
+                _ => (token(Encoding::App), CURRENT),
             };
             let record = record(&data, kind).replacen("anna", user, 1);
             memory.set_file(&format!("{user}.cred"), record);
@@ -320,8 +321,8 @@ fn what_is_damaged_stays_as_it_is() {
         (format!("{whole}!"), IN_THE_CLEAR, ErrorCode::Malformed),
         (URL_SAFE.encode("[]"), IN_THE_CLEAR, ErrorCode::Malformed),
         (URL_SAFE.encode(r#"{"username":"a"}"#), IN_THE_CLEAR, ErrorCode::Malformed),
-        (sealed("a third key, of nobody"), ENCRYPTED, ErrorCode::WrongKeyOrTampered),
-        (sealed("a third key, of nobody"), CURRENT, ErrorCode::WrongKeyOrTampered),
+        (encrypted("a third key, of nobody"), ENCRYPTED, ErrorCode::WrongKeyOrTampered),
+        (encrypted("a third key, of nobody"), CURRENT, ErrorCode::WrongKeyOrTampered),
     ] {
         let contents = record(&data, kind);
         let memory = memory(&contents);
@@ -334,7 +335,7 @@ fn what_is_damaged_stays_as_it_is() {
 
 #[test]
 fn there_and_back_again_nothing_is_lost() {
-    let memory = memory(&record(&sealed(OLD_KEY), CURRENT));
+    let memory = memory(&record(&encrypted(OLD_KEY), CURRENT));
     assert!(migrate(&memory, &to("2.0")).unwrap().changed);
 
     let (outside, inside) = without_token(&memory, &key_2(KEY));
@@ -353,7 +354,7 @@ fn there_and_back_again_nothing_is_lost() {
     assert!(!migrate(&memory, &OPTIONS).unwrap().changed);
 
     assert!(migrate(&memory, &to("1.0")).unwrap().changed);
-    let (outside, inside) = without_token(&memory, &keys::derive(KEY.as_bytes(), &anna()));
+    let (outside, inside) = without_token(&memory, &user_key_1(KEY.as_bytes(), &anna()));
     let expected = json!({"user_id": "anna", "x-outer": 1.5, "created_at": "2024-12-01T00:00:00", "encryption_version": "1.0", "key_id": "new"});
     assert_eq!(outside, expected);
     assert_eq!(inside.replace(r#""2025-01-14T10:00:00""#, "null"), INNER);
@@ -455,7 +456,7 @@ fn each_setting_is_set_by_itself() {
 
 #[test]
 fn two_that_make_the_salt_at_once_agree() {
-    let memory = memory(&record(&sealed(KEY), CURRENT));
+    let memory = memory(&record(&encrypted(KEY), CURRENT));
     let theirs = json!({ "kdf": Kdf::new([7; 16]) }).to_string();
     memory.interrupt(1, {
         let theirs = theirs.clone();
@@ -470,8 +471,8 @@ fn two_that_make_the_salt_at_once_agree() {
 #[test]
 fn a_name_that_version_2_uses_is_not_overwritten() {
     for contents in [
-        record(&sealed(KEY), r#""encryption_version":"1.0","kdf":"mine""#),
-        record(&sealed(KEY), r#""encryption_version":"1.0","write_counter":"mine""#),
+        record(&encrypted(KEY), r#""encryption_version":"1.0","kdf":"mine""#),
+        record(&encrypted(KEY), r#""encryption_version":"1.0","write_counter":"mine""#),
     ] {
         let memory = memory(&contents);
         assert_eq!(code(migrate(&memory, &to("2.0"))), ErrorCode::Malformed);
@@ -485,7 +486,7 @@ fn a_name_that_version_2_uses_is_not_overwritten() {
 #[test]
 fn what_is_under_another_key_comes_under_the_primary_one_and_all_else_stays() {
     for version in [None, Some("2.0")] {
-        let memory = memory(&record(&sealed(OLD_KEY), CURRENT));
+        let memory = memory(&record(&encrypted(OLD_KEY), CURRENT));
         if let Some(version) = version {
             memory.ring.borrow_mut().reverse();
             memory.ring.borrow_mut()[0].primary = true;
@@ -515,7 +516,8 @@ fn what_is_under_another_key_comes_under_the_primary_one_and_all_else_stays() {
 
 #[test]
 fn a_lying_label_hides_no_stale_record() {
-    let memory = memory(&record(&sealed(OLD_KEY), r#""encryption_version":"1.0","key_id":"new""#));
+    let memory =
+        memory(&record(&encrypted(OLD_KEY), r#""encryption_version":"1.0","key_id":"new""#));
     assert!(rewrap(&memory, false).unwrap().changed);
 }
 
@@ -529,7 +531,7 @@ fn rewrapping_leaves_alone_what_it_may_not_read() {
 
 #[test]
 fn what_somebody_else_wrote_meanwhile_is_rewritten_too() {
-    let memory = memory(&record(&sealed(OLD_KEY), CURRENT));
+    let memory = memory(&record(&encrypted(OLD_KEY), CURRENT));
     memory.interrupt(1, |memory| drop(vault::mark_used(memory, "anna").unwrap()));
     // The mark brought it under the primary key already.
     assert!(!rewrap(&memory, false).unwrap().changed);
@@ -540,7 +542,7 @@ fn what_somebody_else_wrote_meanwhile_is_rewritten_too() {
 
 #[test]
 fn leftovers_are_what_is_neither_a_record_nor_our_own() {
-    let memory = memory(&record(&sealed(KEY), CURRENT));
+    let memory = memory(&record(&encrypted(KEY), CURRENT));
     let backup = "anna.cred.backup_20250616_130236";
     let other = "anna.cred.backup_20250616";
     for name in [backup, other, ".cred", ".moat.lock", "moat.json", "notes.txt"] {
@@ -564,7 +566,7 @@ fn leftovers_are_what_is_neither_a_record_nor_our_own() {
 #[test]
 fn a_backup_goes_only_when_its_credential_opens() {
     let backup = "anna.cred.backup_20250616_130236";
-    let memory = memory(&record(&sealed("a third key, of nobody"), CURRENT));
+    let memory = memory(&record(&encrypted("a third key, of nobody"), CURRENT));
     memory.set_file(backup, "x");
     assert_eq!(code(migration::remove_backup(&memory, backup)), ErrorCode::WrongKeyOrTampered);
     memory.set_file(FILE, record(&URL_SAFE.encode(INNER), IN_THE_CLEAR));
@@ -576,7 +578,7 @@ fn a_backup_goes_only_when_its_credential_opens() {
     }
     assert!(memory.file(backup).is_some());
 
-    memory.set_file(FILE, record(&sealed(KEY), CURRENT));
+    memory.set_file(FILE, record(&encrypted(KEY), CURRENT));
     assert!(migration::remove_backup(&memory, backup).unwrap());
     assert_eq!(memory.file(backup), None);
 }

@@ -15,15 +15,15 @@ use std::fmt::Debug;
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE};
 use fernet::Fernet;
+use moat_format::record::{MAX_BYTES, MAX_LABEL_BYTES};
+use moat_format::token::Token;
 use moat_format::user_id::UserId;
 use moat_guest::contract::{
     Credential, Error, ErrorCode, Field, KeyWeakness, PutOptions, RecordKind, Stored, Summary,
     TokenEncoding,
 };
-use moat_guest::keys::MAX_LABEL_BYTES;
-use moat_guest::record::MAX_BYTES;
-use moat_guest::token::Token;
-use moat_guest::{keys, vault};
+use moat_guest::kdf::user_key_1;
+use moat_guest::{token, vault};
 use proptest::collection::btree_set;
 use proptest::prelude::*;
 use serde_json::Value;
@@ -44,12 +44,12 @@ fn memory() -> Memory {
 
 fn fernet(key: &str) -> Fernet {
     let user = UserId::parse("anna").unwrap();
-    Fernet::new(&URL_SAFE.encode(*keys::derive(key.as_bytes(), &user))).unwrap()
+    Fernet::new(&URL_SAFE.encode(*user_key_1(key.as_bytes(), &user))).unwrap()
 }
 
 /// `encrypted_data` of this text.
-fn sealed(key: &str, inner: &str, encoding: TokenEncoding) -> String {
-    Token::seal(&fernet(key), inner.as_bytes(), EARLIER).encode(encoding)
+fn encrypted(key: &str, inner: &str, encoding: TokenEncoding) -> String {
+    token::encrypt(&fernet(key), inner.as_bytes(), EARLIER).unwrap().encode(encoding.into())
 }
 
 /// Anna's record with this `encrypted_data` and these last members.
@@ -61,7 +61,7 @@ fn record(encrypted_data: &str, rest: &str) -> String {
 
 /// A current record of [`INNER`], as documented.
 fn current(key: &str) -> String {
-    let token = sealed(key, INNER, TokenEncoding::Documented);
+    let token = encrypted(key, INNER, TokenEncoding::Documented);
     record(&token, r#""encryption_version":"1.0""#)
 }
 
@@ -86,7 +86,8 @@ fn encrypted_data(memory: &Memory) -> String {
 /// The text inside the record in the directory.
 fn inner(memory: &Memory, key: &str) -> String {
     let (token, _) = Token::decode(&encrypted_data(memory)).unwrap();
-    let plaintext = token.open(&fernet(key)).expect("the record is under this key");
+    let plaintext =
+        token::decrypt(&fernet(key), &token).expect("the record is encrypted with this key");
     String::from_utf8(plaintext.to_vec()).unwrap()
 }
 
@@ -186,7 +187,7 @@ fn every_answer_tells_the_record_as_it_stands() {
 #[test]
 fn replacing_keeps_unknown_members_of_the_file_and_nothing_of_the_old_credential() {
     let memory = memory();
-    let token = sealed(KEY, INNER, TokenEncoding::Documented);
+    let token = encrypted(KEY, INNER, TokenEncoding::Documented);
     let unknown = r#""x-outer":{"a":1.50},"encryption_version":"1.0","surrogate":"\ud800""#;
     plant(&memory, record(&token, unknown));
 
@@ -236,7 +237,7 @@ fn the_spelling_of_the_token_stays_unless_another_is_asked_for() {
     ] {
         let memory = memory();
         if let Some(old) = old {
-            plant(&memory, record(&sealed(KEY, INNER, old), r#""encryption_version":"1.0""#));
+            plant(&memory, record(&encrypted(KEY, INNER, old), r#""encryption_version":"1.0""#));
         }
         let options = PutOptions { encoding: asked, ..options() };
         let stored = vault::put(&memory, "anna", &credential(), &options).unwrap();
@@ -304,7 +305,7 @@ fn an_unknown_version_is_told() {
 fn a_lone_surrogate_is_an_error_and_stays_in_its_file() {
     let memory = memory();
     let inner = INNER.replace("hunter2", r"\ud800");
-    let token = sealed(KEY, &inner, TokenEncoding::Documented);
+    let token = encrypted(KEY, &inner, TokenEncoding::Documented);
     let contents = record(&token, r#""encryption_version":"1.0""#);
     plant(&memory, contents.as_str());
     expect_all(READERS, &memory, ErrorCode::Malformed);
@@ -321,7 +322,7 @@ fn a_record_with_a_member_of_a_wrong_type_is_neither_repaired_nor_quoted() {
     ] {
         let memory = memory();
         let inner = INNER.replace(good, bad);
-        let token = sealed(KEY, &inner, TokenEncoding::Documented);
+        let token = encrypted(KEY, &inner, TokenEncoding::Documented);
         let contents = record(&token, r#""encryption_version":"1.0""#);
         plant(&memory, contents.as_str());
         for call in READERS.into_iter().chain(WRITERS) {
@@ -336,7 +337,7 @@ fn a_record_with_a_member_of_a_wrong_type_is_neither_repaired_nor_quoted() {
 #[test]
 fn legacy_records_that_anyone_could_have_written_are_refused_but_replaced() {
     use TokenEncoding::App;
-    let published = sealed("default_key_change_me", INNER, App);
+    let published = encrypted("default_key_change_me", INNER, App);
     for contents in [
         record(&STANDARD.encode(INNER), r#""crypto_available":false"#),
         record(&published, r#""crypto_available":true"#),
@@ -436,7 +437,7 @@ fn marks_change_what_they_say_and_nothing_else() {
     plant(
         &memory,
         record(
-            &sealed(KEY, INNER, TokenEncoding::Documented),
+            &encrypted(KEY, INNER, TokenEncoding::Documented),
             r#""x-outer":[1.50],"encryption_version":"1.0""#,
         ),
     );
@@ -476,7 +477,7 @@ fn every_rewrite_draws_a_new_iv_and_tells_the_new_time() {
 fn attempts_stop_at_the_largest_number() {
     let memory = memory();
     let most = INNER.replace(r#"attempts":6"#, r#"attempts":4294967294"#);
-    let token = sealed(KEY, &most, TokenEncoding::Documented);
+    let token = encrypted(KEY, &most, TokenEncoding::Documented);
     plant(&memory, record(&token, r#""encryption_version":"1.0""#));
     for _ in 0..2 {
         let marked = vault::mark_validated(&memory, "anna", true).unwrap();
@@ -487,7 +488,10 @@ fn attempts_stop_at_the_largest_number() {
 #[test]
 fn marking_an_encrypted_legacy_record_makes_it_current() {
     let memory = memory();
-    plant(&memory, record(&sealed(KEY, INNER, TokenEncoding::App), r#""crypto_available":true"#));
+    plant(
+        &memory,
+        record(&encrypted(KEY, INNER, TokenEncoding::App), r#""crypto_available":true"#),
+    );
     let described = vault::describe(&memory, "anna").unwrap();
     assert_eq!(described.envelope.kind, RecordKind::LegacyEncrypted);
 
@@ -593,7 +597,7 @@ fn removing_takes_an_unreadable_file_too_and_needs_no_key() {
 #[test]
 fn inspecting_needs_no_key_and_tells_the_outside() {
     let memory = Memory::new([]);
-    let token = sealed(KEY, INNER, TokenEncoding::App);
+    let token = encrypted(KEY, INNER, TokenEncoding::App);
     let revision = plant(&memory, record(&token, r#""key_id":"2024","encryption_version":"1.0""#));
     let envelope = vault::inspect(&memory, "anna").unwrap();
     assert_eq!(memory.take_log(), ["read anna.cred"]);
@@ -710,7 +714,7 @@ fn a_user_without_a_record_is_not_found_whatever_the_keys() {
 #[test]
 fn any_key_of_the_ring_opens_and_the_primary_one_rewrites() {
     let memory = Memory::new([spare(Some("2024"), OTHER_KEY), primary(Some("2025"), KEY)]);
-    let token = sealed(OTHER_KEY, INNER, TokenEncoding::Documented);
+    let token = encrypted(OTHER_KEY, INNER, TokenEncoding::Documented);
     plant(&memory, record(&token, r#""key_id":"2024","encryption_version":"1.0""#));
     let described = vault::describe(&memory, "anna").unwrap();
     assert_eq!((described.key.id.as_deref(), described.key.primary), (Some("2024"), false));
@@ -727,7 +731,7 @@ fn any_key_of_the_ring_opens_and_the_primary_one_rewrites() {
 #[test]
 fn a_key_without_a_label_takes_the_label_off_the_record() {
     let memory = Memory::new([primary(None, KEY), spare(Some("2024"), OTHER_KEY)]);
-    let token = sealed(OTHER_KEY, INNER, TokenEncoding::Documented);
+    let token = encrypted(OTHER_KEY, INNER, TokenEncoding::Documented);
     plant(&memory, record(&token, r#""key_id":"2024","encryption_version":"1.0""#));
     assert_eq!(vault::mark_used(&memory, "anna").unwrap().envelope.key_id, None);
     assert_eq!(json(&memory).get("key_id"), None);
@@ -747,7 +751,7 @@ fn the_label_only_says_which_key_is_tried_first() {
         [(r#""b""#, &[1][..]), (r#""c""#, &[2, 0, 1]), (r#""unknown""#, &[0, 1]), ("null", &[0, 1])]
     {
         let memory = Memory::new(keys());
-        let token = sealed(KEY, INNER, TokenEncoding::Documented);
+        let token = encrypted(KEY, INNER, TokenEncoding::Documented);
         plant(&memory, record(&token, &format!(r#""key_id":{label},"encryption_version":"1.0""#)));
         let described = vault::describe(&memory, "anna").unwrap();
         assert_eq!(described.key.id.as_deref(), Some("b"), "{label}");
@@ -822,7 +826,7 @@ fn a_cached_key_is_the_users_own() {
     let user_key = |user: &str| cache.get(&(0, user.to_owned())).unwrap().clone();
     assert_ne!(user_key("anna"), user_key("bob"));
     let anna = UserId::parse("anna").unwrap();
-    assert_eq!(user_key("anna"), keys::derive(KEY.as_bytes(), &anna).as_slice());
+    assert_eq!(user_key("anna"), user_key_1(KEY.as_bytes(), &anna).as_slice());
 }
 
 #[test]

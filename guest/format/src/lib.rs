@@ -1,6 +1,13 @@
-//! What the component and its hosts both have to know of the credential format, and neither may know differently. No
-//! cryptography.
+//! The facts of the credential format that the component and its hosts share, each stated once: names, sizes, versions
+//! and the layout of what is not encrypted. No cryptography.
 
-pub mod members;
+pub mod error;
+pub mod files;
+pub mod json_object;
+pub mod kdf;
+pub mod key_strength;
+pub mod record;
+pub mod settings;
+pub mod token;
 pub mod user_id;
-pub mod weakness;
+pub mod version;

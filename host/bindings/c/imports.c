@@ -147,7 +147,7 @@ static bool import_now(const struct surroundings *around, const value *arguments
     (void)around, (void)arguments;
     struct timespec now;
     if (clock_gettime(CLOCK_REALTIME, &now) != 0 || now.tv_sec < 0)
-        return moat_fail(error, "sandbox", "the system gives no time");
+        return moat_fail(error, "unavailable", "the system gives no time");
     const value seconds = {.kind = WASMTIME_COMPONENT_U64, .of.u64 = (uint64_t)now.tv_sec};
     const value rest = {.kind = WASMTIME_COMPONENT_U32, .of.u32 = (uint32_t)now.tv_nsec};
     *answer = RECORD({"seconds", seconds}, {"nanoseconds", rest});
@@ -165,7 +165,7 @@ static bool import_random(const struct surroundings *around, const value *argume
     for (size_t have = 0; have < size;) {
         const ssize_t got = getrandom(bytes + have, size - have, 0);
         if (got < 0 && errno != EINTR)
-            return moat_fail(error, "sandbox", "the system gives no random bytes");
+            return moat_fail(error, "unavailable", "the system gives no random bytes");
         if (got > 0)
             have += (size_t)got;
     }

@@ -95,7 +95,7 @@ struct moat *moat_open(const char *component, const char *directory, const struc
     }
     struct moat *moat = calloc(1, sizeof *moat);
     if (!moat) {
-        moat_fail(error, "sandbox", "there is no memory");
+        moat_fail(error, "unavailable", "there is no memory");
         return NULL;
     }
     moat->around.ring = ring;

@@ -2,7 +2,6 @@
 //! goes on. What is in memory doesn't grow with the number of users.
 
 use std::collections::BTreeMap;
-use std::io;
 use std::iter;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError, mpsc};
@@ -148,8 +147,7 @@ pub(super) fn for_each<T: Send>(
 
 /// Whether an error is no matter of one record: every further one would meet it, too.
 fn is_of_no_record(error: &Error) -> bool {
-    let no_thread = error.io_kind() == Some(io::ErrorKind::WouldBlock);
-    error.code() == ErrorCode::Audit || error.code() == ErrorCode::Sandbox && no_thread
+    matches!(error.code(), ErrorCode::Audit | ErrorCode::Unavailable)
 }
 
 /// A bar on standard error, if that is a terminal where people look for it.

@@ -9,7 +9,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cap_std::fs::Dir;
-use moat::{Access, Directory, Error, ErrorCode, KeyRing, KeySource, Sandbox, Vault};
+use moat::{
+    Access, Builder, Directory, Error, ErrorCode, KeyRing, KeySource, Operation, Sandbox, Vault,
+};
 
 use super::args::Options;
 use super::audit::AuditSettings;
@@ -79,16 +81,24 @@ impl Context {
     /// The vault over the directory, which has to be there, for calls of this access. From here on the thread,
     /// and all that it starts, can do little else.
     pub(super) fn vault(&self, access: Access) -> Result<Vault, Failure> {
-        self.vault_over(ambient::open_directory, self.master_key()?, access, None).map(first)
+        let keys = self.master_key()?;
+        let (builder, _) = self.vault_over(ambient::open_directory, keys, access, None)?;
+        self.build(builder)
     }
 
-    /// As [`Self::vault`], over a directory which is made if it isn't there.
-    pub(super) fn vault_in_new_directory(
+    /// As [`Self::vault`], to put a credential into a directory that is created if it doesn't exist.
+    pub(super) fn vault_for_put(
         &self,
         keys: MasterKeySource,
-        access: Access,
+        allow_new_key: bool,
     ) -> Result<Vault, Failure> {
-        self.vault_over(ambient::open_or_create_directory, keys, access, None).map(first)
+        let (builder, _) = self.vault_over(
+            ambient::open_or_create_directory,
+            keys,
+            Operation::Put.access(),
+            None,
+        )?;
+        self.build(builder.allow_new_key(allow_new_key))
     }
 
     /// As [`Self::vault`], with the keys of a ring, whose own directory can still be written then.
@@ -98,7 +108,8 @@ impl Context {
         access: Access,
         ring: Option<&Directory>,
     ) -> Result<Vault, Failure> {
-        self.vault_over(ambient::open_directory, keys, access, ring).map(first)
+        let (builder, _) = self.vault_over(ambient::open_directory, keys, access, ring)?;
+        self.build(builder)
     }
 
     /// As [`Self::vault`], with the keys of a ring, and what confines the process now.
@@ -107,7 +118,8 @@ impl Context {
         keys: KeyRing,
         access: Access,
     ) -> Result<(Vault, [Part; 2]), Failure> {
-        self.vault_over(ambient::open_directory, keys, access, None)
+        let (builder, parts) = self.vault_over(ambient::open_directory, keys, access, None)?;
+        Ok((self.build(builder)?, parts))
     }
 
     fn vault_over(
@@ -116,7 +128,7 @@ impl Context {
         keys: impl KeySource + 'static,
         access: Access,
         ring: Option<&Directory>,
-    ) -> Result<(Vault, [Part; 2]), Failure> {
+    ) -> Result<(Builder, [Part; 2]), Failure> {
         let path = self.path()?;
         let directory = open(&path)
             .map_err(|error| {
@@ -155,7 +167,11 @@ impl Context {
             Some((log, _)) => builder.audit(log),
             None => builder,
         };
-        Ok((builder.build().map_err(failed)?, parts))
+        Ok((builder, parts))
+    }
+
+    fn build(&self, builder: Builder) -> Result<Vault, Failure> {
+        builder.build().map_err(|error| self.explain(&error))
     }
 
     pub(super) fn sandbox(&self) -> Result<Sandbox, Failure> {
@@ -176,8 +192,4 @@ impl Context {
             Err(failure) => failure,
         }
     }
-}
-
-fn first<A, B>((first, _): (A, B)) -> A {
-    first
 }

@@ -153,7 +153,7 @@ pub(super) fn exit_code(code: ErrorCode) -> u8 {
         ErrorCode::Conflict | ErrorCode::Locked => 8,
         ErrorCode::Directory => 9,
         ErrorCode::Audit => AUDIT,
-        ErrorCode::Sandbox | ErrorCode::Denied => 11,
+        ErrorCode::Sandbox | ErrorCode::Denied | ErrorCode::Unavailable => 11,
         _ => OTHER,
     }
 }
@@ -192,7 +192,7 @@ fn hint(error: &Error, path: &Path) -> String {
         ErrorCode::Locked => "run this again when the other process is done, or wait longer with --lock-wait SECONDS".to_owned(),
         ErrorCode::TooLarge => format!("a record has at most 65536 bytes, a new one 61440: store less in one credential; a larger file in {shown} is to be restored from a backup"),
         ErrorCode::Audit => audit_hint(error),
-        ErrorCode::Sandbox if error.io_kind() == Some(io::ErrorKind::WouldBlock) => {
+        ErrorCode::Unavailable if error.io_kind() == Some(io::ErrorKind::WouldBlock) => {
             THREADS_HINT.to_owned()
         }
         ErrorCode::Directory => directory_hint(error, path),

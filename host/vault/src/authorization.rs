@@ -17,7 +17,8 @@ use zeroize::Zeroizing;
 
 use crate::contract::{Credential, ErrorCode};
 use crate::error::Error;
-use crate::scope::{PASSWORD, Scope};
+use crate::ops::PASSWORD;
+use crate::scope::Scope;
 use moat_format::user_id::UserId;
 
 /// The longest name of a host, in bytes (RFC 1035, section 2.3.4).
@@ -44,7 +45,7 @@ impl Origin {
             let message = format!("{text:?} can't be an origin: {why}");
             Err(Error::new(ErrorCode::InvalidCredential, message))
         };
-        let Ok(uri) = text.parse::<Uri>() else { return refuse("it is no URI") };
+        let Ok(uri) = text.parse::<Uri>() else { return refuse("it is not a URI") };
         let has_more = uri.path_and_query().is_some_and(|path| path.as_str() != "/");
         match Self::of(uri.scheme(), uri.authority()) {
             None => refuse("it is not https:// or http:// with a host, or a host and a port"),
@@ -247,7 +248,7 @@ fn basic(credential: &Credential) -> Result<Zeroizing<String>, Error> {
 fn bearer(token: &str) -> Result<Zeroizing<String>, Error> {
     let is_token = |c: char| c.is_ascii_alphanumeric() || "-._~+/=".contains(c);
     if token.is_empty() || !token.chars().all(is_token) {
-        let message = "the secret is no bearer token as RFC 6750 has it";
+        let message = "the secret is not a bearer token as RFC 6750 defines it";
         return Err(Error::new(ErrorCode::InvalidCredential, message));
     }
     Ok(Zeroizing::new(["Bearer ", token].concat()))

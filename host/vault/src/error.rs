@@ -31,9 +31,14 @@ impl Error {
         Self { source: Some(source.into()), ..Self::new(code, message) }
     }
 
-    /// The component's answer is not one to what it was asked.
+    /// The component's answer doesn't fit what it was asked.
     pub(crate) fn answer(wrong: &str) -> Self {
         Self::new(ErrorCode::Sandbox, format!("the component {wrong}"))
+    }
+
+    /// The operating system gave no random bytes.
+    pub(crate) fn no_randomness(source: getrandom::Error) -> Self {
+        Self::caused(ErrorCode::Unavailable, "the system gives no random bytes", source)
     }
 
     /// A failure of the directory.
@@ -41,7 +46,7 @@ impl Error {
         Self::caused(ErrorCode::Directory, format!("{doing}: {source}"), source)
     }
 
-    /// What to decide by.
+    /// The code to decide by.
     pub fn code(&self) -> ErrorCode {
         self.code
     }

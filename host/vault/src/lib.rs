@@ -1,9 +1,9 @@
 //! Encrypted credentials whose cryptography runs in a WebAssembly sandbox.
 //!
-//! A [`Vault`] keeps one record per user in a directory. The record format, the key derivation and the
-//! encryption are in a WebAssembly component that this crate carries with it, compiled ahead of time. For
-//! every call the vault makes a fresh instance of it, grants it what that call needs (for [`Vault::reveal`]:
-//! to read this user's file and the master keys) and drops it. The component can reach nothing else.
+//! A [`Vault`] keeps one record per user in a directory. The record format, the key derivation and the encryption are in
+//! a WebAssembly component that is embedded in this crate, compiled ahead of time. For every call the vault makes a fresh
+//! instance of it, grants it what that call needs (for [`Vault::reveal`]: to read this user's file and the master keys)
+//! and drops it. The component can reach nothing else.
 //!
 //! ```
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -22,8 +22,8 @@
 //! # }
 //! ```
 //!
-//! All calls block; [`Vault`] is cheap to clone and can be used from many threads. The crate itself never
-//! looks at paths, environment or processes: it works on what it is handed.
+//! All calls block; [`Vault`] is cheap to clone and can be used from many threads. The crate itself never looks at paths,
+//! the environment or processes: it works on what it is given.
 
 pub mod audit;
 #[cfg(feature = "http")]
@@ -37,6 +37,8 @@ mod keys;
 mod operation;
 mod ops;
 pub mod plugin;
+mod request;
+mod restriction;
 mod sandbox;
 mod scope;
 mod vault;
@@ -44,8 +46,8 @@ mod vault;
 #[cfg(feature = "http")]
 pub use authorization::{Authorization, AuthorizationScheme, Origin};
 pub use contract::types::{
-    Credential, Envelope, ErrorCode, Field, KeyInfo, KeyWeakness, RecordKind, Summary,
-    TokenEncoding,
+    Credential, Envelope, ErrorCode, Field, KeyInfo, KeyWeakness, MigrateOptions, PutOptions,
+    RecordKind, Revealed, Rewritten, Stored, Summary, TokenEncoding,
 };
 pub use directory::{Directory, Lock, MAX_FILE_BYTES, RefusedFile};
 pub use error::Error;
@@ -54,8 +56,9 @@ pub use keys::{
     generate_key,
 };
 pub use moat_format::user_id::{UserId, UserIdError};
+pub use moat_format::version::Version;
 pub use operation::{Access, Operation};
-pub use ops::{KeyMismatch, Leftover, MigrateOptions, PutOptions, Revealed, Rewritten, Stored};
+pub use ops::{KeyMismatch, Leftover};
 pub use sandbox::{Limits, Protection, Sandbox};
 pub use scope::Scope;
 pub use vault::{Builder, Vault};

@@ -1,42 +1,6 @@
-//! What can be asked of the component, and what each of it needs.
+//! The operations of a vault, each declared once: its name and what it needs.
 
 use std::fmt;
-
-/// A function of the component that the host calls.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Operation {
-    /// Store a credential.
-    Put,
-    /// Open a record and hand out all of it.
-    Reveal,
-    /// Open a record and use a secret of it for somebody who doesn't get to see it.
-    Apply,
-    /// Open a record and tell all but its secrets.
-    Describe,
-    /// Tell a record's outside.
-    Inspect,
-    /// Note a use.
-    MarkUsed,
-    /// Note the outcome of a login attempt.
-    MarkValidated,
-    /// Remove a record.
-    Remove,
-    /// List the users.
-    Users,
-    /// Open several records and tell all but their secrets.
-    Verify,
-    /// Encrypt records of legacy kinds, or bring records to another version or spelling.
-    Migrate,
-    /// Bring records under the primary key.
-    Rewrap,
-    /// Set the version and the spelling of new records.
-    Configure,
-    /// List the files that are neither records nor this program's own.
-    Leftovers,
-    /// Remove a backup that the FossaWork application made of a record.
-    RemoveBackup,
-}
 
 /// What an operation needs, for the users that it is called for. Everything else is refused.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -54,7 +18,7 @@ pub struct Access {
     pub settings: bool,
     /// See the names of all files.
     pub list: bool,
-    /// Be lent the master keys, and the derived keys that the host kept for these users.
+    /// Get the master keys, and the derived keys that the host kept for these users.
     pub keys: bool,
 }
 
@@ -64,7 +28,7 @@ impl Access {
         self.write || self.remove || self.remove_backups || self.settings
     }
 
-    /// What it is, each right in a few words.
+    /// What it covers, each right in a few words.
     pub fn names(self) -> Vec<&'static str> {
         let parts = [
             (self.read, "read the user's file"),
@@ -78,7 +42,7 @@ impl Access {
         parts.into_iter().filter_map(|(is_granted, name)| is_granted.then_some(name)).collect()
     }
 
-    /// What either of the two is.
+    /// What either of the two covers.
     #[must_use]
     pub fn or(self, other: Self) -> Self {
         Self {
@@ -93,67 +57,75 @@ impl Access {
     }
 }
 
-impl Operation {
-    /// Every operation.
-    pub const ALL: [Self; 15] = [
-        Self::Put,
-        Self::Reveal,
-        Self::Apply,
-        Self::Describe,
-        Self::Inspect,
-        Self::MarkUsed,
-        Self::MarkValidated,
-        Self::Remove,
-        Self::Users,
-        Self::Verify,
-        Self::Migrate,
-        Self::Rewrap,
-        Self::Configure,
-        Self::Leftovers,
-        Self::RemoveBackup,
-    ];
+/// Declares the operations: `/// what it does`, `Case = "name" [access]`.
+macro_rules! operations {
+    ($($(#[$doc:meta])+ $case:ident = $name:literal [$($access:ident)+],)+) => {
+        /// What can be asked of a vault.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[non_exhaustive]
+        pub enum Operation {
+            $($(#[$doc])+ $case,)+
+        }
 
+        impl Operation {
+            /// Every operation.
+            pub const ALL: [Self; [$(Self::$case,)+].len()] = [$(Self::$case,)+];
+
+            /// The name in the contract and in the audit log.
+            pub fn name(self) -> &'static str {
+                match self {
+                    $(Self::$case => $name,)+
+                }
+            }
+
+            /// What it is granted.
+            pub fn access(self) -> Access {
+                match self {
+                    $(Self::$case => Access { $($access: true,)+ ..Access::default() },)+
+                }
+            }
+        }
+    };
+}
+
+operations! {
+    /// Store a credential.
+    Put = "put" [read write settings keys],
+    /// Decrypt a record and return all of it.
+    Reveal = "reveal" [read keys],
+    /// Decrypt a record and use a secret of it on behalf of somebody who doesn't get to see it. The contract's interface
+    /// of this name is the host's; the component has no such function.
+    Apply = "apply" [read keys],
+    /// Decrypt a record and return all but its secrets.
+    Describe = "describe" [read keys],
+    /// Return a record's envelope.
+    Inspect = "inspect" [read],
+    /// Record a use.
+    MarkUsed = "mark-used" [read write keys],
+    /// Record the outcome of a login attempt.
+    MarkValidated = "mark-validated" [read write keys],
+    /// Remove a record.
+    Remove = "remove" [remove],
+    /// List the users.
+    Users = "users" [list],
+    /// Decrypt several records and return all but their secrets.
+    Verify = "verify" [read keys],
+    /// Encrypt records of legacy kinds, or bring records to another version or token encoding.
+    Migrate = "migrate" [read write settings keys],
+    /// Encrypt records with the primary key that are encrypted with another.
+    Rewrap = "rewrap" [read write keys],
+    /// Set the version and the token encoding of new records.
+    Configure = "configure" [settings],
+    /// List the files that are neither records nor the program's own.
+    Leftovers = "leftovers" [list],
+    /// Remove a backup that the FossaWork application made of a record.
+    RemoveBackup = "remove-backup" [read remove_backups keys],
+}
+
+impl Operation {
     /// Whether it writes the files of several users, all at its end.
     pub(crate) fn writes_many(self) -> bool {
         matches!(self, Self::Migrate | Self::Rewrap)
-    }
-
-    /// What it is granted.
-    pub fn access(self) -> Access {
-        let none = Access::default();
-        let open = Access { read: true, keys: true, ..none };
-        let rewrite = Access { write: true, ..open };
-        match self {
-            Self::Put | Self::Migrate => Access { settings: true, ..rewrite },
-            Self::MarkUsed | Self::MarkValidated | Self::Rewrap => rewrite,
-            Self::Reveal | Self::Apply | Self::Describe | Self::Verify => open,
-            Self::Inspect => Access { read: true, ..none },
-            Self::Remove => Access { remove: true, ..none },
-            Self::Users | Self::Leftovers => Access { list: true, ..none },
-            Self::Configure => Access { settings: true, ..none },
-            Self::RemoveBackup => Access { remove_backups: true, ..open },
-        }
-    }
-
-    /// The name of the function in the contract; `apply` is the interface, since the component has no function for it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Put => "put",
-            Self::Reveal => "reveal",
-            Self::Apply => "apply",
-            Self::Describe => "describe",
-            Self::Inspect => "inspect",
-            Self::MarkUsed => "mark-used",
-            Self::MarkValidated => "mark-validated",
-            Self::Remove => "remove",
-            Self::Users => "users",
-            Self::Verify => "verify",
-            Self::Migrate => "migrate",
-            Self::Rewrap => "rewrap",
-            Self::Configure => "configure",
-            Self::Leftovers => "leftovers",
-            Self::RemoveBackup => "remove-backup",
-        }
     }
 }
 

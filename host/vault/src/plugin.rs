@@ -1,9 +1,9 @@
 //! Credentials for the plugins of an embedder: the contract's interfaces, as imports of the plugin's component.
 //!
-//! The plugin runs in the embedder's own engine, linker and store, of the wasmtime that this crate re-exports. What it
-//! may do is a [`Scope`] in the store's data; an interface that isn't added to its linker it can't import. Moat's own
-//! component is in an engine of its own, or in that engine too ([`crate::Sandbox::in_engine`]); in either case each call
-//! has an instance and a memory of its own, and nothing of it is the plugin's.
+//! The plugin runs in the embedder's own engine, linker and store, of the wasmtime that this crate re-exports. A [`Scope`]
+//! in the store's data says what it may do; it can't import an interface that isn't added to its linker. Moat's component
+//! has its own engine, or shares that one ([`crate::Sandbox::in_engine`]); in either case each call has its own instance
+//! and memory, which the plugin can't reach.
 //!
 //! ```
 //! use moat::wasmtime::component::Linker;
@@ -24,15 +24,17 @@
 //! # linker(&Engine::default()).unwrap();
 //! ```
 //!
-//! The calls block; in an asynchronous store they hold up the thread for as long as a key takes to derive.
+//! The calls block; in an asynchronous store they block the thread for as long as it takes to derive a key.
 
 use wasmtime::component::{HasSelf, Linker};
 
-use crate::contract::{self, Credential, Envelope, Summary, TokenEncoding};
+use crate::contract::{
+    self, Configured, Credential, Envelope, LeftoverPage, MigrateOptions, PutOptions, Removed,
+    Revealed, Rewritten, Stored, Summary, TokenEncoding, UserPage,
+};
 use crate::error::Error;
-use crate::operation::Operation;
-use crate::ops::{self, MigrateOptions, PutOptions};
 use crate::scope::Scope;
+use crate::vault::Vault;
 use bindings::fossawork::credentials::{apply, reveal, vault};
 use moat_format::user_id::UserId;
 
@@ -45,7 +47,11 @@ mod bindings {
     });
 }
 
-/// Offers the interface `vault`: all that needs no password to leave the scope.
+/// Offers the interface `vault`: everything for which no password has to leave the scope.
+///
+/// # Errors
+///
+/// The linker already has the interface.
 pub fn add_vault_to_linker<T: 'static>(
     linker: &mut Linker<T>,
     scope: fn(&mut T) -> &mut Scope,
@@ -53,8 +59,12 @@ pub fn add_vault_to_linker<T: 'static>(
     vault::add_to_linker::<T, HasSelf<Scope>>(linker, scope)
 }
 
-/// Offers the interface `reveal`: the only way to a password. Without [`Operation::Reveal`] in its scope the plugin gets
-/// refusals.
+/// Offers the interface `reveal`: the only way to a password. Without [`Reveal`](crate::Operation::Reveal) in its scope
+/// the plugin is refused.
+///
+/// # Errors
+///
+/// The linker already has the interface.
 pub fn add_reveal_to_linker<T: 'static>(
     linker: &mut Linker<T>,
     scope: fn(&mut T) -> &mut Scope,
@@ -62,7 +72,11 @@ pub fn add_reveal_to_linker<T: 'static>(
     reveal::add_to_linker::<T, HasSelf<Scope>>(linker, scope)
 }
 
-/// Offers the interface `apply`: the use of a secret without the sight of it, by [`Operation::Apply`].
+/// Offers the interface `apply`: using a secret without seeing it, by [`Apply`](crate::Operation::Apply).
+///
+/// # Errors
+///
+/// The linker already has the interface.
 pub fn add_apply_to_linker<T: 'static>(
     linker: &mut Linker<T>,
     scope: fn(&mut T) -> &mut Scope,
@@ -75,54 +89,38 @@ impl vault::Host for Scope {
         &mut self,
         user_id: String,
         credential: Credential,
-        options: vault::PutOptions,
-    ) -> Result<vault::Stored, contract::Error> {
-        let options = PutOptions {
-            create_only: options.create_only,
-            expected_revision: options.expected_revision,
-            allow_new_key: false,
-            version: options.version,
-            token_encoding: options.encoding,
-        };
-        let stored = Self::put(self, &user(&user_id)?, &credential, &options)?;
-        Ok(vault::Stored {
-            summary: stored.summary,
-            replaced: stored.replaced,
-            dropped_fields: stored.dropped_fields,
-        })
+        options: PutOptions,
+    ) -> Result<Stored, contract::Error> {
+        Ok(Vault::put(self, &user(&user_id)?, &credential, &options)?)
     }
 
     fn describe(&mut self, user_id: String) -> Result<Summary, contract::Error> {
-        Ok(Self::describe(self, &user(&user_id)?)?)
+        Ok(Vault::describe(self, &user(&user_id)?)?)
     }
 
     fn inspect(&mut self, user_id: String) -> Result<Envelope, contract::Error> {
-        Ok(Self::inspect(self, &user(&user_id)?)?)
+        Ok(Vault::inspect(self, &user(&user_id)?)?)
     }
 
     fn mark_used(&mut self, user_id: String) -> Result<Summary, contract::Error> {
-        Ok(Self::mark_used(self, &user(&user_id)?)?)
+        Ok(Vault::mark_used(self, &user(&user_id)?)?)
     }
 
     fn mark_validated(&mut self, user_id: String, valid: bool) -> Result<Summary, contract::Error> {
-        Ok(Self::mark_validated(self, &user(&user_id)?, valid)?)
+        Ok(Vault::mark_validated(self, &user(&user_id)?, valid)?)
     }
 
     fn remove(
         &mut self,
         user_id: String,
         expected_revision: Option<String>,
-    ) -> Result<vault::Removed, contract::Error> {
-        let existed = Self::remove(self, &user(&user_id)?, expected_revision.as_deref())?;
-        Ok(vault::Removed { existed })
+    ) -> Result<Removed, contract::Error> {
+        let existed = Vault::remove(self, &user(&user_id)?, expected_revision.as_deref())?;
+        Ok(Removed { existed })
     }
 
-    fn users(
-        &mut self,
-        cursor: Option<String>,
-        limit: u32,
-    ) -> Result<vault::UserPage, contract::Error> {
-        let users = self.existing_users()?;
+    fn users(&mut self, cursor: Option<String>, limit: u32) -> Result<UserPage, contract::Error> {
+        let users = Vault::users(self).collect::<Result<Vec<_>, _>>()?;
         let limit = usize::try_from(limit.max(1)).unwrap_or(usize::MAX);
         let mut rest = users
             .iter()
@@ -130,61 +128,57 @@ impl vault::Host for Scope {
             .filter(|user| cursor.as_deref().is_none_or(|cursor| *user > cursor));
         let user_ids: Vec<_> = rest.by_ref().take(limit).map(str::to_owned).collect();
         let next = rest.next().and(user_ids.last().cloned());
-        Ok(vault::UserPage { user_ids, next })
+        Ok(UserPage { user_ids, next })
     }
 
     fn verify(&mut self, user_ids: Vec<String>) -> Vec<Result<Summary, contract::Error>> {
-        each(&user_ids, |users| Self::verify(self, users), |summary| summary)
+        each(&user_ids, |users| Vault::verify(self, users))
     }
 
     fn migrate(
         &mut self,
         user_ids: Vec<String>,
-        options: vault::MigrateOptions,
-    ) -> Vec<Result<vault::Rewritten, contract::Error>> {
-        let options = MigrateOptions {
-            dry_run: options.dry_run,
-            accept_default_key: options.accept_default_key,
-            accept_plaintext: options.accept_plaintext,
-            version: options.version,
-            token_encoding: options.encoding,
-        };
-        each(&user_ids, |users| Self::migrate(self, users, &options), rewritten)
+        options: MigrateOptions,
+    ) -> Vec<Result<Rewritten, contract::Error>> {
+        each(&user_ids, |users| Vault::migrate(self, users, &options))
     }
 
     fn rewrap(
         &mut self,
         user_ids: Vec<String>,
         dry_run: bool,
-    ) -> Vec<Result<vault::Rewritten, contract::Error>> {
-        each(&user_ids, |users| Self::rewrap(self, users, dry_run), rewritten)
+    ) -> Vec<Result<Rewritten, contract::Error>> {
+        each(&user_ids, |users| Vault::rewrap(self, users, dry_run))
     }
 
     fn configure(
         &mut self,
-        _: Option<String>,
-        _: Option<TokenEncoding>,
-    ) -> Result<vault::Configured, contract::Error> {
-        Ok(self.refuse(Operation::Configure)?)
+        version: Option<String>,
+        encoding: Option<TokenEncoding>,
+    ) -> Result<Configured, contract::Error> {
+        Ok(Configured { changed: Vault::configure(self, version.as_deref(), encoding)? })
     }
 
     fn leftovers(
         &mut self,
-        _: Option<String>,
-        _: u32,
-    ) -> Result<vault::LeftoverPage, contract::Error> {
-        Ok(self.refuse(Operation::Leftovers)?)
+        _cursor: Option<String>,
+        _limit: u32,
+    ) -> Result<LeftoverPage, contract::Error> {
+        // They concern the whole directory, so that a scope refuses them.
+        match Vault::leftovers(self).next() {
+            Some(Err(refusal)) => Err(refusal.into()),
+            _ => Ok(LeftoverPage { leftovers: Vec::new(), next: None }),
+        }
     }
 
-    fn remove_backup(&mut self, name: String) -> Result<vault::Removed, contract::Error> {
-        Ok(vault::Removed { existed: Self::remove_backup(self, &name)? })
+    fn remove_backup(&mut self, name: String) -> Result<Removed, contract::Error> {
+        Ok(Removed { existed: Vault::remove_backup(self, &name)? })
     }
 }
 
 impl reveal::Host for Scope {
-    fn reveal(&mut self, user_id: String) -> Result<reveal::Revealed, contract::Error> {
-        let (credential, summary) = Self::reveal(self, &user(&user_id)?)?.into_parts();
-        Ok(reveal::Revealed { credential, summary })
+    fn reveal(&mut self, user_id: String) -> Result<Revealed, contract::Error> {
+        Ok(Vault::reveal(self, &user(&user_id)?)?)
     }
 }
 
@@ -195,7 +189,7 @@ impl apply::Host for Scope {
         secret: String,
         message: Vec<u8>,
     ) -> Result<apply::Mac, contract::Error> {
-        let tag = Self::hmac_sha256(self, &user(&user_id)?, &secret, &message)?;
+        let tag = Vault::hmac_sha256(self, &user(&user_id)?, &secret, &message)?;
         Ok(apply::Mac { tag: tag.to_vec() })
     }
 }
@@ -216,11 +210,10 @@ fn user(user_id: &str) -> Result<UserId, contract::Error> {
 }
 
 /// An answer for each, in the order asked; when the call fails as a whole, its failure for each.
-fn each<A, B>(
+fn each<T>(
     user_ids: &[String],
-    ask: impl FnOnce(&[UserId]) -> Result<Vec<Result<A, Error>>, Error>,
-    answer: impl Fn(A) -> B,
-) -> Vec<Result<B, contract::Error>> {
+    ask: impl FnOnce(&[UserId]) -> Result<Vec<Result<T, Error>>, Error>,
+) -> Vec<Result<T, contract::Error>> {
     let parsed: Vec<_> = user_ids.iter().map(|user_id| user(user_id)).collect();
     let users: Vec<_> = parsed.iter().flatten().cloned().collect();
     let mut answers = match ask(&users) {
@@ -229,21 +222,12 @@ fn each<A, B>(
     };
     let mut next = |_: UserId| match &mut answers {
         Ok(answers) => {
-            let missing = || Error::answer("answered for fewer users than it was asked for");
-            Ok(answer(answers.next().ok_or_else(missing)??))
+            let missing = || Error::answer("returned the wrong number of answers");
+            Ok(answers.next().ok_or_else(missing)??)
         }
         Err(error) => Err(error.clone()),
     };
     parsed.into_iter().map(|user| user.and_then(&mut next)).collect()
-}
-
-fn rewritten(rewritten: ops::Rewritten) -> vault::Rewritten {
-    vault::Rewritten {
-        user_id: rewritten.user.to_string(),
-        before: rewritten.before,
-        key: rewritten.key,
-        changed: rewritten.changed,
-    }
 }
 
 #[cfg(test)]
@@ -253,7 +237,7 @@ mod tests {
     use cap_std::fs::Dir;
 
     use super::*;
-    use crate::{Directory, KeyRing, MasterKey, Vault};
+    use crate::{Directory, KeyRing, MasterKey, Operation};
 
     #[test]
     fn pages_of_any_size_have_every_user_once() {

@@ -1,18 +1,21 @@
-//! The vault and how it is built. What it does stands in `ops`, one operation a file.
+//! The vault, how it is built, and the one way of its calls into the sandbox. What it does is in `ops`, one operation per
+//! file.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::audit::{AuditLog, Event, Outcome, Told};
-use crate::contract::TokenEncoding;
+use crate::audit::{AuditDetail, AuditLog, Event, Outcome};
+use crate::contract::{ErrorCode, TokenEncoding};
 use crate::directory::{Directory, Lock};
 use crate::error::Error;
 use crate::keys::{KeyCache, KeySource};
 use crate::operation::Operation;
-use crate::sandbox::{Call, Function, Grant, Limits, Resources, Sandbox};
+use crate::request::Request;
+use crate::restriction::{Admission, Restriction, Restrictions};
+use crate::sandbox::{Call, Function, Grant, Limits, Sandbox, VaultBackend};
 use moat_format::user_id::UserId;
 
-/// Credentials in a directory, under the master keys of a ring.
+/// Credentials in a directory, encrypted with the master keys of a ring.
 ///
 /// Cheap to clone; every clone is the same vault. All calls block.
 #[derive(Clone)]
@@ -20,11 +23,12 @@ pub struct Vault {
     sandbox: Arc<Sandbox>,
     limits: Limits,
     token_encoding: Option<TokenEncoding>,
+    allows_new_key: bool,
     audit: Option<AuditLog>,
     actor: Arc<str>,
-    purpose: Option<Arc<str>>,
-    resources: Arc<Resources>,
-    /// Whether the records that are there were looked at, and a new one may be written beside them.
+    restrictions: Restrictions,
+    backend: Arc<VaultBackend>,
+    /// Whether the existing records were examined, and new ones may be written beside them.
     knows_neighbours: Arc<AtomicBool>,
 }
 
@@ -32,34 +36,49 @@ pub struct Vault {
 const LONGEST_ACTOR: usize = 128;
 
 impl Vault {
-    /// Begins a vault over a directory, with the keys of a ring or of another source.
+    /// Starts to build a vault over a directory, with the keys of a ring or of another source.
     pub fn builder(directory: Directory, keys: impl KeySource + 'static) -> Builder {
         Builder {
             sandbox: None,
             limits: Limits::default(),
             token_encoding: None,
+            allows_new_key: false,
             audit: None,
-            resources: Resources { directory, keys: Box::new(keys), cache: KeyCache::default() },
+            backend: VaultBackend { directory, keys: Box::new(keys), cache: KeyCache::default() },
         }
     }
 
-    /// Takes the turn of those who rewrite many records, so that two of them don't do the same work. Everybody
-    /// else goes on. Fails with [`crate::ErrorCode::Locked`] when somebody has it.
-    pub fn batch(&self) -> Result<Lock, Error> {
-        self.resources.directory.batch()
+    /// Takes the lock of those who rewrite many records, so that two of them don't do the same work. Nobody else waits
+    /// for it.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorCode::Locked`] when somebody holds it, [`ErrorCode::Denied`] in a [`crate::Scope`], and
+    /// [`ErrorCode::Directory`] when the lock's file can't be opened.
+    pub fn lock_batch(&self) -> Result<Lock, Error> {
+        if !self.restrictions.is_empty() {
+            let message = format!("{:?} may not lock the directory", self.actor);
+            return Err(Error::new(ErrorCode::Denied, message));
+        }
+        self.backend.directory.lock_batch()
     }
 
-    /// The same vault for somebody, who stands in the audit log as the actor of what is done through it. Without
-    /// this it is `uid:` and the number of the process's user. Of a name of more than 128 bytes the beginning counts.
+    /// The same vault for somebody who is named in the audit log as the actor of what is done through it; in a
+    /// [`crate::Scope`], after the scope's name. Without this, the actor is `uid:` and the number of the process's user.
+    /// A name is cut to 128 bytes.
     #[must_use]
     pub fn on_behalf_of(&self, actor: &str) -> Self {
+        let actor = match self.restrictions.is_empty() {
+            true => actor.to_owned(),
+            false => format!("{}/{actor}", self.actor),
+        };
         let end = actor.floor_char_boundary(LONGEST_ACTOR);
         Self { actor: actor.get(..end).unwrap_or_default().into(), ..self.clone() }
     }
 
-    /// The same vault, with what it is used for, which stands in the audit log too.
-    pub(crate) fn for_purpose(&self, purpose: &str) -> Self {
-        Self { purpose: Some(purpose.into()), ..self.clone() }
+    /// The same vault with one more restriction.
+    pub(crate) fn restricted(&self, restriction: Restriction) -> Self {
+        Self { restrictions: self.restrictions.with(restriction), ..self.clone() }
     }
 
     /// In whose name it is used.
@@ -67,19 +86,26 @@ impl Vault {
         &self.actor
     }
 
-    /// Does work that blocks on one of tokio's threads for that, from asynchronous code.
+    /// What may not be done.
+    pub(crate) fn restrictions(&self) -> &Restrictions {
+        &self.restrictions
+    }
+
+    /// Runs work that blocks on one of tokio's threads for such work, from asynchronous code. Work that has begun is
+    /// completed even if nobody waits for it any more. A panic of the work continues here.
     ///
     /// ```
     /// # use moat::{Error, Revealed, UserId, Vault};
     /// async fn open(vault: &Vault, user: UserId) -> Result<Revealed, Error> {
-    ///     vault.run(move |vault| vault.reveal(&user)).await
+    ///     vault.spawn_blocking(move |vault| vault.reveal(&user)).await
     /// }
     /// ```
     ///
-    /// Fails with [`crate::ErrorCode::Sandbox`] when the runtime ends before the work has begun; a panic of the work goes
-    /// on here. Work that has begun is done, even if nobody waits for it any more.
+    /// # Errors
+    ///
+    /// Those of the work, and [`ErrorCode::Unavailable`] when the runtime shuts down before the work has begun.
     #[cfg(feature = "tokio")]
-    pub async fn run<T: Send + 'static>(
+    pub async fn spawn_blocking<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Self) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
@@ -89,8 +115,8 @@ impl Vault {
             Err(failed) => match failed.try_into_panic() {
                 Ok(panic) => std::panic::resume_unwind(panic),
                 Err(ended) => {
-                    let message = "the runtime ended before the call";
-                    Err(Error::caused(crate::ErrorCode::Sandbox, message, ended))
+                    let message = "the runtime shut down before the call";
+                    Err(Error::caused(ErrorCode::Unavailable, message, ended))
                 }
             },
         }
@@ -98,60 +124,92 @@ impl Vault {
 
     /// The directory of the records.
     pub(crate) fn directory(&self) -> &Directory {
-        &self.resources.directory
+        &self.backend.directory
     }
 
-    /// Whether the records that are there were looked at, and a new one may be written beside them.
+    /// Whether the existing records were examined, and new ones may be written beside them.
     pub(crate) fn knows_neighbours(&self) -> bool {
         self.knows_neighbours.load(Ordering::Relaxed)
     }
 
-    /// Notes that they were.
+    /// Notes that the existing records were examined.
     pub(crate) fn note_neighbours(&self) {
         self.knows_neighbours.store(true, Ordering::Relaxed);
     }
 
-    /// How `encrypted_data` is spelled by `put`, where it doesn't say so itself.
+    /// Whether a new user's credential may be stored with a key that decrypts no existing record.
+    pub(crate) fn allows_new_key(&self) -> bool {
+        self.allows_new_key
+    }
+
+    /// The encoding of tokens, where a call doesn't name one itself.
     pub(crate) fn token_encoding(&self) -> Option<TokenEncoding> {
         self.token_encoding
     }
 
-    /// Calls the component for these users, with what the operation is granted for them; audited, if this vault
-    /// is.
-    pub(crate) fn call<T: Told>(
+    /// Calls the component once for a request. [`Self::perform`] for what needs more than that.
+    pub(crate) fn call<T: AuditDetail>(
         &self,
-        operation: Operation,
-        users: &[UserId],
+        request: &Request<'_>,
         function: impl Function<T>,
     ) -> Result<T, Error> {
-        let work = || self.enter(operation, users, function);
-        self.audited(operation, users, work, |answer| vec![Outcome::done(answer)])
+        let Request { operation, users, .. } = *request;
+        let work = |admission: &Admission| self.enter(admission, operation, users, function);
+        self.perform(request, work, |answer| vec![Outcome::done(answer)])
     }
 
-    /// Does something between its entries in the audit log, if there is one.
-    pub(crate) fn audited<T>(
+    /// Does what is requested, if this vault's restrictions admit it, between its entries in the audit log, if there is
+    /// one. A refusal is an outcome too.
+    pub(crate) fn perform<T>(
         &self,
-        operation: Operation,
-        users: &[UserId],
+        request: &Request<'_>,
+        work: impl FnOnce(&Admission) -> Result<T, Error>,
+        outcomes: impl Fn(&T) -> Vec<Outcome>,
+    ) -> Result<T, Error> {
+        let admitted_work = || {
+            let refused = |why| {
+                let (actor, operation) = (&self.actor, request.operation);
+                Error::new(ErrorCode::Denied, format!("{actor:?} may not {operation}: {why}"))
+            };
+            work(&self.restrictions.admit(request).map_err(refused)?)
+        };
+        self.audited(request, admitted_work, outcomes)
+    }
+
+    /// Does a part of a request that is an operation of its own in the audit log.
+    pub(crate) fn perform_part<T: AuditDetail>(
+        &self,
+        admission: &Admission,
+        part: &Request<'_>,
+        function: impl Function<T>,
+    ) -> Result<T, Error> {
+        let work = || self.enter(admission, part.operation, part.users, function);
+        self.audited(part, work, |answer| vec![Outcome::done(answer)])
+    }
+
+    fn audited<T>(
+        &self,
+        request: &Request<'_>,
         work: impl FnOnce() -> Result<T, Error>,
         outcomes: impl Fn(&T) -> Vec<Outcome>,
     ) -> Result<T, Error> {
         let Some(audit) = &self.audit else { return work() };
-        let (actor, purpose) = (&*self.actor, self.purpose.as_deref());
-        let event = Event { operation, users, actor, purpose, component: self.sandbox.digest() };
-        audit.around(&event, work, outcomes)
+        let Request { operation, users, purpose, .. } = *request;
+        let (actor, component) = (&*self.actor, self.sandbox.digest());
+        audit.around(&Event { operation, users, actor, purpose, component }, work, outcomes)
     }
 
-    /// Calls the component, which [`Self::audited`] has to be around.
+    /// Calls the component with what the operation is granted for these users, in the course of an admitted request.
     pub(crate) fn enter<T>(
         &self,
+        _admission: &Admission,
         operation: Operation,
         users: &[UserId],
         function: impl Function<T>,
     ) -> Result<T, Error> {
         let grant = Grant::new(operation, users);
-        let lent = Arc::clone(&self.resources);
-        self.sandbox.run(Call::new(grant, self.limits, lent), function)
+        let backend = Arc::clone(&self.backend);
+        self.sandbox.run(Call::new(grant, self.limits, backend), function)
     }
 }
 
@@ -161,43 +219,54 @@ pub struct Builder {
     sandbox: Option<Arc<Sandbox>>,
     limits: Limits,
     token_encoding: Option<TokenEncoding>,
+    allows_new_key: bool,
     audit: Option<AuditLog>,
-    resources: Resources,
+    backend: VaultBackend,
 }
 
 impl Builder {
-    /// A component other than the one that this crate carries, or one to share between vaults.
+    /// Uses another component than the embedded one, or one that several vaults share.
     pub fn sandbox(mut self, sandbox: Arc<Sandbox>) -> Self {
         self.sandbox = Some(sandbox);
         self
     }
 
-    /// What one call may use up.
+    /// Limits what one call may use.
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
         self
     }
 
-    /// How new tokens are spelled; [`TokenEncoding::App`] for a directory shared with the FossaWork
-    /// application. Without it a record keeps its spelling, and new ones get the documented one.
+    /// Sets how new tokens are encoded; [`TokenEncoding::App`] for a directory shared with the FossaWork application.
+    /// Without this a record keeps its encoding, and new ones get the documented one.
     pub fn token_encoding(mut self, encoding: TokenEncoding) -> Self {
         self.token_encoding = Some(encoding);
         self
     }
 
-    /// Where every operation is written down.
+    /// Allows storing a new user's credential even if no key of the ring decrypts any existing record.
+    pub fn allow_new_key(mut self, allowed: bool) -> Self {
+        self.allows_new_key = allowed;
+        self
+    }
+
+    /// Writes every operation to this log.
     pub fn audit(mut self, log: AuditLog) -> Self {
         self.audit = Some(log);
         self
     }
 
-    /// Which derived keys are kept between calls.
+    /// Sets which derived keys are kept between calls.
     pub fn key_cache(mut self, cache: KeyCache) -> Self {
-        self.resources.cache = cache;
+        self.backend.cache = cache;
         self
     }
 
-    /// The vault. Fails when the component can't be loaded.
+    /// Builds the vault.
+    ///
+    /// # Errors
+    ///
+    /// As [`Sandbox::embedded`], unless a sandbox was given.
     pub fn build(self) -> Result<Vault, Error> {
         let sandbox = match self.sandbox {
             Some(sandbox) => sandbox,
@@ -207,10 +276,11 @@ impl Builder {
             sandbox,
             limits: self.limits,
             token_encoding: self.token_encoding,
+            allows_new_key: self.allows_new_key,
             audit: self.audit,
             actor: format!("uid:{}", rustix::process::getuid().as_raw()).into(),
-            purpose: None,
-            resources: Arc::new(self.resources),
+            restrictions: Restrictions::default(),
+            backend: Arc::new(self.backend),
             knows_neighbours: Arc::default(),
         })
     }

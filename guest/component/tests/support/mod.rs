@@ -6,7 +6,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashMap};
 
 use moat_format::user_id;
-use moat_guest::Environment;
+use moat_guest::Host;
 use moat_guest::contract::{
     Credential, Error, ErrorCode, File, MasterKey, NamePage, PutOptions, Slot,
 };
@@ -126,7 +126,7 @@ impl Memory {
     }
 }
 
-impl Environment for Memory {
+impl Host for Memory {
     fn read(&self, name: &str) -> Result<Option<File>, Error> {
         self.note(format!("read {name}"));
         let file = self.files.borrow().get(name).cloned();

@@ -15,7 +15,7 @@ pub(crate) fn run(context: &Context, delete: &Delete) -> Result<ExitCode, Failur
         output::confirm(&format!("delete the credential of {user}?"))?;
     }
     if !vault.remove(user, None).map_err(|error| context.explain(&error))? {
-        let missing = Error::new(ErrorCode::NotFound, "there is no credential of this user");
+        let missing = Error::new(ErrorCode::NotFound, "there is no credential for this user");
         return Err(context.explain(&missing));
     }
     let value = json!({ "user_id": user.as_str(), "deleted": true });

@@ -23,7 +23,8 @@ pub(crate) fn run(context: &Context, arguments: &Migrate) -> Result<ExitCode, Fa
     options.version = arguments.to.map(|format| format.name().to_owned());
     options.token_encoding = arguments.token_encoding.map(Into::into);
 
-    let _turn = if arguments.dry_run { None } else { Some(vault.batch().map_err(|e| failed(&e))?) };
+    let _turn =
+        if arguments.dry_run { None } else { Some(vault.lock_batch().map_err(|e| failed(&e))?) };
     // For new records, and so that the salt is there before any thread needs it.
     if is_whole(arguments) && (options.version.is_some() || options.token_encoding.is_some()) {
         vault

@@ -1,6 +1,6 @@
 use std::process::ExitCode;
 
-use moat::{Credential, ErrorCode, Field, KeySource, Operation, PutOptions};
+use moat::{Credential, ErrorCode, Field, KeySource, PutOptions};
 use zeroize::Zeroizing;
 
 use crate::args::Put;
@@ -23,11 +23,10 @@ pub(crate) fn run(context: &Context, put: &Put) -> Result<ExitCode, Failure> {
     }
     let mut options = PutOptions::default();
     options.create_only = put.create_only;
-    options.allow_new_key = put.allow_new_key;
     options.version = put.format.map(|format| format.name().to_owned());
     options.token_encoding = put.token_encoding.map(Into::into);
 
-    let vault = context.vault_in_new_directory(keys, Operation::Put.access())?;
+    let vault = context.vault_for_put(keys, put.allow_new_key)?;
     let stored = vault.put(&put.user, &credential, &options).map_err(|error| {
         if put.create_only && error.code() == ErrorCode::Conflict {
             return Failure::library(

@@ -26,7 +26,7 @@ pub(crate) fn run(context: &Context, arguments: &Rotate) -> Result<ExitCode, Fai
     let looks_only = arguments.dry_run || arguments.status;
     let vault = context.vault(access(looks_only))?;
     let failed = |error: &Error| context.explain(error);
-    let _turn = if looks_only { None } else { Some(vault.batch().map_err(|e| failed(&e))?) };
+    let _turn = if looks_only { None } else { Some(vault.lock_batch().map_err(|e| failed(&e))?) };
 
     let mut report = Report::new(&context.output, "records")?;
     let mut failures = Vec::new();
@@ -108,7 +108,7 @@ fn when_due(context: &Context, age: Duration, new_key: bool) -> Result<ExitCode,
     }
 
     let vault = context.vault_beside_ring(ring.ring(), access(false), Some(&file.directory))?;
-    let _turn = vault.batch().map_err(|error| context.explain(&error))?;
+    let _turn = vault.lock_batch().map_err(|error| context.explain(&error))?;
     let mut rotated = 0;
     let mut counts = Counts::default();
     // A record may have come under an old key meanwhile, from a process that knew no other.

@@ -75,7 +75,7 @@ fn main() -> Result<()> {
     println!("reader, which may read anna's password twice within a minute:");
     let scope = vault
         .scope("reader", [anna.clone()], [Operation::Reveal, Operation::Users])
-        .secrets(["password"])
+        .only_secrets(["password"])
         .uses(2)
         .lasting(Duration::from_secs(60));
     let mut linker = Linker::new(&engine);
@@ -88,7 +88,7 @@ fn main() -> Result<()> {
     println!("caller, which may call the service in anna's name, and sign with a key of hers:");
     let scope = vault
         .scope("caller", [anna.clone()], [Operation::Apply, Operation::Describe])
-        .secrets(["password", "signing-key"]);
+        .only_secrets(["password", "signing-key"]);
     let authorization = Authorization::new(
         scope.clone(),
         anna.clone(),
@@ -97,7 +97,7 @@ fn main() -> Result<()> {
     )
     .methods([Method::GET]);
     // The header is the host's work; by itself the plugin may use the signing key alone.
-    let scope = scope.secrets(["signing-key"]);
+    let scope = scope.only_secrets(["signing-key"]);
     let mut linker = Linker::new(&engine);
     plugin::add_vault_to_linker(&mut linker, State::scope)?;
     plugin::add_apply_to_linker(&mut linker, State::scope)?;

@@ -19,7 +19,7 @@ reader, which may read anna's password twice within a minute:
   all users: anna
   the settings: refused (ErrorCode::Denied: "reader" may not configure: it is about the whole directory)
   a path: refused (ErrorCode::InvalidUserId: the user id begins with a dot)
-  a third use: refused (ErrorCode::Denied: "reader" may not reveal: its uses are used up)
+  a third use: refused (ErrorCode::Denied: "reader" may not reveal: it has no uses left)
   its memory holds the password somewhere
 caller, which may call the service in anna's name, and sign with a key of hers:
   calling the service: status 200

@@ -6,16 +6,16 @@ use sha2::{Digest, Sha256};
 use super::key::{AuditKey, Purpose};
 use crate::digest::hex;
 
-/// What stands before the tag, which is a line's last member.
+/// What precedes the tag, which is a line's last member.
 const MAC: &str = ",\"mac\":\"";
 /// The end of a line.
 const END: &str = "\"}\n";
 
-/// A line of the log, as it is written and read. Members that a later version adds are passed over.
+/// A line of the log, as it is written and read. Members that a later version adds are ignored.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Entry {
-    /// Counts the entries of the log from 1, without a gap, over all its files.
+    /// The number of the entry, from 1 and without a gap, across all files of the log.
     pub sequence: u64,
     /// When it was written: RFC 3339 in UTC, with microseconds.
     pub time: String,
@@ -25,15 +25,15 @@ pub struct Entry {
     pub phase: Phase,
     /// The name of the operation.
     pub operation: String,
-    /// Whose record; `None` when it is about no user's or the log has hashes in place of names.
+    /// Whose record; `None` when it concerns no user's or the log has hashes instead of names.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user: Option<String>,
     /// The user's [`AuditKey::user_hash`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user_hash: Option<String>,
-    /// Who asked: `uid:1000`, or the name that the vault was told.
+    /// Who asked: `uid:1000`, or the name that was given to the vault.
     pub actor: String,
-    /// Of an intent: what the credential is used for, where somebody has its effect and not the sight of it.
+    /// Of an intent: what the credential is used for, where the caller doesn't get to see it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub purpose: Option<String>,
     /// Of an intent: the SHA-256 of the component that gets to see the record.
@@ -45,22 +45,22 @@ pub struct Entry {
     /// Of an outcome: `done`, or the name of the error's code.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub outcome: Option<String>,
-    /// Of an outcome: whether anything was changed, where the operation may leave all as it is.
+    /// Of an outcome: whether anything was changed, where the operation may leave everything as it is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub changed: Option<bool>,
-    /// Of an outcome: the label of the master key that the record was opened or encrypted with.
+    /// Of an outcome: the label of the master key that the record was decrypted or encrypted with.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub key_id: Option<String>,
     /// Of an outcome: how long the operation took, in microseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub duration_us: Option<u64>,
-    /// The [`AuditKey::id`] of the key of the tag.
+    /// The [`AuditKey::id`] of the key that made the tag.
     pub audit_key: String,
-    /// SHA-256 of all that stands in the log from the beginning of the entry before up to this one.
+    /// SHA-256 of everything in the log from the beginning of the entry before up to this one.
     pub previous: String,
 }
 
-/// Before or after.
+/// Before or after the operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Phase {
@@ -80,28 +80,28 @@ impl Entry {
     }
 
     /// The line: JSON in printable ASCII, its last member an HMAC-SHA256 over all before it, and a newline.
-    pub(super) fn seal(&self, key: &AuditKey) -> serde_json::Result<String> {
+    pub(super) fn sign(&self, key: &AuditKey) -> serde_json::Result<String> {
         let mut line = ascii(&serde_json::to_string(self)?);
         line.pop();
         let tag = key.tag(Purpose::Entry, line.as_bytes());
         Ok(line + MAC + &tag + END)
     }
 
-    /// Reads a line; `None` if it is none.
+    /// Reads a line; `None` if it isn't an entry.
     pub(super) fn parse(line: &[u8]) -> Option<Self> {
-        sealed(line)?;
+        split_tag(line)?;
         serde_json::from_slice(line).ok()
     }
 }
 
-/// Whether the tag of a line is this key's, spelled as it was written.
-pub(super) fn is_sealed_by(line: &[u8], key: &AuditKey) -> bool {
+/// Whether this key made the tag of a line, byte for byte.
+pub(super) fn is_signed_by(line: &[u8], key: &AuditKey) -> bool {
     // The tag is no secret, so that the comparison may take as long as it likes.
-    sealed(line).is_some_and(|(text, tag)| key.tag(Purpose::Entry, text) == tag)
+    split_tag(line).is_some_and(|(text, tag)| key.tag(Purpose::Entry, text) == tag)
 }
 
-/// What the tag of a line is over, and the tag.
-fn sealed(line: &[u8]) -> Option<(&[u8], &str)> {
+/// The text of a line that its tag authenticates, and the tag.
+fn split_tag(line: &[u8]) -> Option<(&[u8], &str)> {
     let (text, tag) = line.split_at_checked(line.len().checked_sub(MAC.len() + 64 + END.len())?)?;
     let tag = std::str::from_utf8(tag).ok()?;
     Some((text, tag.strip_prefix(MAC)?.strip_suffix(END)?))
@@ -156,20 +156,20 @@ mod tests {
     }
 
     #[test]
-    fn what_is_sealed_is_read_again_and_no_byte_of_it_can_change() {
+    fn what_is_signed_is_read_again_and_no_byte_of_it_can_change() {
         let key = AuditKey::new(&[7; 16]).unwrap();
         for user in ["anna", "J\u{f6}rg \u{1f511}", "\u{202e}x\u{9b}31m\u{7f}", "\"},\"mac\":\""] {
             let entry = entry(user);
-            let line = entry.seal(&key).unwrap();
+            let line = entry.sign(&key).unwrap();
             assert!(line.trim_end().chars().all(|c| c.is_ascii_graphic() || c == ' '), "{line}");
             assert_eq!(Entry::parse(line.as_bytes()).unwrap(), entry);
-            assert!(is_sealed_by(line.as_bytes(), &key));
-            assert!(!is_sealed_by(line.as_bytes(), &AuditKey::new(&[8; 16]).unwrap()));
+            assert!(is_signed_by(line.as_bytes(), &key));
+            assert!(!is_signed_by(line.as_bytes(), &AuditKey::new(&[8; 16]).unwrap()));
             for at in 0..line.len() {
                 for flip in [0x01, 0x20, 0x80] {
                     let mut altered = line.clone().into_bytes();
                     *altered.get_mut(at).unwrap() ^= flip;
-                    assert!(!is_sealed_by(&altered, &key), "byte {at}");
+                    assert!(!is_signed_by(&altered, &key), "byte {at}");
                 }
             }
         }

@@ -355,7 +355,7 @@ impl Tail {
             entry.time.clone_from(&time);
             key.id().clone_into(&mut entry.audit_key);
             entry.previous = std::mem::take(&mut self.link);
-            let line = entry.seal(key)?;
+            let line = entry.sign(key)?;
             self.link = link(line.as_bytes());
             text.push_str(&line);
         }

@@ -1,12 +1,12 @@
-//! The audit log: who touched which record, when, and what came of it. The host writes it, and the component
-//! can't reach it.
+//! The audit log: who accessed which record, when, and with what outcome. The host writes it, and the component can't
+//! reach it.
 //!
-//! It is made of JSON Lines, two for each user that an operation is for: an intent before, an outcome after. Each
-//! entry carries the SHA-256 of the one before and an HMAC over itself, so that an entry under a known key holds
-//! all before it: none can be altered, removed or put in unseen. What is cut off at the end can only be seen
-//! against a [`Head`] that was kept elsewhere.
+//! It consists of JSON Lines, two for each user that an operation is for: an intent before, an outcome after. Each entry
+//! carries the SHA-256 of the one before and an HMAC over itself, so that an entry with a valid HMAC vouches for all before
+//! it: none can be altered, removed or inserted undetected. Truncation can only be detected by comparing against a [`Head`]
+//! that was kept elsewhere.
 //!
-//! Each entry is an event of `tracing`, too, of the target `moat::audit`, for whatever an embedder sends those to.
+//! Each entry is also an event of `tracing`, with the target `moat::audit`, for whatever an embedder sends those to.
 //!
 //! ```
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -34,7 +34,7 @@
 //! assert!(verification.finding.is_none());
 //! assert_eq!(verification.entries, 2);
 //! for operation in audit::operations(&logs, "audit.log")? {
-//!     let outcome = operation?.outcome.ok_or("it was broken off")?;
+//!     let outcome = operation?.outcome.ok_or("it was interrupted")?;
 //!     assert_eq!((outcome.operation.as_str(), outcome.actor.as_str()), ("put", "the mail service"));
 //! }
 //! # Ok(())
@@ -68,14 +68,14 @@ pub use verify::{AuditKeys, Finding, FindingKind, Head, Verification, verify};
 
 use file::{Job, LogFile};
 
-/// What becomes of an operation whose entries can't be written.
+/// What happens to an operation whose entries can't be written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum AuditPolicy {
-    /// It is refused with [`ErrorCode::Audit`]: nothing is changed before the intent is durable, and nothing
-    /// released before the outcome is.
+    /// It fails with [`ErrorCode::Audit`]: nothing is changed before the intent is durable, and nothing is released before
+    /// the outcome is.
     #[default]
     Required,
-    /// It goes on, with a warning.
+    /// It continues, with a warning.
     BestEffort,
 }
 
@@ -88,27 +88,27 @@ pub struct AuditLog {
 }
 
 impl AuditLog {
-    /// The log of this name in a directory. Nothing is opened yet; the first entry makes the file, with mode 0600.
+    /// The log of this name in a directory. Nothing is opened yet; the first entry creates the file, with mode 0600.
     pub fn new(dir: Dir, name: &str, key: AuditKey, rotation: Rotation) -> Self {
         let file = Arc::new(LogFile::new(dir, name, key, rotation));
         Self { file, policy: AuditPolicy::default(), hashes_users: false }
     }
 
-    /// What becomes of an operation whose entries can't be written.
+    /// Sets what happens to an operation whose entries can't be written.
     #[must_use]
     pub fn with_policy(mut self, policy: AuditPolicy) -> Self {
         self.policy = policy;
         self
     }
 
-    /// Writes each user's [`AuditKey::user_hash`] in place of the name.
+    /// Writes each user's [`AuditKey::user_hash`] instead of the name.
     #[must_use]
     pub fn with_hashed_users(mut self, hashed: bool) -> Self {
         self.hashes_users = hashed;
         self
     }
 
-    /// Does what an operation does, between its intent and its outcome, an entry each for every user.
+    /// Does the work of an operation between its intent and its outcome, with an entry of both kinds for every user.
     pub(crate) fn around<T>(
         &self,
         event: &Event<'_>,
@@ -146,11 +146,9 @@ impl AuditLog {
 
     fn intents(&self, event: &Event<'_>) -> Result<Vec<Entry>, Error> {
         let mut id = [0; 8];
-        getrandom::getrandom(&mut id).map_err(|error| {
-            Error::caused(ErrorCode::Audit, "the system gives no random bytes", error)
-        })?;
+        getrandom::getrandom(&mut id).map_err(Error::no_randomness)?;
         let user_ids = event.users.iter().map(|user| Some(user.as_str()));
-        // An operation that is for no user has one entry, too.
+        // An operation that is for no user has one entry of each kind, too.
         let nobody = event.users.is_empty().then_some(None);
         let first = u64::from_ne_bytes(id);
         let ids = (0..).map(|number| first.wrapping_add(number));
@@ -184,7 +182,7 @@ impl AuditLog {
         let spare = (self.policy == AuditPolicy::BestEffort).then(|| job.entries.clone());
         match (self.file.append(job), spare) {
             (Ok(entries), _) => {
-                entries.iter().for_each(tell);
+                entries.iter().for_each(emit);
                 Ok(entries)
             }
             (Err(error), None) => {
@@ -200,8 +198,8 @@ impl AuditLog {
     }
 }
 
-/// Tells those who listen to events.
-fn tell(entry: &Entry) {
+/// Emits the entry as an event of `tracing`.
+fn emit(entry: &Entry) {
     let user = entry.user.as_deref().or(entry.user_hash.as_deref());
     tracing::debug!(
         target: "moat::audit",
@@ -220,7 +218,7 @@ impl fmt::Debug for AuditLog {
     }
 }
 
-/// What an operation's entries tell of it beforehand.
+/// What an operation's entries record of it beforehand.
 pub(crate) struct Event<'e> {
     pub(crate) operation: Operation,
     pub(crate) users: &'e [UserId],
@@ -229,7 +227,7 @@ pub(crate) struct Event<'e> {
     pub(crate) component: &'e str,
 }
 
-/// What came of an operation for one user.
+/// The outcome of an operation for one user.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Outcome {
     text: String,
@@ -238,11 +236,20 @@ pub(crate) struct Outcome {
 }
 
 impl Outcome {
-    pub(crate) fn done(told: &impl Told) -> Self {
+    pub(crate) fn done(answer: &impl AuditDetail) -> Self {
         Self {
             text: entry::DONE.to_owned(),
-            changed: told.changed(),
-            key_id: told.key_id().map(str::to_owned),
+            changed: answer.changed(),
+            key_id: answer.key_id().map(str::to_owned),
+        }
+    }
+
+    /// Of an operation that may leave everything as it is.
+    pub(crate) fn changed(changed: bool, key_id: Option<&str>) -> Self {
+        Self {
+            text: entry::DONE.to_owned(),
+            changed: Some(changed),
+            key_id: key_id.map(str::to_owned),
         }
     }
 
@@ -251,14 +258,14 @@ impl Outcome {
     }
 }
 
-/// What an answer of the component tells the log.
-pub(crate) trait Told {
-    /// The label of the master key that the record was opened or encrypted with.
+/// What the log records of an answer of the component.
+pub(crate) trait AuditDetail {
+    /// The label of the master key that the record was decrypted or encrypted with.
     fn key_id(&self) -> Option<&str> {
         None
     }
 
-    /// Whether anything was changed, where the operation may leave all as it is.
+    /// Whether anything was changed, where the operation may leave everything as it is.
     fn changed(&self) -> Option<bool> {
         None
     }

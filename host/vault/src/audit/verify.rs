@@ -7,7 +7,7 @@ use cap_std::fs::Dir;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::entry::{Entry, is_sealed_by, link};
+use super::entry::{Entry, is_signed_by, link};
 use super::key::{AuditKey, Purpose};
 use super::segments::{self, Segment};
 use crate::contract::ErrorCode;
@@ -48,7 +48,7 @@ impl AuditKeys {
     /// Whether the line is an entry under a key of these; `None`: under another.
     fn vouch(&mut self, line: &Line) -> Option<bool> {
         let entry = line.entry.as_ref()?;
-        Some(is_sealed_by(&line.bytes, self.find(&entry.audit_key)?))
+        Some(is_signed_by(&line.bytes, self.find(&entry.audit_key)?))
     }
 
     fn is_genuine(&mut self, line: &Line) -> bool {

@@ -4,6 +4,7 @@
 pub mod types;
 
 pub(crate) use types::{
-    Credential, DerivedKey, Envelope, Error, ErrorCode, Field, KeyInfo, KeyWeakness, MasterKey,
-    RecordKind, Summary, TokenEncoding,
+    Configured, Credential, DerivedKey, Envelope, Error, ErrorCode, Field, KeyInfo, KeyWeakness,
+    Leftover, LeftoverPage, MasterKey, MigrateOptions, PutOptions, RecordKind, Removed, Revealed,
+    Rewritten, Stored, Summary, TokenEncoding, UserPage,
 };

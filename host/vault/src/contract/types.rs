@@ -1,101 +1,83 @@
-//! The values of the contract in `wit/types.wit`, as the host's own types: what is secret in them is wiped
-//! when they are dropped, and never shown by `Debug`.
+//! The types of the contract, `wit/types.wit`, as the host's own: secrets in them are wiped when they are dropped, and
+//! never shown by `Debug`.
 //!
-//! The generated bindings take this module in place of one of their own, and so expect what stands at its end.
+//! The generated bindings use this module in place of one of their own, and so expect what is at its end.
 
 use std::fmt;
 
-use moat_format::weakness::Weakness;
+use moat_format::key_strength::Weakness;
+use moat_format::token::Encoding;
 use wasmtime::component::{ComponentType, HasData, Lift, Linker, Lower};
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
-/// Why a call failed. Decide by this; the message beside it is for people.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, ComponentType, Lift, Lower)]
-#[component(enum)]
-#[non_exhaustive]
-#[repr(u8)]
-pub enum ErrorCode {
-    /// There is no credential of this user.
-    #[component(name = "not-found")]
-    NotFound,
-    /// The user id is not one plain file name, or longer than a file name may be.
-    #[component(name = "invalid-user-id")]
-    InvalidUserId,
-    /// The credential can't be stored as it is: a field's name is reserved, empty or given twice.
-    #[component(name = "invalid-credential")]
-    InvalidCredential,
-    /// No master key: the ring is empty or its source gave nothing.
-    #[component(name = "master-key-missing")]
-    MasterKeyMissing,
-    /// The primary key must not encrypt: it is too short, or it is the published default key.
-    #[component(name = "master-key-refused")]
-    MasterKeyRefused,
-    /// No key of the ring opens the record: it is under another key, or it was altered.
-    #[component(name = "wrong-key-or-tampered")]
-    WrongKeyOrTampered,
-    /// The file is not a credential record.
-    #[component(name = "malformed")]
-    Malformed,
-    /// The record names a version that this component does not know.
-    #[component(name = "unsupported-version")]
-    UnsupportedVersion,
-    /// A legacy record that is not protected: it has to be migrated first.
-    #[component(name = "needs-migration")]
-    NeedsMigration,
-    /// Somebody else wrote in between, or the credential exists already.
-    #[component(name = "conflict")]
-    Conflict,
-    /// Another process holds the directory's lock.
-    #[component(name = "locked")]
-    Locked,
-    /// Outside of what this call was granted.
-    #[component(name = "denied")]
-    Denied,
-    /// Over a stated limit.
-    #[component(name = "too-large")]
-    TooLarge,
-    /// The directory failed: I/O, permissions, no space.
-    #[component(name = "directory")]
-    Directory,
-    /// Too many calls in too short a time.
-    #[component(name = "rate-limited")]
-    RateLimited,
-    /// The audit log can't be written, so nothing was released.
-    #[component(name = "audit")]
-    Audit,
-    /// The sandbox stopped the component: a trap, a limit, or an access beyond the grant.
-    #[component(name = "sandbox")]
-    Sandbox,
-}
-
-impl ErrorCode {
-    /// The code as the contract and all JSON spell it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::NotFound => "not-found",
-            Self::InvalidUserId => "invalid-user-id",
-            Self::InvalidCredential => "invalid-credential",
-            Self::MasterKeyMissing => "master-key-missing",
-            Self::MasterKeyRefused => "master-key-refused",
-            Self::WrongKeyOrTampered => "wrong-key-or-tampered",
-            Self::Malformed => "malformed",
-            Self::UnsupportedVersion => "unsupported-version",
-            Self::NeedsMigration => "needs-migration",
-            Self::Conflict => "conflict",
-            Self::Locked => "locked",
-            Self::Denied => "denied",
-            Self::TooLarge => "too-large",
-            Self::Directory => "directory",
-            Self::RateLimited => "rate-limited",
-            Self::Audit => "audit",
-            Self::Sandbox => "sandbox",
+/// An enum of the contract whose names stand once: in WIT, in JSON and in the audit log they are the same.
+macro_rules! named_enum {
+    ($(#[$of_enum:meta])* $enum:ident { $($(#[$of_case:meta])* $case:ident = $name:literal,)+ }) => {
+        $(#[$of_enum])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, ComponentType, Lift, Lower)]
+        #[component(enum)]
+        #[repr(u8)]
+        pub enum $enum {
+            $($(#[$of_case])* #[component(name = $name)] $case,)+
         }
-    }
+
+        impl $enum {
+            /// The name in the contract, in JSON and in the audit log.
+            pub fn name(self) -> &'static str {
+                match self {
+                    $(Self::$case => $name,)+
+                }
+            }
+        }
+
+        impl fmt::Display for $enum {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(self.name())
+            }
+        }
+    };
 }
 
-impl fmt::Display for ErrorCode {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
+named_enum! {
+    /// Why a call failed. Decide by this; the message beside it is for people.
+    #[non_exhaustive]
+    ErrorCode {
+        /// There is no credential of this user.
+        NotFound = "not-found",
+        /// The user id is not one plain file name, or longer than a file name may be.
+        InvalidUserId = "invalid-user-id",
+        /// The credential can't be stored as it is: a field's name is reserved, empty or given twice.
+        InvalidCredential = "invalid-credential",
+        /// No master key: the ring is empty or its source gave nothing.
+        MasterKeyMissing = "master-key-missing",
+        /// The primary key must not encrypt: it is too short, or it is the published default key.
+        MasterKeyRefused = "master-key-refused",
+        /// No key of the ring decrypts the record: it was encrypted with another key, or altered.
+        WrongKeyOrTampered = "wrong-key-or-tampered",
+        /// The file is not a credential record.
+        Malformed = "malformed",
+        /// The record names a version that this component does not know.
+        UnsupportedVersion = "unsupported-version",
+        /// A legacy record that is not protected: it has to be migrated first.
+        NeedsMigration = "needs-migration",
+        /// Somebody else wrote in between, or the credential already exists.
+        Conflict = "conflict",
+        /// Another process holds the directory's lock.
+        Locked = "locked",
+        /// Not covered by what this call was granted.
+        Denied = "denied",
+        /// Over a stated limit.
+        TooLarge = "too-large",
+        /// The directory failed: I/O, permissions, no space.
+        Directory = "directory",
+        /// Too many calls in too short a time.
+        RateLimited = "rate-limited",
+        /// The audit log can't be written, so nothing was released.
+        Audit = "audit",
+        /// The sandbox aborted the component: a trap, a limit, or an access beyond the grant.
+        Sandbox = "sandbox",
+        /// The system gave the host no random bytes, thread or memory, or the host is shutting down.
+        Unavailable = "unavailable",
     }
 }
 
@@ -115,7 +97,7 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {}
 
-/// A further value kept with the credential, as secret as the password.
+/// An additional value stored with the credential, as secret as the password.
 #[derive(Clone, ComponentType, Lift, Lower, Zeroize, ZeroizeOnDrop)]
 #[component(record)]
 pub struct Field {
@@ -124,7 +106,7 @@ pub struct Field {
 }
 
 impl Field {
-    /// A value under a name that isn't empty, has no control characters and names no part of the credential.
+    /// A value with a name that isn't empty, has no control characters and is not that of a part of the credential.
     pub fn new(name: impl Into<String>, value: impl Into<String>) -> Self {
         Self { name: name.into(), value: value.into() }
     }
@@ -177,14 +159,14 @@ impl Credential {
         }
     }
 
-    /// Adds a further value.
+    /// Adds a field.
     #[must_use]
     pub fn with_field(mut self, field: Field) -> Self {
         self.fields.push(field);
         self
     }
 
-    /// Says when the credential was made, UTC without a zone (`2025-01-14T10:00:00`); otherwise it is when it is stored.
+    /// Sets when the credential was created, UTC without a zone (`2025-01-14T10:00:00`); the default is when it is stored.
     #[must_use]
     pub fn with_created_at(mut self, time: impl Into<String>) -> Self {
         self.created_at = Some(time.into());
@@ -201,7 +183,7 @@ impl Credential {
         &self.password
     }
 
-    /// The further values.
+    /// The additional values.
     pub fn fields(&self) -> &[Field] {
         &self.fields
     }
@@ -216,18 +198,15 @@ impl fmt::Debug for Credential {
     }
 }
 
-/// Why a key is not fit to encrypt with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, ComponentType, Lift, Lower)]
-#[component(enum)]
-#[non_exhaustive]
-#[repr(u8)]
-pub enum KeyWeakness {
-    /// It has fewer than 16 bytes.
-    #[component(name = "too-short")]
-    TooShort,
-    /// It is the key that the FossaWork application published in its source.
-    #[component(name = "published-default")]
-    PublishedDefault,
+named_enum! {
+    /// Why a key is not fit to encrypt with.
+    #[non_exhaustive]
+    KeyWeakness {
+        /// It has fewer than 16 bytes.
+        TooShort = "too-short",
+        /// It is the key that the FossaWork application published in its source.
+        PublishedDefault = "published-default",
+    }
 }
 
 impl From<Weakness> for KeyWeakness {
@@ -248,7 +227,7 @@ pub struct KeyInfo {
     pub id: Option<String>,
     /// Whether this key encrypts.
     pub primary: bool,
-    /// Why it ought to be replaced; `None` for a sound key.
+    /// Why it should be replaced; `None` for a strong key.
     pub weakness: Option<KeyWeakness>,
 }
 
@@ -283,53 +262,34 @@ impl fmt::Debug for DerivedKey {
     }
 }
 
-/// What kind of record a file holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, ComponentType, Lift, Lower)]
-#[component(enum)]
-#[non_exhaustive]
-#[repr(u8)]
-pub enum RecordKind {
-    /// A versioned, encrypted record.
-    #[component(name = "current")]
-    Current,
-    /// The application's old fallback: base64 of the plain text, not encrypted.
-    #[component(name = "legacy-plaintext")]
-    LegacyPlaintext,
-    /// Encrypted, but from before records had versions.
-    #[component(name = "legacy-encrypted")]
-    LegacyEncrypted,
-}
-
-impl RecordKind {
-    /// The kind as the contract and all JSON spell it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Current => "current",
-            Self::LegacyPlaintext => "legacy-plaintext",
-            Self::LegacyEncrypted => "legacy-encrypted",
-        }
+named_enum! {
+    /// What kind of record a file holds.
+    #[non_exhaustive]
+    RecordKind {
+        /// A versioned, encrypted record.
+        Current = "current",
+        /// The application's old fallback: base64 of the plaintext, not encrypted.
+        LegacyPlaintext = "legacy-plaintext",
+        /// Encrypted, but from before records had versions.
+        LegacyEncrypted = "legacy-encrypted",
     }
 }
 
-/// How `encrypted_data` spells the Fernet token.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, ComponentType, Lift, Lower)]
-#[component(enum)]
-#[repr(u8)]
-pub enum TokenEncoding {
-    /// The token itself, as the format is documented: `gAAAAAB…`.
-    #[component(name = "documented")]
-    Documented,
-    /// The token in base64 once more, as the FossaWork application writes and reads it: `Z0FBQUFBQ…`.
-    #[component(name = "app")]
-    App,
+named_enum! {
+    /// How `encrypted_data` encodes the Fernet token.
+    TokenEncoding {
+        /// The token itself, as the format is documented: `gAAAAAB…`.
+        Documented = "documented",
+        /// The token in base64 once more, as the FossaWork application writes and reads it: `Z0FBQUFBQ…`.
+        App = "app",
+    }
 }
 
-impl TokenEncoding {
-    /// The encoding as the contract and all JSON spell it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Documented => "documented",
-            Self::App => "app",
+impl From<Encoding> for TokenEncoding {
+    fn from(encoding: Encoding) -> Self {
+        match encoding {
+            Encoding::Documented => Self::Documented,
+            Encoding::App => Self::App,
         }
     }
 }
@@ -343,15 +303,15 @@ pub struct Envelope {
     pub kind: RecordKind,
     /// `encryption_version`; `None` for legacy records.
     pub version: Option<String>,
-    /// How the token is spelled; `None` where there is no token.
+    /// How the token is encoded; `None` where there is no token.
     pub encoding: Option<TokenEncoding>,
-    /// The label of the key that it says it is under; a hint.
+    /// The label of the key that it says it is encrypted with; a hint.
     #[component(name = "key-id")]
     pub key_id: Option<String>,
-    /// The file's outer `created_at`.
+    /// The envelope's `created_at`.
     #[component(name = "created-at")]
     pub created_at: Option<String>,
-    /// The time inside the token: when it was encrypted. UTC, `2025-01-14T10:00:00`.
+    /// When it was encrypted, as the token states. UTC, `2025-01-14T10:00:00`.
     #[component(name = "encrypted-at")]
     pub encrypted_at: Option<String>,
     /// How often the record was written; `None` in versions before 2.0, which don't count.
@@ -373,10 +333,10 @@ pub struct Summary {
     pub user_id: String,
     /// The name to log in with.
     pub username: String,
-    /// The names of the further values.
+    /// The names of the additional values.
     #[component(name = "field-names")]
     pub field_names: Vec<String>,
-    /// When the credential was made.
+    /// When the credential was created.
     #[component(name = "created-at")]
     pub created_at: Option<String>,
     /// When it was last used; `None`: never.
@@ -388,10 +348,210 @@ pub struct Summary {
     /// How many login attempts were reported.
     #[component(name = "validation-attempts")]
     pub validation_attempts: u32,
-    /// The key that it is under.
+    /// The key that it is encrypted with.
     pub key: KeyInfo,
-    /// The outside of its record.
+    /// The envelope of its record.
     pub envelope: Envelope,
+}
+
+/// A decrypted record.
+#[derive(Clone, Debug, ComponentType, Lift, Lower)]
+#[component(record)]
+pub struct Revealed {
+    pub(crate) credential: Credential,
+    pub(crate) summary: Summary,
+}
+
+impl Revealed {
+    /// The secrets.
+    pub fn credential(&self) -> &Credential {
+        &self.credential
+    }
+
+    /// Everything else.
+    pub fn summary(&self) -> &Summary {
+        &self.summary
+    }
+}
+
+/// How [`crate::Vault::put`] writes.
+#[derive(Clone, Debug, Default, ComponentType, Lift, Lower)]
+#[component(record)]
+#[non_exhaustive]
+pub struct PutOptions {
+    /// Fail when the credential exists.
+    #[component(name = "create-only")]
+    pub create_only: bool,
+    /// Fail unless the record has this revision.
+    #[component(name = "expected-revision")]
+    pub expected_revision: Option<String>,
+    /// The record version, 1.0 or 2.0; `None`: that of the record that is replaced, or of the directory.
+    pub version: Option<String>,
+    /// How the token is encoded; `None`: as the vault is set, or as in the record that is replaced, or as the directory is
+    /// set.
+    #[component(name = "encoding")]
+    pub token_encoding: Option<TokenEncoding>,
+}
+
+impl PutOptions {
+    /// Fails when the credential exists.
+    #[must_use]
+    pub fn create_only(mut self) -> Self {
+        self.create_only = true;
+        self
+    }
+
+    /// Fails unless the record has this revision.
+    #[must_use]
+    pub fn expected_revision(mut self, revision: impl Into<String>) -> Self {
+        self.expected_revision = Some(revision.into());
+        self
+    }
+
+    /// Writes this version of the record, 1.0 or 2.0.
+    #[must_use]
+    pub fn version(mut self, version: impl Into<String>) -> Self {
+        self.version = Some(version.into());
+        self
+    }
+
+    /// Encodes the token this way.
+    #[must_use]
+    pub fn token_encoding(mut self, encoding: TokenEncoding) -> Self {
+        self.token_encoding = Some(encoding);
+        self
+    }
+}
+
+/// What [`crate::Vault::put`] did.
+#[derive(Clone, Debug, ComponentType, Lift, Lower)]
+#[component(record)]
+#[non_exhaustive]
+pub struct Stored {
+    /// The record as it is now.
+    pub summary: Summary,
+    /// Whether there was one before.
+    pub replaced: bool,
+    /// Fields of the record before that the new one doesn't have.
+    #[component(name = "dropped-fields")]
+    pub dropped_fields: Vec<String>,
+}
+
+/// What a removal did.
+#[derive(Clone, Debug, ComponentType, Lift, Lower)]
+#[component(record)]
+pub struct Removed {
+    pub(crate) existed: bool,
+}
+
+/// How [`crate::Vault::migrate`] writes.
+#[derive(Clone, Debug, Default, ComponentType, Lift, Lower)]
+#[component(record)]
+#[non_exhaustive]
+pub struct MigrateOptions {
+    /// Go through all of it, but write nothing.
+    #[component(name = "dry-run")]
+    pub dry_run: bool,
+    /// Trust records that are encrypted with the application's published default key, and re-encrypt them. Anyone who
+    /// could write to the directory may have chosen what is in them.
+    #[component(name = "accept-default-key")]
+    pub accept_default_key: bool,
+    /// Trust records that are not encrypted, and encrypt them. Anyone who could write to the directory may have chosen
+    /// what is in them.
+    #[component(name = "accept-plaintext")]
+    pub accept_plaintext: bool,
+    /// The record version to migrate to, 1.0 or 2.0; `None`: legacy kinds get the directory's, all others keep theirs.
+    pub version: Option<String>,
+    /// How tokens are encoded, also those of current records of version 1.0; `None`: as the vault is set, or as they
+    /// were. A record without a token gets one as the directory is set, or else as the application reads it.
+    #[component(name = "encoding")]
+    pub token_encoding: Option<TokenEncoding>,
+}
+
+impl MigrateOptions {
+    /// Goes through all of it, but writes nothing.
+    #[must_use]
+    pub fn dry_run(mut self) -> Self {
+        self.dry_run = true;
+        self
+    }
+
+    /// Trusts records that are encrypted with the application's published default key.
+    #[must_use]
+    pub fn accept_default_key(mut self) -> Self {
+        self.accept_default_key = true;
+        self
+    }
+
+    /// Trusts records that are not encrypted.
+    #[must_use]
+    pub fn accept_plaintext(mut self) -> Self {
+        self.accept_plaintext = true;
+        self
+    }
+
+    /// Migrates to this record version, 1.0 or 2.0.
+    #[must_use]
+    pub fn version(mut self, version: impl Into<String>) -> Self {
+        self.version = Some(version.into());
+        self
+    }
+
+    /// Encodes tokens this way.
+    #[must_use]
+    pub fn token_encoding(mut self, encoding: TokenEncoding) -> Self {
+        self.token_encoding = Some(encoding);
+        self
+    }
+}
+
+/// What became of a record that was to be rewritten.
+#[derive(Clone, Debug, ComponentType, Lift, Lower)]
+#[component(record)]
+#[non_exhaustive]
+pub struct Rewritten {
+    /// Whose record it is.
+    #[component(name = "user-id")]
+    pub user_id: String,
+    /// The envelope of the record as it was found.
+    pub before: Envelope,
+    /// The key that it was encrypted with; `None`: it was not encrypted.
+    pub key: Option<KeyInfo>,
+    /// Whether it was rewritten; in a dry run, whether it would be.
+    pub changed: bool,
+}
+
+/// A file that is neither a record nor the program's own, as the component lists it.
+#[derive(Clone, Debug, ComponentType, Lift, Lower)]
+#[component(record)]
+pub struct Leftover {
+    pub(crate) name: String,
+    #[component(name = "backup-of")]
+    pub(crate) backup_of: Option<String>,
+}
+
+/// A page of the leftovers. It may be empty and yet not the last.
+#[derive(Clone, Debug, ComponentType, Lift, Lower)]
+#[component(record)]
+pub struct LeftoverPage {
+    pub(crate) leftovers: Vec<Leftover>,
+    pub(crate) next: Option<String>,
+}
+
+/// What `configure` did.
+#[derive(Clone, Debug, ComponentType, Lift, Lower)]
+#[component(record)]
+pub struct Configured {
+    pub(crate) changed: bool,
+}
+
+/// A page of the users. It may be empty and yet not the last.
+#[derive(Clone, Debug, ComponentType, Lift, Lower)]
+#[component(record)]
+pub struct UserPage {
+    #[component(name = "user-ids")]
+    pub(crate) user_ids: Vec<String>,
+    pub(crate) next: Option<String>,
 }
 
 /// The functions of the interface, of which there are none.

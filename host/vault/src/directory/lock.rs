@@ -1,4 +1,4 @@
-//! Writers take turns by advisory locks (`flock`), which the system releases when their holder dies.
+//! Advisory locks (`flock`) that serialize writers. The system releases them when their holder dies.
 
 use std::fs::{File, TryLockError};
 use std::io;
@@ -10,11 +10,7 @@ use cap_std::fs::{Dir, OpenOptions, OpenOptionsExt};
 use super::{has_name, open_in_place, open_itself};
 use crate::contract::ErrorCode;
 use crate::error::Error;
-
-/// Held for the time of one write.
-const WRITE: &str = ".moat.lock";
-/// Held while many records are rewritten.
-const BATCH: &str = ".moat.batch.lock";
+use moat_format::files::{BATCH_LOCK, LOCK};
 
 /// How long to wait before trying again: short at first, since most writes are.
 const RETRY_AFTER: (Duration, Duration) = (Duration::from_micros(200), Duration::from_millis(5));
@@ -26,31 +22,30 @@ pub struct Lock {
 }
 
 impl Lock {
-    /// Takes the turn of those who rewrite many records; they don't wait for each other.
+    /// Takes the lock of those who rewrite many records, or fails at once.
     pub(super) fn batch(dir: &Dir) -> Result<Self, Error> {
-        let lock = Wait::new(Duration::ZERO).until(|| lock_file(dir, BATCH))?;
+        let lock = Wait::new(Duration::ZERO).until(|| lock_file(dir, BATCH_LOCK))?;
         let message = "another process is migrating or rotating this directory";
         let file = lock.ok_or_else(|| Error::new(ErrorCode::Locked, message))?;
         Ok(Self { _file: file })
     }
 }
 
-/// The turn to write, until it is dropped.
+/// The lock of a writer, until it is dropped.
 ///
-/// A lock file can be deleted, or another put in its place, while it is locked; whoever comes next locks another
-/// one. So the directory itself is locked too, which all that write in it have in common whatever becomes of its
-/// files.
+/// A lock file can be deleted or replaced while it is locked, and the next writer locks another one then. So the directory
+/// itself is locked too: all who write to it share that, whatever happens to its files.
 #[derive(Debug)]
-pub(super) struct Turn {
+pub(super) struct WriteLock {
     directory: File,
     _lock: File,
 }
 
-impl Turn {
-    /// Waits for it at most as long as this.
+impl WriteLock {
+    /// Waits for it for this long at most.
     pub(super) fn take(dir: &Dir, limit: Duration) -> Result<Self, Error> {
         let mut wait = Wait::new(limit);
-        let lock = wait.until(|| lock_file(dir, WRITE))?;
+        let lock = wait.until(|| lock_file(dir, LOCK))?;
         let directory = wait.until(|| {
             let directory = open_itself(dir)?;
             locked(directory.try_lock(), directory)
@@ -68,14 +63,14 @@ impl Turn {
     }
 }
 
-/// Keeps writers out until it is dropped; `None` while one of them is at work.
+/// Keeps writers out until it is dropped; `None` while one of them is writing.
 pub(super) fn if_free(dir: &Dir) -> io::Result<Option<File>> {
     let directory = open_itself(dir)?;
     // Shared, so that others who just look aren't taken for writers.
     locked(directory.try_lock_shared(), directory)
 }
 
-/// Locks a lock file; `None` while somebody else has it, or if it has lost its name in between.
+/// Locks a lock file; `None` while somebody else holds it, or if it has lost its name meanwhile.
 fn lock_file(dir: &Dir, name: &str) -> io::Result<Option<File>> {
     let mut options = OpenOptions::new();
     options.write(true).create(true).mode(0o600);
@@ -94,7 +89,7 @@ fn locked(outcome: Result<(), TryLockError>, file: File) -> io::Result<Option<Fi
     }
 }
 
-/// Trying again and again, for a time.
+/// Retries for a limited time.
 struct Wait {
     begun: Instant,
     limit: Duration,
@@ -106,7 +101,7 @@ impl Wait {
         Self { begun: Instant::now(), limit, pause: RETRY_AFTER.0 }
     }
 
-    /// What an attempt yields, or `None` when the time is over.
+    /// What an attempt yields, or `None` when the time is up.
     fn until<T>(
         &mut self,
         mut attempt: impl FnMut() -> io::Result<Option<T>>,

@@ -1,9 +1,8 @@
 //! The credentials directory, over a handle that was opened once.
 //!
-//! A file is replaced whole: written under a temporary name, synced, renamed, and the directory synced. All
-//! writers take turns, so temporary files are one writer's, and whoever writes or removes next clears away what a
-//! crash left of them. Readers take no lock: a rename shows them the old file or the new one. `host/docs/format.md` has
-//! it step by step, for other hosts.
+//! A file is replaced as a whole: written to a temporary file, synced, renamed, and the directory synced. Writers hold a
+//! lock, so that temporary files belong to one of them, and the next writer removes what a crash left behind. Readers take
+//! no lock: a rename shows them the old file or the new one. `host/docs/format.md` describes each step, for other hosts.
 
 mod file;
 mod lock;
@@ -25,14 +24,12 @@ use crate::digest::hex;
 use crate::error::Error;
 pub use file::RefusedFile;
 pub use lock::Lock;
-use lock::Turn;
+use lock::WriteLock;
+use moat_format::files::TEMPORARY;
 use names::Names;
 
 /// The largest file that is read or written, in bytes.
-pub const MAX_FILE_BYTES: usize = 64 * 1024;
-
-/// How the names of all temporary files begin.
-const TEMPORARY: &str = ".moat.tmp";
+pub const MAX_FILE_BYTES: usize = moat_format::record::MAX_BYTES;
 
 /// Where a file is written before it takes its name. No record can have such a name, since a user id doesn't
 /// begin with a dot.
@@ -52,7 +49,7 @@ pub(crate) struct Change {
     pub(crate) replaces: Option<String>,
 }
 
-/// A directory whose owner is the caller and in which nobody else can write.
+/// A directory that belongs to the caller and to which nobody else can write.
 #[derive(Debug)]
 pub struct Directory {
     dir: Dir,
@@ -62,7 +59,11 @@ pub struct Directory {
 }
 
 impl Directory {
-    /// Takes an opened directory. It has to belong to the effective user, and nobody else may write in it.
+    /// Takes an opened directory. It has to belong to the effective user, and nobody else may be able to write to it.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorCode::Directory`] when that isn't so, or can't be examined.
     pub fn new(dir: Dir) -> Result<Self, Error> {
         let metadata = dir
             .dir_metadata()
@@ -77,7 +78,7 @@ impl Directory {
         }
         if metadata.mode() & 0o022 != 0 {
             let mode = metadata.mode() & 0o7777;
-            return refuse(format!("others can write in the directory (mode {mode:04o})"));
+            return refuse(format!("others can write to the directory (mode {mode:04o})"));
         }
         Ok(Self { dir, owner, lock_wait: Duration::from_secs(10), names: Names::default() })
     }
@@ -110,9 +111,9 @@ impl Directory {
             contents: contents.to_vec(),
             replaces: replaces.map(str::to_owned),
         };
-        let turn = self.turn()?;
+        let lock = self.lock()?;
         self.check(&change)?;
-        match self.replace(&turn, &[&change]) {
+        match self.replace(&lock, &[&change]) {
             Ok(true) => Ok(revision(contents)),
             Ok(false) => Err(conflict(name)),
             Err(error) => Err(Error::io(format_args!("writing {name:?}"), error)),
@@ -122,14 +123,14 @@ impl Directory {
     /// Replaces some files, and tells of each whether it was. They share their syncs: all are on the disk before
     /// the first takes its name. Where that fails, each is written by itself.
     pub(crate) fn write_all(&self, changes: &[Change]) -> Result<Vec<Result<(), Error>>, Error> {
-        let turn = self.turn()?;
+        let lock = self.lock()?;
         let checked: Vec<_> = changes.iter().map(|change| self.check(change)).collect();
         let sound: Vec<_> =
             changes.iter().zip(&checked).filter_map(|(c, ok)| ok.is_ok().then_some(c)).collect();
-        if matches!(self.replace(&turn, &sound), Ok(true)) {
+        if matches!(self.replace(&lock, &sound), Ok(true)) {
             return Ok(checked);
         }
-        drop(turn);
+        drop(lock);
         let one_by_one = changes.iter().map(|change| {
             let Change { name, contents, replaces } = change;
             // It may have been done before the failure.
@@ -155,7 +156,7 @@ impl Directory {
     }
 
     /// Whether they were; if not, somebody has taken away or put another in place of what was to be renamed.
-    fn replace(&self, turn: &Turn, changes: &[&Change]) -> io::Result<bool> {
+    fn replace(&self, lock: &WriteLock, changes: &[&Change]) -> io::Result<bool> {
         let replaced = self.write_temporaries(changes).and_then(|files| {
             // The first one last, since it is the one that the next writer looks for after a crash.
             for (number, (change, file)) in changes.iter().zip(&files).enumerate().rev() {
@@ -172,7 +173,7 @@ impl Directory {
             let _ = self.remove_temporaries();
             return replaced;
         }
-        turn.sync()?;
+        lock.sync()?;
         Ok(true)
     }
 
@@ -200,11 +201,11 @@ impl Directory {
         names.iter().rev().try_for_each(|name| self.dir.remove_file(name))
     }
 
-    /// Removes a file of this revision (`None`: of any), and tells whether there was one. What stands there
-    /// need not be readable, but it has to be a file.
+    /// Removes a file of this revision (`None`: of any), and returns whether there was one. It need not be readable, but it
+    /// has to be a file.
     pub(crate) fn remove(&self, name: &str, expected: Option<&str>) -> Result<bool, Error> {
         let name = plain(name)?;
-        let turn = self.turn()?;
+        let lock = self.lock()?;
         if expected.is_some() && self.revision_of(name)?.as_deref() != expected {
             return Err(conflict(name));
         }
@@ -213,7 +214,7 @@ impl Directory {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
             Err(error) => return Err(Error::io(format_args!("removing {name:?}"), error)),
         }
-        turn.sync().map_err(|error| Error::io(format_args!("removing {name:?}"), error))?;
+        lock.sync().map_err(|error| Error::io(format_args!("removing {name:?}"), error))?;
         Ok(true)
     }
 
@@ -228,7 +229,7 @@ impl Directory {
             .map_err(|error| Error::io("listing the directory", error))
     }
 
-    /// Some of the names, as the directory has them first: at most `count` of those that `wanted` makes something of.
+    /// A sample of the names, in no particular order: at most `count` of those that `wanted` maps to something.
     pub(crate) fn sample<T>(
         &self,
         count: usize,
@@ -243,22 +244,23 @@ impl Directory {
         names::not_utf8(&self.dir).map_err(|error| Error::io("listing the directory", error))
     }
 
-    /// Waits for the turn, and removes what a writer that crashed left behind: it may be a copy of the very
-    /// record that is to go.
-    fn turn(&self) -> Result<Turn, Error> {
-        let turn = Turn::take(&self.dir, self.lock_wait)?;
+    /// Waits for the lock, and removes the temporary files of a writer that crashed: one may be a copy of the very record
+    /// that is to be removed.
+    fn lock(&self) -> Result<WriteLock, Error> {
+        let lock = WriteLock::take(&self.dir, self.lock_wait)?;
         if self.dir.symlink_metadata(TEMPORARY).is_ok() {
-            self.remove_temporaries().map_err(clearing)?;
+            self.remove_temporaries().map_err(not_removed)?;
         }
-        Ok(turn)
+        Ok(lock)
     }
 
-    /// The names of what writers that crashed left behind, whoever owns this directory. What a writer is at work
-    /// on is not among them.
+    /// The names of the temporary files that interrupted writers left behind, whoever owns this directory; none while a
+    /// writer is at work.
     ///
     /// # Errors
+    ///
     /// [`ErrorCode::Directory`] when the directory can't be listed or locked.
-    pub fn left_behind(dir: &Dir) -> Result<Vec<String>, Error> {
+    pub fn stale_temporaries(dir: &Dir) -> Result<Vec<String>, Error> {
         let listed = || match lock::if_free(dir)? {
             Some(_held) => temporaries(dir),
             None => Ok(Vec::new()),
@@ -266,18 +268,19 @@ impl Directory {
         listed().map_err(|error| Error::io("listing the directory", error))
     }
 
-    /// Removes what writers that crashed left behind.
+    /// Removes the temporary files that interrupted writers left behind.
     ///
     /// # Errors
-    /// [`ErrorCode::Locked`] when another writer is at work for too long, [`ErrorCode::Directory`] when something
-    /// can't be removed.
-    pub fn clear(&self) -> Result<(), Error> {
-        let _turn = self.turn()?;
-        self.remove_temporaries().map_err(clearing)
+    ///
+    /// [`ErrorCode::Locked`] when another writer holds the lock for too long, [`ErrorCode::Directory`] when a file can't be
+    /// removed.
+    pub fn remove_stale_temporaries(&self) -> Result<(), Error> {
+        let _lock = self.lock()?;
+        self.remove_temporaries().map_err(not_removed)
     }
 
-    /// Takes the turn of those who rewrite many records; they don't wait for each other.
-    pub(crate) fn batch(&self) -> Result<Lock, Error> {
+    /// Takes the lock of those who rewrite many records, or fails at once.
+    pub(crate) fn lock_batch(&self) -> Result<Lock, Error> {
         Lock::batch(&self.dir)
     }
 
@@ -299,7 +302,7 @@ pub(crate) fn revision(contents: &[u8]) -> String {
     hex(half)
 }
 
-/// The directory is flat: whatever the sandbox names has to be one file name.
+/// The directory is flat: whatever the component names has to be one plain file name.
 fn plain(name: &str) -> Result<&str, Error> {
     if name.is_empty() || name == "." || name == ".." || name.contains(['/', '\0']) {
         let message = format!("{name:?} is not one plain file name");
@@ -308,11 +311,11 @@ fn plain(name: &str) -> Result<&str, Error> {
     Ok(name)
 }
 
-fn clearing(error: io::Error) -> Error {
-    Error::io("removing what a crash left behind", error)
+fn not_removed(error: io::Error) -> Error {
+    Error::io("removing a temporary file that a crash left behind", error)
 }
 
-/// All that has the name of a temporary file.
+/// The names of all temporary files.
 fn temporaries(dir: &Dir) -> io::Result<Vec<String>> {
     let names = dir.entries()?.map(|entry| Ok(entry?.file_name().into_string()));
     let names = names.collect::<io::Result<Vec<_>>>()?.into_iter().flatten();
@@ -324,7 +327,7 @@ fn conflict(name: &str) -> Error {
     Error::new(ErrorCode::Conflict, message)
 }
 
-/// Makes what has happened to a directory's names durable.
+/// Makes changes to a directory's names durable.
 pub(crate) fn sync(dir: &Dir) -> io::Result<()> {
     open_itself(dir)?.sync_all()
 }

@@ -18,7 +18,7 @@ use crate::contract::KeyWeakness;
 use crate::digest::hex;
 use crate::directory::{Directory, MAX_FILE_BYTES, revision};
 use crate::error::Error;
-use moat_format::weakness::weakness;
+use moat_format::key_strength::weakness;
 
 /// The one version of the document.
 const VERSION: u32 = 1;
@@ -505,7 +505,7 @@ mod tests {
         }
         let weak = ring.add(None, b"short").unwrap();
         assert_eq!(ring.promote(&weak), Err(RingError::Weak(KeyWeakness::TooShort)));
-        assert!(RingDocument::new(None, moat_format::weakness::PUBLISHED_DEFAULT).is_err());
+        assert!(RingDocument::new(None, moat_format::key_strength::PUBLISHED_DEFAULT).is_err());
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The key ring: one primary key, which encrypts, and any number of others, which only open.
+//! The key ring: one primary key, which encrypts, and any number of others, which only decrypt.
 
 use std::fmt;
 use std::sync::Arc;
@@ -8,19 +8,21 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use secrecy::{ExposeSecret, SecretSlice};
 use zeroize::Zeroizing;
 
-use crate::contract::{self, ErrorCode, KeyWeakness};
+use crate::contract::{self, KeyWeakness};
 use crate::error::Error;
-use moat_format::weakness::weakness;
+use moat_format::key_strength::weakness;
 
-/// Makes a new master key: 32 random bytes as 43 URL-safe characters.
+/// Generates a new master key: 32 random bytes as 43 URL-safe characters.
+///
+/// # Errors
+///
+/// [`ErrorCode::Unavailable`] when the system gives no random bytes.
 pub fn generate_key() -> Result<Zeroizing<String>, Error> {
-    let bytes = random_bytes::<32>().map_err(|error| {
-        Error::caused(ErrorCode::MasterKeyMissing, "the system gives no random bytes", error)
-    })?;
+    let bytes = random_bytes::<32>().map_err(Error::no_randomness)?;
     Ok(Zeroizing::new(URL_SAFE_NO_PAD.encode(bytes.as_slice())))
 }
 
-/// Bytes from the system.
+/// Random bytes from the system.
 pub(super) fn random_bytes<const N: usize>() -> Result<Zeroizing<[u8; N]>, getrandom::Error> {
     let mut bytes = Zeroizing::new([0; N]);
     getrandom::getrandom(&mut *bytes)?;
@@ -35,20 +37,20 @@ pub struct MasterKey {
 }
 
 impl MasterKey {
-    /// A key without a label. The bytes are copied; wiping the original is the caller's.
+    /// A key without a label. The bytes are copied; wiping the original is up to the caller.
     pub fn new(material: &[u8]) -> Self {
         Self { id: None, material: Arc::new(SecretSlice::from(material.to_vec())) }
     }
 
-    /// Labels the key. Records that it encrypts carry the label in the clear: choose it freely or at random,
-    /// but never derive it from the key.
+    /// Labels the key. Records that it encrypts bear the label unencrypted: choose it freely or at random, but never derive
+    /// it from the key.
     #[must_use]
     pub fn with_id(mut self, id: impl Into<String>) -> Self {
         self.id = Some(id.into());
         self
     }
 
-    /// Why the key ought to be replaced; `None`: it is sound.
+    /// Why the key should be replaced; `None`: it is strong enough.
     pub fn weakness(&self) -> Option<KeyWeakness> {
         weakness(self.expose()).map(KeyWeakness::from)
     }
@@ -58,7 +60,7 @@ impl MasterKey {
         self.material.expose_secret()
     }
 
-    fn lend(&self, primary: bool) -> contract::MasterKey {
+    fn to_contract(&self, primary: bool) -> contract::MasterKey {
         contract::MasterKey { id: self.id.clone(), primary, material: self.expose().to_vec() }
     }
 }
@@ -69,7 +71,7 @@ impl fmt::Debug for MasterKey {
     }
 }
 
-/// One primary key, which encrypts, and any number of others, which only open.
+/// One primary key, which encrypts, and any number of others, which only decrypt.
 #[derive(Clone, Debug)]
 pub struct KeyRing {
     primary: MasterKey,
@@ -82,7 +84,7 @@ impl KeyRing {
         Self { primary, others: Vec::new() }
     }
 
-    /// Adds a key that only opens.
+    /// Adds a decrypt-only key.
     #[must_use]
     pub fn with_other(mut self, key: MasterKey) -> Self {
         self.others.push(key);
@@ -99,15 +101,21 @@ impl KeyRing {
         std::iter::once(&self.primary).chain(&self.others)
     }
 
-    pub(crate) fn lend(&self) -> Vec<contract::MasterKey> {
-        self.keys().zip(0..).map(|(key, place)| key.lend(place == 0)).collect()
+    /// The keys as the component gets them.
+    pub(crate) fn to_contract(&self) -> Vec<contract::MasterKey> {
+        self.keys().zip(0..).map(|(key, place)| key.to_contract(place == 0)).collect()
     }
 }
 
-/// Where a vault's keys come from. It is asked only by a call that needs them, and has to give the same ring
-/// for the whole life of the vault.
+/// Where a vault's keys come from. Only a call that needs them asks for them. The ring has to be the same for the whole
+/// life of the vault.
 pub trait KeySource: Send + Sync {
-    /// The ring, or why there is none: [`ErrorCode::MasterKeyMissing`].
+    /// Returns the ring.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorCode::MasterKeyMissing`] when there is none, or whatever else is right; the caller of the vault gets it as it
+    /// is.
     fn ring(&self) -> Result<KeyRing, Error>;
 }
 

@@ -2,29 +2,29 @@ use std::ffi::OsString;
 use std::slice;
 
 use super::pages::Pages;
-use crate::contract::ErrorCode;
+use crate::contract::{self, ErrorCode};
 use crate::error::Error;
 use crate::operation::Operation;
-use crate::sandbox::bindings::exports::fossawork::credentials::vault;
+use crate::request::Request;
 use crate::vault::Vault;
 use moat_format::user_id::UserId;
 
-/// What the names of the old migration's copies have in them.
+/// What the names of the old migration's backups contain.
 const BACKUP: &[u8] = b".cred.backup_";
 
-/// A file that is neither a record nor this program's own.
+/// A file that is neither a record nor the program's own.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Leftover {
     /// Its name, which need not be UTF-8.
     pub name: OsString,
-    /// Whose record it is a copy of, as the FossaWork application's old migration left them: in the clear.
+    /// Whose record it is a backup of, as the FossaWork application's old migration left them: unencrypted.
     pub backup_of: Option<UserId>,
 }
 
 impl Leftover {
-    /// Whether it looks like a record, or a copy of one, that can be no user's, since its name is not UTF-8. It has to be
-    /// renamed before anything can be done with it.
+    /// Whether it looks like a record or a backup of one, but belongs to no user because its name is not UTF-8. It has to
+    /// be renamed before anything can be done with it.
     pub fn needs_another_name(&self) -> bool {
         let name = self.name.as_encoded_bytes();
         let mut parts = name.windows(BACKUP.len());
@@ -34,8 +34,9 @@ impl Leftover {
 }
 
 impl Vault {
-    /// The files that are neither records nor this program's own, in the order of the directory
-    /// (`wit/directory.wit`), and after them those whose names are not UTF-8; needs no key.
+    /// The files that are neither records nor the program's own, in the order of the directory (`wit/directory.wit`), and
+    /// after them those whose names are not UTF-8. Needs no key. The iterator ends with the first error, one of those of
+    /// [every call](Vault#errors).
     pub fn leftovers(&self) -> impl Iterator<Item = Result<Leftover, Error>> + '_ {
         Pages::new(|cursor| {
             let mut not_utf8 = Ok(Vec::new());
@@ -43,7 +44,7 @@ impl Vault {
                 self.page(Operation::Leftovers, |component, store, limit| {
                     let vault = component.fossawork_credentials_vault();
                     let page = vault.call_leftovers(store, cursor, limit)?;
-                    // The component has strings for names, so these are for the host to look for.
+                    // Names are strings for the component, so the host has to look for these itself.
                     if page.as_ref().is_ok_and(|page| page.next.is_none()) {
                         not_utf8 = self.directory().names_not_utf8();
                     }
@@ -55,24 +56,29 @@ impl Vault {
         })
     }
 
-    /// Removes a backup of this name, if the credential that it is of opens, and tells whether there was one.
+    /// Removes a backup of this name, if the record that it is a backup of can be decrypted, and returns whether there was
+    /// one.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorCode::Malformed`] when this isn't the name of a backup, and those of [`Vault::describe`].
     pub fn remove_backup(&self, name: &str) -> Result<bool, Error> {
         let Some(user) = UserId::from_backup_name(name) else {
             let message = "this is not the name of a backup";
             return Err(Error::new(ErrorCode::Malformed, message));
         };
-        let user = slice::from_ref(&user);
-        let removed = self.call(Operation::RemoveBackup, user, |component, store| {
+        let request = Request::new(Operation::RemoveBackup, slice::from_ref(&user));
+        let removed = self.call(&request, |component, store| {
             component.fossawork_credentials_vault().call_remove_backup(store, name)
         })?;
         Ok(removed.existed)
     }
 }
 
-fn checked(leftover: vault::Leftover) -> Result<Leftover, Error> {
+fn checked(leftover: contract::Leftover) -> Result<Leftover, Error> {
     let backup_of = UserId::from_backup_name(&leftover.name);
     if backup_of.as_ref().map(UserId::as_str) != leftover.backup_of.as_deref() {
-        return Err(Error::answer("told of a backup that is none"));
+        return Err(Error::answer("reported a backup that is not one"));
     }
     Ok(Leftover { name: leftover.name.into(), backup_of })
 }

@@ -6,14 +6,22 @@ use moat_format::user_id::UserId;
 
 impl Vault {
     /// Sets the time of the last use to now.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Vault::describe`], and [`MasterKeyRefused`](crate::ErrorCode::MasterKeyRefused),
+    /// [`Locked`](crate::ErrorCode::Locked), [`TooLarge`](crate::ErrorCode::TooLarge).
     pub fn mark_used(&self, user: &UserId) -> Result<Summary, Error> {
         self.summarize(Operation::MarkUsed, user, |component, store| {
-            let vault = component.fossawork_credentials_vault();
-            vault.call_mark_used(store, user.as_str())
+            component.fossawork_credentials_vault().call_mark_used(store, user.as_str())
         })
     }
 
-    /// Counts a login attempt and notes whether it succeeded.
+    /// Counts a login attempt and records whether it succeeded.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Vault::mark_used`].
     pub fn mark_validated(&self, user: &UserId, valid: bool) -> Result<Summary, Error> {
         self.summarize(Operation::MarkValidated, user, |component, store| {
             let vault = component.fossawork_credentials_vault();

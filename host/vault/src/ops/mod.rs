@@ -1,5 +1,7 @@
-//! What a vault does, one operation a file: the waist that the command line and the library share.
+//! What a vault does, one operation per file.
 
+mod apply;
+mod audit_detail;
 mod inspect;
 mod leftovers;
 mod mark;
@@ -9,101 +11,103 @@ mod pages;
 mod put;
 mod remove;
 mod reveal;
-mod told;
 mod users;
 mod verify;
 
 pub use leftovers::Leftover;
-pub use migrate::{MigrateOptions, Rewritten};
 pub use neighbours::KeyMismatch;
-pub use put::{PutOptions, Stored};
-pub use reveal::Revealed;
+#[cfg(feature = "http")]
+pub(crate) use reveal::PASSWORD;
 
 use std::collections::HashMap;
 use std::slice;
 
 use wasmtime::Store;
 
-use crate::audit::{Outcome, Told};
+use crate::audit::Outcome;
 use crate::contract::{self, ErrorCode, Summary};
 use crate::error::Error;
 use crate::operation::Operation;
+use crate::request::Request;
+use crate::restriction::Admission;
 use crate::sandbox::bindings::CredentialVault;
 use crate::sandbox::{Call, Function};
 use crate::vault::Vault;
 use moat_format::user_id::UserId;
 
-/// How often a user is asked about again who lost to another writer.
+/// How often a record is tried again after another writer was faster.
 const CONFLICTS: usize = 16;
 
+/// An answer for each of some users, in the order asked.
+type Answers<T> = Vec<Result<T, Error>>;
+
 impl Vault {
-    /// Calls a function of the component that tells all but the secrets of this user's record.
+    /// Calls a function of the component that returns all but the secrets of this user's record.
     fn summarize(
         &self,
         operation: Operation,
         user: &UserId,
         function: impl Function<Summary>,
     ) -> Result<Summary, Error> {
-        let summary = self.call(operation, slice::from_ref(user), function)?;
+        let summary = self.call(&Request::new(operation, slice::from_ref(user)), function)?;
         check_user(&summary, user)?;
         Ok(summary)
     }
 
-    /// Calls a function of the component that answers for each of some users, and checks each answer. Who lost
-    /// to another writer is asked about again.
-    fn for_each<A, T: Told>(
+    /// Calls a function of the component that answers for each of some users, checks each answer, and tries again where
+    /// another writer was faster.
+    fn for_each<T>(
         &self,
-        operation: Operation,
-        users: &[UserId],
-        check: impl Fn(&UserId, A) -> Result<T, Error>,
+        request: &Request<'_>,
+        check: impl Fn(&UserId, &T) -> Result<(), Error>,
+        done: impl Fn(&T) -> Outcome,
         function: impl Fn(
             &CredentialVault,
             &mut Store<Call>,
             &[String],
-        ) -> wasmtime::Result<Vec<Result<A, contract::Error>>>,
-    ) -> Result<Vec<Result<T, Error>>, Error> {
-        let ask = |users: &[UserId]| -> Result<Vec<Result<T, Error>>, Error> {
+        ) -> wasmtime::Result<Vec<Result<T, contract::Error>>>,
+    ) -> Result<Answers<T>, Error> {
+        let ask = |users: &[UserId], admission: &Admission| -> Result<Answers<T>, Error> {
             let user_ids: Vec<String> = users.iter().map(UserId::to_string).collect();
             let mut failed = Ok(HashMap::new());
-            let answers = self.enter(operation, users, |component, store| {
+            let answers = self.enter(admission, request.operation, users, |component, store| {
                 let answers = function(component, &mut *store, &user_ids)?;
                 failed = store.data_mut().commit();
                 Ok(Ok(answers))
             })?;
             if answers.len() != users.len() {
-                return Err(Error::answer(
-                    "answered for fewer or more users than it was asked for",
-                ));
+                return Err(Error::answer("returned the wrong number of answers"));
             }
             let mut failed = failed?;
             let answers = users.iter().zip(answers).map(|(user, answer)| {
-                let answer = check(user, answer?)?;
+                let answer = answer?;
+                check(user, &answer)?;
                 failed.remove(&user.file_name()).map_or(Ok(answer), Err)
             });
             Ok(answers.collect())
         };
+        let ask_until_written = |admission: &Admission| {
+            let mut answers = ask(request.users, admission)?;
+            for (user, answer) in request.users.iter().zip(&mut answers) {
+                let is_lost = |answer: &Result<T, Error>| {
+                    answer.as_ref().is_err_and(|error| error.code() == ErrorCode::Conflict)
+                };
+                for _ in 0..CONFLICTS {
+                    if !is_lost(answer) {
+                        break;
+                    }
+                    ask(slice::from_ref(user), admission)?
+                        .into_iter()
+                        .for_each(|again| *answer = again);
+                }
+            }
+            Ok(answers)
+        };
         let outcome = |answer: &Result<T, Error>| match answer {
-            Ok(answer) => Outcome::done(answer),
+            Ok(answer) => done(answer),
             Err(error) => Outcome::failed(error),
         };
-        let ask = |users: &[UserId]| {
-            self.audited(
-                operation,
-                users,
-                || ask(users),
-                |answers| answers.iter().map(outcome).collect(),
-            )
-        };
-        let mut answers = ask(users)?;
-        for (user, answer) in users.iter().zip(&mut answers) {
-            for _ in 0..CONFLICTS {
-                if !answer.as_ref().is_err_and(|error| error.code() == ErrorCode::Conflict) {
-                    break;
-                }
-                ask(slice::from_ref(user))?.into_iter().for_each(|again| *answer = again);
-            }
-        }
-        Ok(answers)
+        self.perform(request, ask_until_written, |answers| answers.iter().map(outcome).collect())
     }
 }
 

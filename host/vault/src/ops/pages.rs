@@ -1,4 +1,4 @@
-//! Lists that come in pages while they are gone through.
+//! Lists that are read in pages as they are iterated over.
 
 use std::vec;
 
@@ -7,19 +7,20 @@ use wasmtime::Store;
 use crate::contract;
 use crate::error::Error;
 use crate::operation::Operation;
+use crate::request::Request;
 use crate::sandbox::bindings::CredentialVault;
-use crate::sandbox::{Call, Stop};
+use crate::sandbox::{Call, Violation};
 use crate::vault::Vault;
 
-/// How many names of the directory one call looks at.
+/// How many names of the directory one call reads.
 const LIMIT: u32 = 4096;
 
 /// A page, and where the next begins.
 type Page<T> = (Vec<T>, Option<String>);
 
-/// An iterator over what stands in all pages; it ends with the first error.
+/// An iterator over the items of all pages; it ends with the first error.
 pub(super) struct Pages<T, F> {
-    turn: F,
+    fetch: F,
     page: vec::IntoIter<T>,
     next: Next,
 }
@@ -31,9 +32,9 @@ enum Next {
 }
 
 impl<T, F: FnMut(Option<&str>) -> Result<Page<T>, Error>> Pages<T, F> {
-    /// Pages that are turned by asking for the one after a cursor.
-    pub(super) fn new(turn: F) -> Self {
-        Self { turn, page: Vec::new().into_iter(), next: Next::First }
+    /// Pages of which each is fetched by the cursor that the one before ends with.
+    pub(super) fn new(fetch: F) -> Self {
+        Self { fetch, page: Vec::new().into_iter(), next: Next::First }
     }
 }
 
@@ -50,7 +51,7 @@ impl<T, F: FnMut(Option<&str>) -> Result<Page<T>, Error>> Iterator for Pages<T, 
                 Next::After(cursor) => Some(cursor),
                 Next::None => return None,
             };
-            match (self.turn)(cursor.as_deref()) {
+            match (self.fetch)(cursor.as_deref()) {
                 Ok((page, next)) => {
                     self.page = page.into_iter();
                     self.next = next.map_or(Next::None, Next::After);
@@ -72,12 +73,12 @@ impl Vault {
             u32,
         ) -> wasmtime::Result<Result<Page<T>, contract::Error>>,
     ) -> Result<Page<T>, Error> {
-        self.call(operation, &[], |component, store| {
+        self.call(&Request::new(operation, &[]), |component, store| {
             let page = function(component, store, LIMIT)?;
-            // With pages of its own invention it could go on for ever.
+            // With invented cursors it could keep the host busy for ever.
             let invented = |(_, next): &Page<T>| next.as_deref() != store.data().next_page();
             if page.as_ref().is_ok_and(invented) {
-                return Err(Stop::Page.into());
+                return Err(Violation::Page.into());
             }
             Ok(page)
         })

@@ -1,62 +1,50 @@
 use std::slice;
 
 use super::check_user;
-use crate::contract::{Credential, Summary};
+use crate::contract::{Revealed, Summary};
 use crate::error::Error;
 use crate::operation::Operation;
+use crate::request::Request;
 use crate::vault::Vault;
 use moat_format::user_id::UserId;
 
-/// An opened record.
-#[derive(Clone, Debug)]
-pub struct Revealed {
-    credential: Credential,
-    summary: Summary,
-}
-
-impl Revealed {
-    /// The secrets.
-    pub fn credential(&self) -> &Credential {
-        &self.credential
-    }
-
-    /// Everything else.
-    pub fn summary(&self) -> &Summary {
-        &self.summary
-    }
-
-    /// Drops the fields that aren't to be handed on.
-    pub(crate) fn retain_fields(&mut self, is_kept: impl Fn(&str) -> bool) {
-        self.credential.fields.retain(|field| is_kept(field.name()));
-        self.summary.field_names.retain(|name| is_kept(name));
-    }
-
-    pub(crate) fn into_parts(self) -> (Credential, Summary) {
-        (self.credential, self.summary)
-    }
-}
+/// The name of the password among a credential's secrets; no field can have it.
+pub(crate) const PASSWORD: &str = "password";
 
 impl Vault {
-    /// Opens a record and hands out all of it.
+    /// Decrypts a record and returns all of it; in a [`crate::Scope`], with the fields that are in scope.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Vault::describe`].
     pub fn reveal(&self, user: &UserId) -> Result<Revealed, Error> {
-        self.open(Operation::Reveal, user)
+        let request = Request::new(Operation::Reveal, slice::from_ref(user));
+        self.decrypt(user, &Request { secret: Some(PASSWORD), ..request })
     }
 
-    /// Opens a record for this operation.
-    pub(crate) fn open(&self, operation: Operation, user: &UserId) -> Result<Revealed, Error> {
-        let revealed = self.call(operation, slice::from_ref(user), |component, store| {
-            let reveal = component.fossawork_credentials_reveal();
-            reveal.call_reveal(store, user.as_str())
+    /// Decrypts a record for a request, without the fields that are not in scope.
+    pub(super) fn decrypt(&self, user: &UserId, request: &Request<'_>) -> Result<Revealed, Error> {
+        let mut revealed = self.call(request, |component, store| {
+            component.fossawork_credentials_reveal().call_reveal(store, user.as_str())
         })?;
         check_user(&revealed.summary, user)?;
-        Ok(Revealed { credential: revealed.credential, summary: revealed.summary })
+        let is_covered = |name: &str| self.restrictions().cover_secret(name);
+        revealed.credential.fields.retain(|field| is_covered(field.name()));
+        revealed.summary.field_names.retain(|name| is_covered(name));
+        Ok(revealed)
     }
 
-    /// Opens a record and tells all but its secrets.
+    /// Decrypts a record and returns all but its secrets.
+    ///
+    /// # Errors
+    ///
+    /// [`NotFound`](crate::ErrorCode::NotFound), [`MasterKeyMissing`](crate::ErrorCode::MasterKeyMissing),
+    /// [`WrongKeyOrTampered`](crate::ErrorCode::WrongKeyOrTampered), [`NeedsMigration`](crate::ErrorCode::NeedsMigration),
+    /// [`Malformed`](crate::ErrorCode::Malformed), [`UnsupportedVersion`](crate::ErrorCode::UnsupportedVersion), and those
+    /// of [every call](Vault#errors).
     pub fn describe(&self, user: &UserId) -> Result<Summary, Error> {
         self.summarize(Operation::Describe, user, |component, store| {
-            let vault = component.fossawork_credentials_vault();
-            vault.call_describe(store, user.as_str())
+            component.fossawork_credentials_vault().call_describe(store, user.as_str())
         })
     }
 }

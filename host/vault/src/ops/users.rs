@@ -6,20 +6,23 @@ use crate::vault::Vault;
 use moat_format::user_id::UserId;
 
 impl Vault {
-    /// The users who have a record, in ascending order of their bytes; needs no key. The directory is read in
-    /// pages while the iterator goes on; it ends with the first error.
+    /// The users who have a record, in ascending order of their bytes; in a [`crate::Scope`], those in scope. Needs no
+    /// key. The directory is read in pages as the iterator advances; it ends with the first error, one of those of
+    /// [every call](Vault#errors).
     pub fn users(&self) -> impl Iterator<Item = Result<UserId, Error>> + '_ {
-        Pages::new(|cursor| {
+        let users = Pages::new(|cursor| {
             self.page(Operation::Users, |component, store, limit| {
                 let vault = component.fossawork_credentials_vault();
                 let page = vault.call_users(store, cursor, limit)?;
                 Ok(page.map(|page| (page.user_ids, page.next)))
             })
-        })
-        .map(|user_id| {
+        });
+        let users = users.map(|user_id| {
             UserId::parse(&user_id?).map_err(|error| {
-                Error::caused(ErrorCode::Sandbox, "the component listed no user", error)
+                let message = "the component listed something that is not a user id";
+                Error::caused(ErrorCode::Sandbox, message, error)
             })
-        })
+        });
+        users.filter(|user| user.as_ref().map_or(true, |user| self.restrictions().cover_user(user)))
     }
 }

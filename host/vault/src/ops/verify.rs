@@ -1,16 +1,23 @@
 use super::check_user;
+use crate::audit::Outcome;
 use crate::contract::Summary;
 use crate::error::Error;
 use crate::operation::Operation;
+use crate::request::Request;
 use crate::vault::Vault;
 use moat_format::user_id::UserId;
 
 impl Vault {
-    /// Opens each of a few records in one call and tells all but their secrets, an answer each in the order
-    /// asked. Fails as a whole when the sandbox stops the call.
+    /// Decrypts each of a few records in one call and returns all but their secrets, an answer for each in the order
+    /// asked.
+    ///
+    /// # Errors
+    ///
+    /// Of each record, those of [`Vault::describe`]; as a whole, those of [every call](Vault#errors).
     pub fn verify(&self, users: &[UserId]) -> Result<Vec<Result<Summary, Error>>, Error> {
-        let own = |user: &UserId, summary: Summary| check_user(&summary, user).map(|()| summary);
-        self.for_each(Operation::Verify, users, own, |component, store, user_ids| {
+        let own = |user: &UserId, summary: &Summary| check_user(summary, user);
+        let request = Request::new(Operation::Verify, users);
+        self.for_each(&request, own, Outcome::done, |component, store, user_ids| {
             component.fossawork_credentials_vault().call_verify(store, user_ids)
         })
     }

@@ -1,7 +1,7 @@
 //! One call: its grant and its limits, and the component's five imports, which check them every time.
 //!
-//! Failures that the component may handle are answered as values of the contract. An access beyond the grant,
-//! or a number beyond all reason, stops it.
+//! Failures that the component may handle are returned as values of the contract. An access beyond the grant or a value
+//! beyond a limit aborts it.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -9,25 +9,26 @@ use std::time::{Duration, Instant};
 
 use wasmtime::ResourceLimiter;
 
+use super::backend::Backend;
 use super::bindings::fossawork::credentials::{directory, key_cache, master_keys};
 use super::bindings::wasi::clocks::wall_clock;
 use super::bindings::wasi::random::random;
-use super::grant::{Grant, SETTINGS};
+use super::grant::Grant;
 use super::limits::Limits;
-use super::outgoing;
-use super::stop::Stop;
-use super::surroundings::Surroundings;
+use super::violation::Violation;
+use super::write_policy::{self, WriteRejected};
 use crate::contract::{self, DerivedKey, ErrorCode};
 use crate::directory::{Change, revision};
 use crate::error::Error;
 use crate::keys::{KeyCache, Slot};
+use moat_format::files::SETTINGS;
 use moat_format::user_id::UserId;
 
 /// The state of one call, which lives and dies with its instance.
 pub(crate) struct Call {
     grant: Grant,
     limits: Limits,
-    surroundings: Arc<dyn Surroundings>,
+    backend: Arc<dyn Backend>,
     memory_bytes: usize,
     host_calls: u32,
     host_bytes: u64,
@@ -42,16 +43,16 @@ pub(crate) struct Call {
     next_page: Option<String>,
     /// Whether another process held the lock for longer than is waited.
     locked: bool,
-    /// The last failure that was answered to the component, with its cause, for the caller to see.
+    /// The last failure that was returned to the component, with its cause, for the caller to see.
     failure: Option<Error>,
 }
 
 impl Call {
-    pub(crate) fn new(grant: Grant, limits: Limits, surroundings: Arc<dyn Surroundings>) -> Self {
+    pub(crate) fn new(grant: Grant, limits: Limits, backend: Arc<dyn Backend>) -> Self {
         Self {
             limits: limits.times(grant.size()),
             grant,
-            surroundings,
+            backend,
             memory_bytes: 0,
             host_calls: 0,
             host_bytes: 0,
@@ -84,20 +85,20 @@ impl Call {
         self.next_page.as_deref()
     }
 
-    pub(crate) fn check_deadline(&self) -> Result<(), Stop> {
+    pub(crate) fn check_deadline(&self) -> Result<(), Violation> {
         if self.guest_time() > self.limits.deadline {
-            return Err(Stop::Deadline);
+            return Err(Violation::Deadline);
         }
         Ok(())
     }
 
-    /// Writes what an operation on many users staged, and tells of the files that could not be written.
+    /// Writes what an operation on many users staged, and returns the files that could not be written.
     pub(crate) fn commit(&mut self) -> Result<HashMap<String, Error>, Error> {
         let staged = std::mem::take(&mut self.staged);
         if staged.is_empty() {
             return Ok(HashMap::new());
         }
-        let outcomes = self.surroundings.write_all(&staged)?;
+        let outcomes = self.backend.write_all(&staged)?;
         let failed = staged.into_iter().zip(outcomes);
         Ok(failed.filter_map(|(change, done)| Some((change.name, done.err()?))).collect())
     }
@@ -110,28 +111,28 @@ impl Call {
     }
 
     /// Counts the call of an import that brings this many bytes.
-    fn enter(&mut self, bytes: usize) -> Result<(), Stop> {
+    fn enter(&mut self, bytes: usize) -> Result<(), Violation> {
         self.host_calls = self.host_calls.saturating_add(1);
         if self.host_calls > self.limits.host_calls {
-            return Err(Stop::HostCalls);
+            return Err(Violation::HostCalls);
         }
         self.exchange(bytes)
     }
 
     /// Counts bytes that go through an import.
-    fn exchange(&mut self, bytes: usize) -> Result<(), Stop> {
+    fn exchange(&mut self, bytes: usize) -> Result<(), Violation> {
         self.host_bytes = self.host_bytes.saturating_add(bytes as u64);
         if self.host_bytes > self.limits.host_bytes {
-            return Err(Stop::HostBytes);
+            return Err(Violation::HostBytes);
         }
         Ok(())
     }
 
-    fn require(&self, granted: bool, asked: &'static str) -> Result<(), Stop> {
+    fn require(&self, granted: bool, asked: &'static str) -> Result<(), Violation> {
         if granted {
             return Ok(());
         }
-        Err(Stop::Denied { call: self.grant.to_string(), asked })
+        Err(Violation::Denied { call: self.grant.to_string(), asked })
     }
 
     /// Whose file this is, where the access is granted: a user's, or `None` for the directory's settings.
@@ -140,7 +141,7 @@ impl Call {
         granted: bool,
         name: &str,
         asked: &'static str,
-    ) -> Result<Option<&UserId>, Stop> {
+    ) -> Result<Option<&UserId>, Violation> {
         if name == SETTINGS {
             return self.require(self.grant.access().settings, asked).map(|()| None);
         }
@@ -149,20 +150,20 @@ impl Call {
     }
 
     /// The lock is waited for once in a call: the deadline stands still meanwhile.
-    fn require_patience(&self) -> Result<(), Stop> {
+    fn require_patience(&self) -> Result<(), Violation> {
         if self.locked {
-            return Err(Stop::Locked);
+            return Err(Violation::Locked);
         }
         Ok(())
     }
 
-    /// Does the host's part of an import: the deadline stands still meanwhile, and a failure is answered.
-    fn answer<T>(
+    /// Does the host's part of an import: meanwhile the deadline stands still, and a failure is returned to the component.
+    fn respond<T>(
         &mut self,
-        work: impl FnOnce(&dyn Surroundings) -> Result<T, Error>,
+        work: impl FnOnce(&dyn Backend) -> Result<T, Error>,
     ) -> Result<T, contract::Error> {
         let begun = Instant::now();
-        let outcome = work(&*self.surroundings);
+        let outcome = work(&*self.backend);
         self.in_host += begun.elapsed();
         outcome.map_err(|failure| {
             let code = failure.code();
@@ -174,24 +175,24 @@ impl Call {
     }
 
     /// Checks what is to be written in place of the revision `replaces`, which this call has to have seen.
-    fn check_outgoing(
+    fn check_write(
         &self,
         user: Option<&UserId>,
         name: &str,
         contents: &[u8],
         replaces: Option<&str>,
-    ) -> Result<(), outgoing::Reason> {
+    ) -> Result<(), WriteRejected> {
         let seen = |name| self.seen.get(name);
         let old = seen(name).filter(|seen| Some(seen.revision.as_str()) == replaces);
         if replaces.is_some() && old.is_none() {
-            return Err(outgoing::Reason::Unread);
+            return Err(WriteRejected::Unread);
         }
         let old = old.map(|seen| seen.contents.as_slice());
         let Some(user) = user else {
-            return outgoing::check_settings(contents, old);
+            return write_policy::check_settings(contents, old);
         };
         let settings = seen(SETTINGS).map(|seen| seen.contents.as_slice());
-        outgoing::check(contents, old, settings, user, self.surroundings.now())
+        write_policy::check(contents, old, settings, user, self.backend.now())
     }
 }
 
@@ -202,7 +203,7 @@ impl directory::Host for Call {
     ) -> wasmtime::Result<Result<directory::Reading, contract::Error>> {
         self.enter(name.len())?;
         self.require_file(self.grant.access().read, &name, "read this file")?;
-        let file = match self.answer(|lent| lent.read(&name)) {
+        let file = match self.respond(|backend| backend.read(&name)) {
             Ok(file) => file.map(|(contents, revision)| directory::File { contents, revision }),
             Err(error) => return Ok(Err(error)),
         };
@@ -223,7 +224,7 @@ impl directory::Host for Call {
         self.enter(name.len() + contents.len())?;
         let user = self.require_file(self.grant.access().write, &name, "write this file")?;
         self.require_patience()?;
-        self.check_outgoing(user, &name, &contents, replaces.as_deref()).map_err(Stop::Outgoing)?;
+        self.check_write(user, &name, &contents, replaces.as_deref()).map_err(Violation::Write)?;
         if self.grant.operation().writes_many() && name != SETTINGS {
             let revision = revision(&contents);
             let written =
@@ -232,10 +233,11 @@ impl directory::Host for Call {
             self.staged.push(Change { name, contents, replaces });
             return Ok(Ok(directory::Written { revision }));
         }
-        let revision = match self.answer(|lent| lent.write(&name, &contents, replaces.as_deref())) {
-            Ok(revision) => revision,
-            Err(error) => return Ok(Err(error)),
-        };
+        let revision =
+            match self.respond(|backend| backend.write(&name, &contents, replaces.as_deref())) {
+                Ok(revision) => revision,
+                Err(error) => return Ok(Err(error)),
+            };
         self.seen.insert(name, directory::File { contents, revision: revision.clone() });
         Ok(Ok(directory::Written { revision }))
     }
@@ -251,7 +253,7 @@ impl directory::Host for Call {
             || access.remove_backups && self.grant.names_backup(&name);
         self.require(granted, "remove this file")?;
         self.require_patience()?;
-        let removed = self.answer(|lent| lent.remove(&name, expected.as_deref()));
+        let removed = self.respond(|backend| backend.remove(&name, expected.as_deref()));
         Ok(removed.map(|existed| directory::Removal { existed }))
     }
 
@@ -262,7 +264,7 @@ impl directory::Host for Call {
     ) -> wasmtime::Result<Result<directory::NamePage, contract::Error>> {
         self.enter(cursor.as_ref().map_or(0, String::len))?;
         self.require(self.grant.access().list, "list the directory")?;
-        let (names, next) = match self.answer(|lent| lent.names(cursor.as_deref(), limit)) {
+        let (names, next) = match self.respond(|backend| backend.names(cursor.as_deref(), limit)) {
             Ok(page) => page,
             Err(error) => return Ok(Err(error)),
         };
@@ -275,8 +277,8 @@ impl directory::Host for Call {
 impl master_keys::Host for Call {
     fn ring(&mut self) -> wasmtime::Result<Result<master_keys::KeyRing, contract::Error>> {
         self.enter(0)?;
-        self.require(self.grant.access().keys, "be lent the master keys")?;
-        let keys = match self.answer(|lent| lent.ring()) {
+        self.require(self.grant.access().keys, "get the master keys")?;
+        let keys = match self.respond(|backend| backend.ring()) {
             Ok(keys) => keys,
             Err(error) => return Ok(Err(error)),
         };
@@ -286,7 +288,7 @@ impl master_keys::Host for Call {
 }
 
 impl Call {
-    fn require_slot(&self, slot: &key_cache::Slot) -> Result<(), Stop> {
+    fn require_slot(&self, slot: &key_cache::Slot) -> Result<(), Violation> {
         let user = slot.user_id.as_deref();
         let named = user.is_none_or(|user| self.grant.names_user(user));
         self.require(self.grant.access().keys && named, "use this derived key")
@@ -304,7 +306,7 @@ impl key_cache::Host for Call {
     fn lookup(&mut self, slot: key_cache::Slot) -> wasmtime::Result<Option<DerivedKey>> {
         self.enter(slot.parameters.len())?;
         self.require_slot(&slot)?;
-        Ok(self.surroundings.lookup(&slot.into()))
+        Ok(self.backend.lookup(&slot.into()))
     }
 
     fn remember(&mut self, slot: key_cache::Slot, key: DerivedKey) -> wasmtime::Result<()> {
@@ -314,9 +316,9 @@ impl key_cache::Host for Call {
         let is_key = key.material.len() == KeyCache::KEY_BYTES
             && slot.version.len() + slot.parameters.len() <= KeyCache::NAME_BYTES;
         if !is_key {
-            return Err(Stop::NoKey.into());
+            return Err(Violation::NotAKey.into());
         }
-        self.surroundings.remember(slot.into(), &key);
+        self.backend.remember(slot.into(), &key);
         Ok(())
     }
 }
@@ -324,7 +326,7 @@ impl key_cache::Host for Call {
 impl wall_clock::Host for Call {
     fn now(&mut self) -> wasmtime::Result<wall_clock::Datetime> {
         self.enter(0)?;
-        let now = self.surroundings.now();
+        let now = self.backend.now();
         Ok(wall_clock::Datetime { seconds: now.as_secs(), nanoseconds: now.subsec_nanos() })
     }
 
@@ -337,18 +339,18 @@ impl wall_clock::Host for Call {
 impl random::Host for Call {
     fn get_random_bytes(&mut self, len: u64) -> wasmtime::Result<Vec<u8>> {
         if len > Limits::RANDOM_BYTES {
-            return Err(Stop::Random.into());
+            return Err(Violation::Random.into());
         }
         let mut bytes = vec![0; usize::try_from(len)?];
         self.enter(bytes.len())?;
-        self.surroundings.random(&mut bytes)?;
+        self.backend.random(&mut bytes)?;
         Ok(bytes)
     }
 
     fn get_random_u64(&mut self) -> wasmtime::Result<u64> {
         let mut bytes = [0; 8];
         self.enter(bytes.len())?;
-        self.surroundings.random(&mut bytes)?;
+        self.backend.random(&mut bytes)?;
         Ok(u64::from_ne_bytes(bytes))
     }
 }
@@ -361,7 +363,7 @@ impl ResourceLimiter for Call {
         _maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
         if desired > self.limits.memory_bytes {
-            return Err(Stop::Memory.into());
+            return Err(Violation::Memory.into());
         }
         self.memory_bytes = desired;
         Ok(true)
@@ -374,7 +376,7 @@ impl ResourceLimiter for Call {
         _maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
         if desired > Limits::TABLE_ELEMENTS {
-            return Err(Stop::Table.into());
+            return Err(Violation::Table.into());
         }
         Ok(true)
     }
@@ -398,7 +400,7 @@ mod tests {
     use crate::directory::Directory;
     use crate::keys::{KeyCache, KeyRing, MasterKey};
     use crate::operation::Operation;
-    use crate::sandbox::Resources;
+    use crate::sandbox::VaultBackend;
     use base64::Engine;
     use base64::engine::general_purpose::URL_SAFE;
     use cap_std::ambient_authority;
@@ -468,7 +470,7 @@ mod tests {
         let path = tempfile::tempdir().unwrap();
         let dir = Dir::open_ambient_dir(path.path(), ambient_authority()).unwrap();
         dir.write("bob.cred", "bob's").unwrap();
-        let resources = Arc::new(Resources {
+        let resources = Arc::new(VaultBackend {
             directory: Directory::new(dir).unwrap(),
             keys: Box::new(KeyRing::new(MasterKey::new(b"sixteen bytes at least"))),
             cache: KeyCache::default(),
@@ -478,7 +480,7 @@ mod tests {
         for (what, attempt) in FOREIGN {
             let error = attempt(&mut call).err().unwrap();
             assert!(
-                matches!(error.downcast_ref(), Some(Stop::Denied { .. })),
+                matches!(error.downcast_ref(), Some(Violation::Denied { .. })),
                 "{operation}: {what}"
             );
         }
@@ -518,7 +520,7 @@ mod tests {
     #[test]
     fn a_refusal_names_the_call_and_what_was_asked() {
         let grant = Grant::new(Operation::Inspect, &[UserId::parse("anna").unwrap()]);
-        let stop = Stop::Denied { call: grant.to_string(), asked: "list the directory" };
+        let stop = Violation::Denied { call: grant.to_string(), asked: "list the directory" };
         assert_eq!(
             stop.to_string(),
             "during `inspect \"anna\"` it asked to list the directory, which it was not granted"

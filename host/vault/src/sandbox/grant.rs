@@ -6,9 +6,6 @@ use moat_format::user_id::UserId;
 
 use crate::operation::{Access, Operation};
 
-/// The file with the settings of the directory, which is no record.
-pub(crate) const SETTINGS: &str = "moat.json";
-
 /// What one call may touch: the access of its operation, for its users.
 #[derive(Clone, Debug)]
 pub(crate) struct Grant {

@@ -1,27 +1,27 @@
 //! The sandbox: one fresh instance of the component per call, with a grant and limits, wiped when it ends.
 
+mod backend;
 mod call;
 mod grant;
 mod imports;
 mod limits;
 mod memory;
-mod outgoing;
 mod self_test;
-mod stop;
-mod surroundings;
 mod ticker;
+mod violation;
+mod write_policy;
 
 use std::sync::{Arc, OnceLock};
 
 use wasmtime::component::{Component, HasSelf, Linker};
 use wasmtime::{Config, Engine, Store, UpdateDeadline};
 
+pub(crate) use backend::VaultBackend;
 pub(crate) use call::Call;
-pub(crate) use grant::{Grant, SETTINGS};
+pub(crate) use grant::Grant;
 pub use limits::Limits;
 pub use memory::Protection;
-pub(crate) use stop::Stop;
-pub(crate) use surroundings::Resources;
+pub(crate) use violation::Violation;
 
 use crate::component::PRECOMPILED;
 use crate::contract::{self, ErrorCode};
@@ -46,25 +46,29 @@ pub struct Sandbox {
     imports: Vec<String>,
     ticker: Ticker,
     cpu: Option<&'static str>,
-    /// Of another component than the embedded one.
+    /// Of a component other than the embedded one.
     digest: Option<String>,
     protection: Protection,
     self_test: OnceLock<()>,
 }
 
 impl Sandbox {
-    /// The component that this crate carries, in the best of its compiled forms that this CPU can run.
+    /// The component embedded in this crate, in the best of its compiled forms that this CPU can run.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorCode::Sandbox`] when its code was altered or can't run on this CPU.
     pub fn embedded() -> Result<Self, Error> {
         let (engine, protection) = new_engine()?;
         Self::embedded_in(&engine, &protection)
     }
 
-    /// The settings of an engine that can run the component, to be completed with others: then the vault and the
-    /// embedder's own components share an engine. The protection goes to [`Self::in_engine`].
+    /// The settings of an engine that can run the component, to be completed with others, so that the vault and the
+    /// embedder's own components share an engine. Pass the protection to [`Self::in_engine`].
     ///
     /// With these settings the linear memory of every component in the engine is locked, kept out of core dumps and
-    /// forks, and wiped when its instance ends. Of WebAssembly's proposals only those are on that the component needs;
-    /// turn on what components of your own need. Every store needs a deadline in epochs; while a call of a vault runs, the
+    /// forks, and wiped when its instance ends. Only those of WebAssembly's proposals are enabled that the component needs;
+    /// enable what your own components need. Every store needs a deadline in epochs; while a call of a vault runs, the
     /// engine's epoch advances by one every 10 ms.
     pub fn config() -> (Config, Protection) {
         let protection = Protection::default();
@@ -75,8 +79,10 @@ impl Sandbox {
 
     /// As [`Self::embedded`], in an engine that was made from [`Self::config`], with the protection from there.
     ///
-    /// Fails with [`ErrorCode::Sandbox`] when the engine was made otherwise: with settings that the compiled component
-    /// doesn't fit, or without the protection of its memory.
+    /// # Errors
+    ///
+    /// [`ErrorCode::Sandbox`] when the engine was made otherwise: with settings that the compiled component doesn't fit, or
+    /// without the protection of its memory.
     ///
     /// ```
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -119,7 +125,9 @@ impl Sandbox {
 
     /// A component compiled by the `Engine::precompile_component` of this very wasmtime, with epochs.
     ///
-    /// Fails with [`ErrorCode::Sandbox`] when it imports more than the contract allows, or doesn't fit it.
+    /// # Errors
+    ///
+    /// [`ErrorCode::Sandbox`] when it imports more than the contract allows, or doesn't match it.
     ///
     /// # Safety
     ///
@@ -143,15 +151,17 @@ impl Sandbox {
         Self::prepare(engine, &component, protection)
     }
 
-    /// A component of another make, if `expected` is its SHA-256 in hexadecimal, compiled for the CPU at hand.
+    /// Another component, if `expected` is its SHA-256 in hexadecimal, compiled for this CPU.
     ///
-    /// Fails with [`ErrorCode::Sandbox`] when it has another digest, is no component, imports more than the
-    /// contract allows, or doesn't fit it.
+    /// # Errors
+    ///
+    /// [`ErrorCode::Sandbox`] when it has another digest, is not a component, imports more than the contract allows, or
+    /// doesn't match it.
     #[cfg(feature = "compiler")]
     pub fn compile(bytes: &[u8], expected: &str) -> Result<Self, Error> {
         let digest = sha256(bytes);
         if !digest.eq_ignore_ascii_case(expected) {
-            let message = format!("the component is another one: its SHA-256 is {digest}");
+            let message = format!("this is not the expected component: its SHA-256 is {digest}");
             return Err(Error::new(ErrorCode::Sandbox, message));
         }
         let (engine, protection) = new_engine()?;
@@ -201,10 +211,12 @@ impl Sandbox {
         self.protection.locks()
     }
 
-    /// Runs the known-answer test of the component, once for this sandbox: it encrypts a known credential to a
-    /// known record and opens it. The first call that may write does this by itself.
+    /// Runs the known-answer test of the component, once per sandbox: it encrypts a known credential to a known record
+    /// and decrypts that. The first call that may write does this by itself.
     ///
-    /// Fails with [`ErrorCode::Sandbox`] when another answer comes out.
+    /// # Errors
+    ///
+    /// [`ErrorCode::Sandbox`] when the answer is not the known one.
     pub fn self_test(&self) -> Result<(), Error> {
         if self.self_test.get().is_none() {
             self_test::run(self)?;
@@ -213,10 +225,11 @@ impl Sandbox {
         Ok(())
     }
 
-    /// Tries to store a credential without a key, under a key that is too short, and in the clear. No file is
-    /// touched.
+    /// Tries to store a credential without a key, with a key that is too short, and unencrypted. No file is touched.
     ///
-    /// Fails with [`ErrorCode::Sandbox`] when any of it isn't refused.
+    /// # Errors
+    ///
+    /// [`ErrorCode::Sandbox`] when any of it isn't refused.
     pub fn try_to_store_in_the_clear(&self) -> Result<(), Error> {
         self_test::try_to_store_in_the_clear(self)
     }
@@ -248,8 +261,8 @@ impl Sandbox {
         match outcome {
             Ok(outcome) => outcome.map_err(|error| call.explain(error)),
             Err(error) => {
-                let error = stop::into_error(error);
-                tracing::error!(call = %call.grant(), %error, "the component was stopped");
+                let error = violation::into_error(error);
+                tracing::error!(call = %call.grant(), %error, "the component was aborted");
                 Err(error)
             }
         }

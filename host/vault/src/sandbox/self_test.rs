@@ -1,18 +1,16 @@
-//! A known-answer test of the component: whether it encrypts and decrypts as the format has it, before it is
-//! let near a file. It runs in the sandbox over surroundings in which everything is known, the clock and the
-//! random bytes too. The key comes from the key cache, so that no derivation is waited for; that one is right
-//! shows when the record that is to be replaced opens.
+//! A known-answer test of the component: whether it encrypts and decrypts as the format says, before it gets near a file.
+//! It runs in the sandbox over a backend in which everything is known, the clock and the random bytes too. The key comes
+//! from the key cache, so that it need not be derived; whether derivation is right shows when an existing record is
+//! decrypted.
 
 use std::slice;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use super::bindings::exports::fossawork::credentials::vault::PutOptions;
-use super::outgoing;
-use super::stop::Stop;
-use super::surroundings::Surroundings;
+use super::backend::Backend;
+use super::write_policy;
 use super::{Call, Grant, Limits, Sandbox};
-use crate::contract::{self, Credential, DerivedKey, ErrorCode, Field, MasterKey};
+use crate::contract::{self, Credential, DerivedKey, ErrorCode, Field, MasterKey, PutOptions};
 use crate::directory::Change;
 use crate::error::Error;
 use crate::keys::Slot;
@@ -28,19 +26,18 @@ const NOW: Duration = Duration::from_secs(1_736_848_800);
 /// The record that has to come out, made with Python's `cryptography`.
 const KNOWN: &[u8] = include_bytes!("self-test.cred");
 
-/// Encrypts what is known and compares the record, then opens that and compares the credential.
+/// Encrypts what is known and compares the record, then decrypts that and compares the credential.
 pub(super) fn run(sandbox: &Sandbox) -> Result<(), Error> {
     let failed = || Error::new(ErrorCode::Sandbox, "the component failed its self-test");
     let user = UserId::parse(USER).map_err(|_| failed())?;
-    let file = Arc::new(Rehearsal::default());
+    let file = Arc::new(KnownAnswerHost::default());
     let call = |operation| {
         let grant = Grant::new(operation, slice::from_ref(&user));
-        Call::new(grant, Limits::default(), Arc::clone(&file) as Arc<dyn Surroundings>)
+        Call::new(grant, Limits::default(), Arc::clone(&file) as Arc<dyn Backend>)
     };
     let known = Credential::new("known", "correct horse").with_field(Field::new("site", "é"));
 
-    let options =
-        PutOptions { create_only: true, expected_revision: None, version: None, encoding: None };
+    let options = PutOptions::default().create_only();
     sandbox.enter(call(Operation::Put), |component, store| {
         component.fossawork_credentials_vault().call_put(store, USER, &known, &options)
     })?;
@@ -66,15 +63,14 @@ pub(super) fn try_to_store_in_the_clear(sandbox: &Sandbox) -> Result<(), Error> 
         |how: &str| Error::new(ErrorCode::Sandbox, format!("a credential could be stored {how}"));
     let user = UserId::parse(USER).map_err(|_| stored("under no name"))?;
     let known = Credential::new("known", "correct horse");
-    let options =
-        PutOptions { create_only: true, expected_revision: None, version: None, encoding: None };
+    let options = PutOptions::default().create_only();
     for (key, refusal, how) in [
         (None, ErrorCode::MasterKeyMissing, "without a key"),
-        (Some(&b"short"[..]), ErrorCode::MasterKeyRefused, "under a short key"),
+        (Some(&b"short"[..]), ErrorCode::MasterKeyRefused, "with a short key"),
     ] {
-        let file = Arc::new(Rehearsal { key, ..Rehearsal::default() });
+        let file = Arc::new(KnownAnswerHost { key, ..KnownAnswerHost::default() });
         let grant = Grant::new(Operation::Put, slice::from_ref(&user));
-        let call = Call::new(grant, Limits::default(), Arc::clone(&file) as Arc<dyn Surroundings>);
+        let call = Call::new(grant, Limits::default(), Arc::clone(&file) as Arc<dyn Backend>);
         let outcome = sandbox.enter(call, |component, store| {
             component.fossawork_credentials_vault().call_put(store, USER, &known, &options)
         });
@@ -86,31 +82,31 @@ pub(super) fn try_to_store_in_the_clear(sandbox: &Sandbox) -> Result<(), Error> 
         }
     }
     let plain = br#"{"user_id":"self-test","username":"known","password":"correct horse"}"#;
-    if outgoing::check(plain, None, None, &user, NOW).is_ok() {
+    if write_policy::check(plain, None, None, &user, NOW).is_ok() {
         return Err(stored("in the clear"));
     }
     Ok(())
 }
 
 /// One file in memory, under a revision that never changes.
-struct Rehearsal {
+struct KnownAnswerHost {
     file: Mutex<Option<Vec<u8>>>,
     key: Option<&'static [u8]>,
 }
 
-impl Default for Rehearsal {
+impl Default for KnownAnswerHost {
     fn default() -> Self {
         Self { file: Mutex::default(), key: Some(&KEY) }
     }
 }
 
-impl Rehearsal {
+impl KnownAnswerHost {
     fn contents(&self) -> Option<Vec<u8>> {
         self.file.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
-impl Surroundings for Rehearsal {
+impl Backend for KnownAnswerHost {
     fn read(&self, _name: &str) -> Result<Option<(Vec<u8>, String)>, Error> {
         Ok(self.contents().map(|contents| (contents, String::new())))
     }
@@ -156,7 +152,7 @@ impl Surroundings for Rehearsal {
         NOW
     }
 
-    fn random(&self, bytes: &mut [u8]) -> Result<(), Stop> {
+    fn random(&self, bytes: &mut [u8]) -> Result<(), Error> {
         bytes.fill(RANDOM);
         Ok(())
     }

@@ -49,7 +49,7 @@ impl Ticker {
         if !state.started {
             self.start_thread().map_err(|error| {
                 Error::caused(
-                    ErrorCode::Sandbox,
+                    ErrorCode::Unavailable,
                     "no thread can be started for the deadline of a call",
                     error,
                 )

@@ -16,7 +16,8 @@ export type ErrorCode =
   | 'directory'
   | 'rate-limited'
   | 'audit'
-  | 'sandbox';
+  | 'sandbox'
+  | 'unavailable';
 
 /** A failure in the contract's shape. Its message never carries plaintext, a key or a token. */
 export class MoatError extends Error {

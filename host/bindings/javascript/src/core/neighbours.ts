@@ -46,7 +46,7 @@ export async function checkKeys(vault: Records, users: readonly string[]): Promi
     refused ||= outcome?.error.code === 'wrong-key-or-tampered';
   }
   if (refused) {
-    const message = 'no master key decrypts the records that are there already';
+    const message = 'no master key decrypts the existing records';
     throw new MoatError('wrong-key-or-tampered', message);
   }
 }

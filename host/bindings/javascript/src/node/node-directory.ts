@@ -44,7 +44,7 @@ export class NodeDirectory implements Directory {
     }
     this.close();
     throw new MoatError('directory', uid === user
-      ? `others can write in the directory (mode ${(mode & 0o7777).toString(8).padStart(4, '0')})`
+      ? `others can write to the directory (mode ${(mode & 0o7777).toString(8).padStart(4, '0')})`
       : `the directory belongs to uid ${uid}, not to uid ${user}`);
   }
 

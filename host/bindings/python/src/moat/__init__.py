@@ -17,6 +17,7 @@ from .errors import (
     RateLimited,
     SandboxFailure,
     TooLarge,
+    Unavailable,
     UnsupportedVersion,
     WrongKeyOrTampered,
 )
@@ -67,6 +68,7 @@ __all__ = [
     "Summary",
     "TokenEncoding",
     "TooLarge",
+    "Unavailable",
     "UnsupportedVersion",
     "Vault",
     "WrongKeyOrTampered",

@@ -108,7 +108,7 @@ class Directory:
             )
         if status.st_mode & 0o022:
             mode = stat.S_IMODE(status.st_mode)
-            raise DirectoryFailure(f"others can write in the directory (mode {mode:04o})")
+            raise DirectoryFailure(f"others can write to the directory (mode {mode:04o})")
 
     def _open(self, file: str, flags: int) -> int:
         """An `opener` for the files of this directory."""

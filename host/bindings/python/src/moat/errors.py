@@ -70,7 +70,7 @@ class NeedsMigration(MoatError):
 
 
 class Conflict(MoatError):
-    """Somebody else wrote in between, or the credential exists already."""
+    """Somebody else wrote in between, or the credential already exists."""
 
     code = "conflict"
 
@@ -112,9 +112,15 @@ class AuditFailure(MoatError):
 
 
 class SandboxFailure(MoatError):
-    """The component was refused or stopped: a trap, a limit, or an access beyond the grant."""
+    """The component was refused or aborted: a trap, a limit, or an access beyond the grant."""
 
     code = "sandbox"
+
+
+class Unavailable(MoatError):
+    """The system gave no random bytes, thread or memory."""
+
+    code = "unavailable"
 
 
 BY_CODE: dict[str, type[MoatError]] = {error.code: error for error in MoatError.__subclasses__()}

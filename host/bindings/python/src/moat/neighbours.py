@@ -53,7 +53,7 @@ def check_keys(vault: Records, users: Iterable[str]) -> None:
             return
         refused = refused or isinstance(outcome, WrongKeyOrTampered)
     if refused:
-        raise WrongKeyOrTampered("no master key decrypts the records that are there already")
+        raise WrongKeyOrTampered("no master key decrypts the existing records")
 
 
 def adopt_form(vault: Records, directory: Directory, users: Iterable[str]) -> None:

@@ -98,7 +98,7 @@ fn check_files(
             Err(error) => return Err(error),
         }
     }
-    Directory::left_behind(dir)
+    Directory::stale_temporaries(dir)
         .map_err(io::Error::other)?
         .iter()
         .for_each(|name| found.temporary.add(name));
@@ -190,7 +190,7 @@ impl Files {
                 "the next write removes them",
                 || {
                     Directory::new(dir.try_clone().map_err(|error| error.to_string())?)
-                        .and_then(|d| d.clear())
+                        .and_then(|directory| directory.remove_stale_temporaries())
                         .map_err(|error| error.to_string())
                 },
             )?;

@@ -140,11 +140,8 @@ impl Found {
 
     /// What a record needs that only `migrate` opens shows when that is rehearsed.
     fn legacy(&mut self, vault: &Vault, user: &UserId) {
-        let mut rehearsal = MigrateOptions::default();
-        rehearsal.dry_run = true;
-        rehearsal.accept_default_key = true;
-        rehearsal.accept_plaintext = true;
-        let answers = vault.migrate(std::slice::from_ref(user), &rehearsal);
+        let options = MigrateOptions::default().dry_run().accept_default_key().accept_plaintext();
+        let answers = vault.migrate(std::slice::from_ref(user), &options);
         match answers.and_then(|mut answers| answers.pop().transpose()) {
             Ok(Some(record)) => {
                 self.spelled(user, &record.before);

@@ -1,9 +1,9 @@
-//! Master keys that must not encrypt anything.
+//! Which master keys are too weak to encrypt with. They may still decrypt.
 
-/// The key that the FossaWork application fell back to, in its public source.
+/// The key that the FossaWork application falls back to, as published in its source.
 pub const PUBLISHED_DEFAULT: &[u8] = b"default_key_change_me";
 
-/// A shorter master key, in bytes, doesn't encrypt.
+/// The shortest master key, in bytes, that may encrypt.
 pub const MIN_BYTES: usize = 16;
 
 /// Why a master key must not encrypt.

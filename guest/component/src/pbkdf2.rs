@@ -3,7 +3,7 @@
 //! The first round is done by the crate `pbkdf2`, whatever the salt is. All others have one form, two hashes of
 //! 32 bytes each after a block that depends on the password alone, and go faster by hand.
 
-use pbkdf2::pbkdf2_hmac;
+use ::pbkdf2::pbkdf2_hmac;
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 

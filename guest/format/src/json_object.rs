@@ -1,4 +1,4 @@
-//! A JSON object whose unknown members survive a rewrite: their order, their spelling, their numbers.
+//! A JSON object whose unknown members survive a rewrite byte for byte: their order, their whitespace, their numbers.
 
 use std::fmt;
 
@@ -7,45 +7,49 @@ use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 
-/// What is wrong with a member. Its name is told, its value never.
-#[derive(Debug)]
-pub struct MemberError(String);
+use crate::error::FormatError;
 
-impl fmt::Display for MemberError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-/// The members of an object, in their order. Those that nobody asks for are kept as they were written.
+/// The members of an object, in their order, each value as the text that it was read from.
 #[derive(Default)]
-pub struct Members(Vec<(String, Box<RawValue>)>);
+pub struct RawObject(Vec<(String, Box<RawValue>)>);
 
-impl Members {
-    /// The value of a member, `None` when it is missing. Fails when it is there twice or of another type.
-    pub fn find<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, MemberError> {
+impl RawObject {
+    /// The value of a member; `None` when it is missing.
+    ///
+    /// # Errors
+    ///
+    /// The member occurs twice, since readers differ in which of the two they take, or it is not a `T`.
+    pub fn find<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, FormatError> {
         let mut found = self.0.iter().filter(|(key, _)| key == name);
         let Some((_, value)) = found.next() else {
             return Ok(None);
         };
         if found.next().is_some() {
-            return Err(MemberError(format!("`{name}` is there twice")));
+            return Err(FormatError::Malformed(format!("`{name}` occurs twice")));
         }
         match serde_json::from_str(value.get()) {
             Ok(value) => Ok(Some(value)),
-            Err(_) => Err(MemberError(format!("`{name}` has the wrong type"))),
+            Err(_) => Err(FormatError::Malformed(format!("`{name}` has the wrong type"))),
         }
     }
 
     /// The value of a member that must be there.
-    pub fn require<T: DeserializeOwned>(&self, name: &str) -> Result<T, MemberError> {
-        self.find(name)?.ok_or_else(|| MemberError(format!("`{name}` is missing")))
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::find`], and when the member is missing.
+    pub fn require<T: DeserializeOwned>(&self, name: &str) -> Result<T, FormatError> {
+        self.find(name)?.ok_or_else(|| FormatError::Malformed(format!("`{name}` is missing")))
     }
 
-    /// Sets a member where it stands, or appends it.
-    pub fn set(&mut self, name: &str, value: impl Serialize) -> Result<(), MemberError> {
+    /// Replaces the value of a member in its place, or appends the member.
+    ///
+    /// # Errors
+    ///
+    /// The value can't be written as JSON.
+    pub fn set(&mut self, name: &str, value: impl Serialize) -> Result<(), FormatError> {
         let value = serde_json::value::to_raw_value(&value)
-            .map_err(|_| MemberError(format!("`{name}` can't be written as JSON")))?;
+            .map_err(|_| FormatError::Malformed(format!("`{name}` can't be written as JSON")))?;
         match self.0.iter_mut().find(|(key, _)| key == name) {
             Some((_, old)) => *old = value,
             None => self.0.push((name.to_owned(), value)),
@@ -53,36 +57,41 @@ impl Members {
         Ok(())
     }
 
-    /// Removes a member, if it is there.
+    /// Removes a member if it exists.
     pub fn remove(&mut self, name: &str) {
         self.0.retain(|(key, _)| key != name);
     }
 
-    /// The members and their values, as they were written.
+    /// Whether there is a member of this name.
+    pub fn contains(&self, name: &str) -> bool {
+        self.0.iter().any(|(key, _)| key == name)
+    }
+
+    /// The members, each with the text of its value.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &RawValue)> {
         self.0.iter().map(|(key, value)| (key.as_str(), &**value))
     }
 }
 
-impl<'de> Deserialize<'de> for Members {
+impl<'de> Deserialize<'de> for RawObject {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Object;
         impl<'de> Visitor<'de> for Object {
-            type Value = Members;
+            type Value = RawObject;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("an object")
             }
 
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members, A::Error> {
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<RawObject, A::Error> {
                 let mut members = Vec::new();
                 while let Some(member) = map.next_entry()? {
                     members.push(member);
                 }
-                Ok(Members(members))
+                Ok(RawObject(members))
             }
 
-            fn visit_unit<E: de::Error>(self) -> Result<Members, E> {
+            fn visit_unit<E: de::Error>(self) -> Result<RawObject, E> {
                 Err(E::invalid_type(de::Unexpected::Unit, &self))
             }
         }
@@ -90,7 +99,7 @@ impl<'de> Deserialize<'de> for Members {
     }
 }
 
-impl Serialize for Members {
+impl Serialize for RawObject {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(Some(self.0.len()))?;
         for (key, value) in &self.0 {
@@ -104,7 +113,7 @@ impl Serialize for Members {
 mod tests {
     use super::*;
 
-    fn parse(text: &str) -> Members {
+    fn parse(text: &str) -> RawObject {
         serde_json::from_str(text).unwrap()
     }
 
@@ -119,14 +128,14 @@ mod tests {
     #[test]
     fn refuses_twins_and_wrong_types_without_quoting_them() {
         let members = parse(r#"{"a":"x","\u0061":"y","b":"hunter2"}"#);
-        assert_eq!(members.find::<String>("a").unwrap_err().0, "`a` is there twice");
-        assert_eq!(members.find::<u32>("b").unwrap_err().0, "`b` has the wrong type");
+        assert_eq!(members.find::<String>("a").unwrap_err().to_string(), "`a` occurs twice");
+        assert_eq!(members.find::<u32>("b").unwrap_err().to_string(), "`b` has the wrong type");
     }
 
     #[test]
     fn takes_nothing_but_an_object() {
         for text in ["null", "[]", "\"x\"", "1", "{} x", "", "\u{feff}{}"] {
-            assert!(serde_json::from_str::<Members>(text).is_err(), "{text:?}");
+            assert!(serde_json::from_str::<RawObject>(text).is_err(), "{text:?}");
         }
     }
 

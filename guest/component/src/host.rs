@@ -1,11 +1,11 @@
-//! What the host lends to a call.
+//! What the host provides to a call.
 
 use crate::contract::{Error, File, MasterKey, NamePage, Slot};
 
 /// The component's imports, so that the vault can be tested without a sandbox.
 ///
 /// The model of each function is documented in `wit/`.
-pub trait Environment {
+pub trait Host {
     /// Reads a whole file of the directory; `None` when there is no such file.
     fn read(&self, name: &str) -> Result<Option<File>, Error>;
 
@@ -25,7 +25,7 @@ pub trait Environment {
     /// A derived key that the host kept.
     fn lookup(&self, slot: &Slot) -> Option<Vec<u8>>;
 
-    /// Offers the host a derived key to keep.
+    /// Offers a derived key for the host to keep.
     fn remember(&self, slot: &Slot, key: &[u8]);
 
     /// Seconds since 1970-01-01T00:00:00Z.

@@ -1,0 +1,46 @@
+//! The versions of the record.
+
+use std::fmt;
+
+use crate::error::FormatError;
+
+/// A version of the record. They differ in how a user's key is derived and in what is authenticated.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Version {
+    /// 1.0, the FossaWork application's: one slow derivation per user.
+    #[default]
+    V1,
+    /// 2.0: one slow derivation per master key and directory; more of the record is authenticated.
+    V2,
+}
+
+impl Version {
+    /// All versions.
+    pub const ALL: [Self; 2] = [Self::V1, Self::V2];
+
+    /// The version of this name.
+    ///
+    /// # Errors
+    ///
+    /// [`FormatError::Unsupported`] for an unknown one.
+    pub fn parse(name: &str) -> Result<Self, FormatError> {
+        Self::ALL.into_iter().find(|version| version.name() == name).ok_or_else(|| {
+            let name: String = name.chars().take(20).collect();
+            FormatError::Unsupported(format!("record version {name:?} is unknown"))
+        })
+    }
+
+    /// The name that stands in `encryption_version`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::V1 => "1.0",
+            Self::V2 => "2.0",
+        }
+    }
+}
+
+impl fmt::Display for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
