@@ -9,7 +9,7 @@ use clap::{ArgAction, ArgGroup, Args, Parser, Subcommand, ValueEnum, ValueHint};
 use clap_complete::Shell;
 use moat::{Operation, TokenEncoding, UserId, UserIdError};
 
-use super::age;
+use super::duration;
 
 const AFTER_HELP: &str = "\
 The master key comes from --keyring, --master-key-file, --master-key-command, or without these from \
@@ -122,7 +122,7 @@ pub(super) struct Options {
     pub(super) audit_max_size: Option<u64>,
 
     /// Set the file aside when it is this old (30d, 12w) [env: FOSSAWORK_AUDIT_MAX_AGE]
-    #[arg(long, global = true, value_name = "AGE", value_parser = age::parse, help_heading = AUDIT)]
+    #[arg(long, global = true, value_name = "AGE", value_parser = duration::parse, help_heading = AUDIT)]
     pub(super) audit_max_age: Option<Duration>,
 
     /// Print JSON, errors too
@@ -274,7 +274,7 @@ pub(super) struct Get {
 #[derive(Args)]
 pub(super) struct List {
     /// Only those whose credential was made longer ago than this (90d, 12w, 36h)
-    #[arg(long, value_name = "AGE", value_parser = age::parse)]
+    #[arg(long, value_name = "AGE", value_parser = duration::parse)]
     pub(super) older_than: Option<Duration>,
 }
 
@@ -369,12 +369,12 @@ pub(super) struct Rotate {
     pub(super) status: bool,
 
     /// Only records that were encrypted longer ago than this (90d, 12w, 36h)
-    #[arg(long, value_name = "AGE", value_parser = age::parse)]
+    #[arg(long, value_name = "AGE", value_parser = duration::parse)]
     pub(super) older_than: Option<Duration>,
 
     /// Only when the ring's primary key is this old (90d, 12w, 36h), or an older one isn't retired yet; retires
     /// what no record is under any more
-    #[arg(long, value_name = "AGE", value_parser = age::parse, conflicts_with_all = ["dry_run", "status", "user", "older_than"])]
+    #[arg(long, value_name = "AGE", value_parser = duration::parse, conflicts_with_all = ["dry_run", "status", "user", "older_than"])]
     pub(super) if_older_than: Option<Duration>,
 
     /// Make a new primary key when it is due
@@ -393,11 +393,11 @@ pub(super) struct Check {
     pub(super) fix: bool,
 
     /// The age at which a ring's primary key is overdue
-    #[arg(long, value_name = "AGE", default_value = "365d", value_parser = age::parse)]
+    #[arg(long, value_name = "AGE", default_value = "365d", value_parser = duration::parse)]
     pub(super) key_age: Duration,
 
     /// The age at which a credential is overdue
-    #[arg(long, value_name = "AGE", default_value = "365d", value_parser = age::parse)]
+    #[arg(long, value_name = "AGE", default_value = "365d", value_parser = duration::parse)]
     pub(super) credential_age: Duration,
 }
 
@@ -417,7 +417,7 @@ pub(super) enum AuditVerb {
     /// Show what is worth a look
     Report {
         /// In the time since then; what was before is what it is compared with
-        #[arg(long, value_name = "TIME", default_value = "7d", value_parser = age::time)]
+        #[arg(long, value_name = "TIME", default_value = "7d", value_parser = duration::time)]
         since: String,
 
         /// The working hours, in UTC
@@ -443,11 +443,11 @@ pub(super) struct Show {
     pub(super) outcome: Option<String>,
 
     /// Only since then: an age (7d, 36h), or a time (2026-01-31, 2026-01-31T12:00:00Z)
-    #[arg(long, value_name = "TIME", value_parser = age::time)]
+    #[arg(long, value_name = "TIME", value_parser = duration::time)]
     pub(super) since: Option<String>,
 
     /// Only before then
-    #[arg(long, value_name = "TIME", value_parser = age::time)]
+    #[arg(long, value_name = "TIME", value_parser = duration::time)]
     pub(super) until: Option<String>,
 }
 

@@ -12,11 +12,11 @@ use clap::ValueEnum;
 use moat::audit::{AuditKey, AuditKeys, AuditLog, AuditPolicy, Rotation};
 use moat::{Directory, KeyRing};
 
-use super::age;
 use super::args::{self, Audit, Options};
+use super::duration;
 use super::env_file::Environment;
 use super::failure::Failure;
-use super::keys::MasterKeySource;
+use super::master_key::MasterKeySource;
 use super::secret_file::{unusable_file, without_newline};
 use crate::ambient;
 
@@ -66,7 +66,7 @@ impl AuditSettings {
                 size => size,
             },
             age: match options.audit_max_age {
-                None => parsed(environment, "FOSSAWORK_AUDIT_MAX_AGE", age::parse)?,
+                None => parsed(environment, "FOSSAWORK_AUDIT_MAX_AGE", duration::parse)?,
                 age => age,
             },
         };

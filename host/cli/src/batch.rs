@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use moat::{Error, ErrorCode, UserId, Vault};
 
-use super::age;
 use super::context::Context;
+use super::duration;
 use super::failure::Failure;
 
 /// How many records one call into the sandbox is for, at least and at most: the more, the fewer syncs.
@@ -54,7 +54,7 @@ impl<'s> Selection<'s> {
     fn takes(self, vault: &Vault, user: &UserId) -> bool {
         self.older_than.is_none_or(|age| {
             let record = vault.inspect(user);
-            record.map_or(true, |record| age::is_over(age, record.encrypted_at.as_deref()))
+            record.map_or(true, |record| duration::is_over(age, record.encrypted_at.as_deref()))
         })
     }
 }

@@ -15,7 +15,7 @@ use super::args::Options;
 use super::audit::AuditSettings;
 use super::env_file::Environment;
 use super::failure::Failure;
-use super::keys::MasterKeySource;
+use super::master_key::MasterKeySource;
 use super::output::Output;
 use crate::ambient;
 use crate::confinement::{self, Part};

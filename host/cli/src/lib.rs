@@ -2,20 +2,20 @@
 //!
 //! A library, so that its parts can be tested and fuzzed; it is no interface to build on.
 
-mod age;
 mod ambient;
 mod args;
 mod audit;
 mod batch;
 mod confinement;
 mod context;
+mod duration;
 mod env_file;
 mod events;
 mod failure;
 #[doc(hidden)]
 pub mod fuzzing;
 mod input;
-mod keys;
+mod master_key;
 mod output;
 mod report;
 mod ring_file;

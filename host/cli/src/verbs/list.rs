@@ -3,9 +3,9 @@ use std::process::ExitCode;
 use moat::Operation;
 use serde_json::json;
 
-use crate::age;
 use crate::args::List;
 use crate::context::Context;
+use crate::duration;
 use crate::failure::Failure;
 use crate::report::Report;
 use crate::{output, style};
@@ -18,7 +18,7 @@ pub(crate) fn run(context: &Context, list: &List) -> Result<ExitCode, Failure> {
         let user = user.map_err(|error| context.explain(&error))?;
         if let Some(age) = list.older_than {
             match vault.inspect(&user) {
-                Ok(record) if age::is_over(age, record.created_at.as_deref()) => {}
+                Ok(record) if duration::is_over(age, record.created_at.as_deref()) => {}
                 Ok(_) => return Ok(()),
                 Err(error) => {
                     tracing::warn!("{user} is left out: {error}");

@@ -10,11 +10,11 @@ use moat::{
 use super::directory::Settings;
 use super::key::Keys;
 use super::{Checks, Names, audit};
-use crate::age;
 use crate::args::Check;
 use crate::batch::{self, Selection};
 use crate::confinement::{self, Part};
 use crate::context::Context;
+use crate::duration;
 use crate::failure::Failure;
 use crate::style;
 
@@ -130,7 +130,7 @@ impl Found {
             self.unversioned.add(user);
         }
         self.spelled(user, &summary.envelope);
-        if age::is_over(arguments.credential_age, summary.created_at.as_deref()) {
+        if duration::is_over(arguments.credential_age, summary.created_at.as_deref()) {
             self.overdue.add(user);
         }
         if let Some(id) = &summary.key.id {
