@@ -72,7 +72,8 @@ pub(crate) fn open_or_create_directory(path: &Path) -> io::Result<Dir> {
 /// Opens the directory that a file is in, or is to be in, and tells the file's name there.
 pub(crate) fn open_parent(path: &Path) -> io::Result<(Dir, String)> {
     let name = path.file_name().and_then(OsStr::to_str);
-    let name = name.ok_or_else(|| io::Error::other("it doesn't end with a plain file name"))?;
+    let name =
+        name.ok_or_else(|| io::Error::other("the path doesn't end with a plain file name"))?;
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
     Ok((open_directory(parent.unwrap_or(Path::new(".")))?, name.to_owned()))
 }
@@ -265,7 +266,7 @@ pub(crate) fn run_secret_command(command: &str) -> Result<Zeroizing<Vec<u8>>, Se
     let output = child.stdout.take().map_or_else(|| Ok(Zeroizing::default()), read_limited);
     let status = child.wait()?;
     if !status.success() {
-        return Err(io::Error::other(format!("it ended with {status}")).into());
+        return Err(io::Error::other(format!("failed with {status}")).into());
     }
     output
 }

@@ -41,7 +41,7 @@ impl AuditSettings {
             || {
                 parsed(environment, "FOSSAWORK_AUDIT", |text| {
                     Audit::from_str(text, false)
-                        .map_err(|_| "it is none of off, best-effort, required")
+                        .map_err(|_| "expected off, best-effort or required")
                 })
             },
             |mode| Ok(Some(mode)),
@@ -50,15 +50,15 @@ impl AuditSettings {
             return match mode {
                 None | Some(Audit::Off) => Ok(None),
                 Some(_) => Err(Failure::usage(
-                    "there is no audit log to write",
-                    "name one with --audit-log PATH or in FOSSAWORK_AUDIT_LOG",
+                    "no audit log is specified",
+                    "specify one with --audit-log PATH or FOSSAWORK_AUDIT_LOG",
                 )),
             };
         };
         let hash_users = parsed(environment, "FOSSAWORK_AUDIT_HASH_USERS", |text| match text {
             "1" => Ok(true),
             "0" => Ok(false),
-            _ => Err("it is neither 1 nor 0"),
+            _ => Err("expected 1 or 0"),
         })?;
         let rotation = Rotation {
             size: match options.audit_max_size {
@@ -99,7 +99,7 @@ impl AuditSettings {
         ambient::open_parent(&self.path).map_err(|error| {
             Failure::audit(
                 format!("opening the directory of {}: {error}", self.path.display()),
-                "make the directory, or name another log with --audit-log PATH",
+                "create the directory, or choose another log with --audit-log PATH",
             )
         })
     }
@@ -122,8 +122,8 @@ impl AuditSettings {
         };
         if place(dir.as_fd())? == place(credentials.as_fd())? {
             return Err(Failure::usage(
-                "the audit log is in the credentials directory, where only credentials belong",
-                "name a log in another directory with --audit-log PATH",
+                "the audit log is in the credentials directory, which is for credentials only",
+                "put the log in another directory with --audit-log PATH",
             ));
         }
         let key = match self.given_key()? {
@@ -151,8 +151,8 @@ impl AuditSettings {
             Err(_) if given.is_some() => None,
             Err(error) => {
                 return Err(Failure::master_key(
-                    format!("the audit log is under a key of the master key, and {error}"),
-                    "give the master key as for the other verbs, or --audit-key-file PATH",
+                    format!("the audit log's key is derived from the master key, but {error}"),
+                    "provide the master key as for the other commands, or pass --audit-key-file PATH",
                 ));
             }
         };
@@ -166,7 +166,7 @@ impl AuditSettings {
         AuditKey::new(&without_newline(text)).map(Some).map_err(|error| {
             Failure::audit(
                 format!("{}: {error}", path.display()),
-                "name the file with the key that the log is under: at least 16 bytes",
+                "specify the file with the key of the log: at least 16 bytes",
             )
         })
     }
@@ -182,7 +182,7 @@ fn parsed<T, E: Display>(
         return Ok(None);
     };
     let text = String::from_utf8_lossy(&value);
-    parse(&text).map(Some).map_err(|why| {
-        Failure::usage(format!("{name}: {why}"), format!("set {name} anew, or unset it"))
-    })
+    parse(&text)
+        .map(Some)
+        .map_err(|why| Failure::usage(format!("{name}: {why}"), format!("correct or unset {name}")))
 }

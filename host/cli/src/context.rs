@@ -60,8 +60,8 @@ impl Context {
         let path = self.dir.clone().or_else(named).or_else(ambient::default_directory);
         path.filter(|path| !path.as_os_str().is_empty()).ok_or_else(|| {
             Failure::usage(
-                "there is no credentials directory to use",
-                "name one with --dir PATH or in FOSSAWORK_CREDENTIALS_DIR",
+                "no credentials directory is specified",
+                "specify one with --dir PATH or FOSSAWORK_CREDENTIALS_DIR",
             )
         })
     }
@@ -126,7 +126,7 @@ impl Context {
             .and_then(Directory::new)
             .map_err(|error| Failure::in_directory(&error, &path))?
             .with_lock_wait(self.lock_wait);
-        tracing::info!("the credentials directory is {}", path.display());
+        tracing::info!("using the credentials directory {}", path.display());
         let failed = |error| self.explain(&error);
         if access.keys {
             keys.ring().map_err(failed)?;

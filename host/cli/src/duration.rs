@@ -7,7 +7,7 @@ use time::{OffsetDateTime, UtcOffset};
 
 /// Seconds, minutes, hours, days or weeks: `90d`.
 pub(super) fn parse(text: &str) -> Result<Duration, &'static str> {
-    let wrong = "it is not an age such as 90d, 12w or 36h";
+    let wrong = "not an age such as 90d, 12w or 36h";
     let units = [("w", 7 * 86_400), ("d", 86_400), ("h", 3600), ("m", 60), ("s", 1)];
     let found = units.iter().find_map(|(unit, seconds)| Some((text.strip_suffix(unit)?, seconds)));
     let (number, seconds) = found.ok_or(wrong)?;
@@ -17,8 +17,7 @@ pub(super) fn parse(text: &str) -> Result<Duration, &'static str> {
 
 /// A time, or an age ago, as the log spells times, up to the second.
 pub(super) fn time(text: &str) -> Result<String, &'static str> {
-    let wrong =
-        "it is neither an age such as 7d nor a time such as 2026-01-31 or 2026-01-31T12:00:00Z";
+    let wrong = "not an age such as 7d or a time such as 2026-01-31 or 2026-01-31T12:00:00Z";
     if let Ok(age) = parse(text) {
         return ago(age).ok_or(wrong);
     }

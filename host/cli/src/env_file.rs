@@ -30,16 +30,16 @@ impl Environment {
         };
         let refuse = |what: String| {
             let message = format!("{}: {what}", path.display());
-            Failure::usage(message, "write it as NAME='value', without a quote inside")
+            Failure::usage(message, "write it as NAME='value', with no quote inside the value")
         };
         let bytes = ambient::read_secret_file(path).map_err(|error| unusable_file(path, &error))?;
-        let text = std::str::from_utf8(&bytes).map_err(|_| refuse("it is not UTF-8".to_owned()))?;
+        let text = std::str::from_utf8(&bytes).map_err(|_| refuse("not UTF-8".to_owned()))?;
         let named = parse(text).map_err(refuse)?;
         for (name, value) in &named {
             if ambient::variable(name).is_some_and(|other| *other != value.as_bytes()) {
                 return Err(Failure::master_key(
                     format!(
-                        "{name} has one value in the environment and another in {}",
+                        "{name} has different values in the environment and in {}",
                         path.display()
                     ),
                     format!("unset it (unset {name}) or remove it from the file"),
@@ -72,11 +72,11 @@ fn parse(text: &str) -> Result<Vec<(String, Zeroizing<String>)>, String> {
             .split_once('=')
             .map(|(name, value)| (name.trim_end(), value))
             .filter(|(name, _)| is_name(name))
-            .ok_or_else(|| format!("line {number}: it is not NAME=VALUE"))?;
+            .ok_or_else(|| format!("line {number}: expected NAME=VALUE"))?;
         let value = literal(value.trim_start())
             .ok_or_else(|| format!("line {number}: the value of {name} is ambiguous"))?;
         if variables.iter().any(|(other, _)| other == name) {
-            return Err(format!("line {number}: {name} is there twice"));
+            return Err(format!("line {number}: {name} is set twice"));
         }
         variables.push((name.to_owned(), Zeroizing::new(value.to_owned())));
     }
@@ -120,7 +120,7 @@ mod tests {
         }
         assert!(parse("FOSSAWORK_A=1\nFOSSAWORK_A=1").unwrap_err().contains("twice"));
         for line in ["FOSSAWORK_MASTER_KEY: secret", "FOSSAWORK_MASTER_KEY: secret=$x"] {
-            assert_eq!(parse(line).unwrap_err(), "line 1: it is not NAME=VALUE");
+            assert_eq!(parse(line).unwrap_err(), "line 1: expected NAME=VALUE");
         }
     }
 }

@@ -75,9 +75,10 @@ impl MasterKeySource {
     fn from_environment(environment: &Environment) -> Result<Place, Failure> {
         let text = |name: &str, value: Zeroizing<Vec<u8>>| match std::str::from_utf8(&value) {
             Ok(text) => Ok(text.to_owned()),
-            Err(_) => {
-                Err(Failure::master_key(format!("{name} is not UTF-8"), format!("set {name} anew")))
-            }
+            Err(_) => Err(Failure::master_key(
+                format!("{name} is not UTF-8"),
+                format!("set {name} to valid UTF-8"),
+            )),
         };
         let mut found = Vec::new();
         for name in [VARIABLE, RING_VARIABLE, FILE_VARIABLE, COMMAND_VARIABLE] {
@@ -89,7 +90,7 @@ impl MasterKeySource {
         if names.len() > 1 {
             return Err(Failure::master_key(
                 format!("the master key has more than one source: {}", names.join(" and ")),
-                "unset all but one of them, or name one with --keyring, --master-key-file or --master-key-command",
+                "unset all but one of them, or choose one with --keyring, --master-key-file or --master-key-command",
             ));
         }
         match found.pop() {
@@ -120,7 +121,7 @@ impl MasterKeySource {
         };
         let key = without_newline(key);
         if key.is_empty() {
-            return Err(unusable(format!("{} holds no key", self.place), self.remedy()));
+            return Err(unusable(format!("{} contains no key", self.place), self.remedy()));
         }
         Ok(key)
     }
@@ -128,12 +129,14 @@ impl MasterKeySource {
     /// What to do when the source gives something, but no key and no ring.
     fn remedy(&self) -> &'static str {
         match self.place {
-            Place::Ring(_) | Place::File(_) => "restore it from a backup, or name the right file",
-            Place::Command(_) => {
-                "run the command by hand: it has to print the key or the ring, and end with 0"
+            Place::Ring(_) | Place::File(_) => {
+                "restore it from a backup, or specify the right file"
             }
-            Place::Variable(_) => "set it anew",
-            Place::Systemd => "look what the unit's LoadCredential= or SetCredential= passes on",
+            Place::Command(_) => {
+                "run the command by hand: it must print the key or the ring, and exit with 0"
+            }
+            Place::Variable(_) => "correct it",
+            Place::Systemd => "check what the unit's LoadCredential= or SetCredential= provides",
         }
     }
 
@@ -171,9 +174,9 @@ impl MasterKeySource {
             Place::Variable(_) => return Ok(None),
             _ if !RingDocument::is_meant(text) => return Ok(None),
             Place::File(path) => {
-                let remedy = format!("name it with --keyring {}", path.display());
+                let remedy = format!("pass it with --keyring {}", path.display());
                 return Err(unusable(
-                    format!("{} holds a key ring, not a key", self.place),
+                    format!("{} contains a key ring, not a key", self.place),
                     remedy,
                 ));
             }
@@ -181,7 +184,7 @@ impl MasterKeySource {
         }
         if !self.previous.is_empty() {
             return Err(unusable(
-                format!("{PREVIOUS_VARIABLE} is set beside {}", self.place),
+                format!("{PREVIOUS_VARIABLE} can't be used with {}", self.place),
                 "add its keys to the ring with `moat keys add --key-stdin`, then unset it",
             ));
         }
@@ -217,7 +220,7 @@ impl KeySource for MasterKeySource {
             Some(document) => document.ring(),
             None => self.single(&text),
         };
-        tracing::info!("the master key is from {}", self.place);
+        tracing::info!("using the master key from {}", self.place);
         Ok(self.ring.get_or_init(|| ring).clone())
     }
 }

@@ -16,7 +16,7 @@ use crate::failure::{Failure, REPLACE_KEY, printed};
 use crate::style::{BOLD, on, one_line, printable, write_json};
 
 /// Of a record, or a copy of one, whose name is not UTF-8.
-pub(super) const NOT_UTF8: &str = "its name is not UTF-8, which no user id can be; rename it (mv $'OLD' NEW.cred) and run this again";
+pub(super) const NOT_UTF8: &str = "its name is not UTF-8, so it can't be a user id; rename it (mv $'OLD' NEW.cred) and run this again";
 
 /// Standard output, and how to write to it.
 pub(super) struct Output {
@@ -61,7 +61,7 @@ impl Output {
             (false, false) => self.line(&lines.join("\n")),
             (false, true) => Ok(()),
         };
-        let hint = "it was done all the same; check standard output";
+        let hint = "the operation itself succeeded; check where standard output goes";
         printed.map_err(|failure| Failure::other(failure.text().0, hint))
     }
 
@@ -102,8 +102,9 @@ pub(super) fn confirm(question: &str) -> Result<(), Failure> {
     if !ambient::standard_input_is_terminal() {
         return Ok(());
     }
-    let answer = ambient::ask(&format!("{} [y/N] ", printable(question)))
-        .map_err(|error| Failure::other(format!("asking: {error}"), "give --yes"))?;
+    let answer = ambient::ask(&format!("{} [y/N] ", printable(question))).map_err(|error| {
+        Failure::other(format!("asking for confirmation: {error}"), "use --yes")
+    })?;
     if !matches!(answer.trim_ascii(), b"y" | b"Y" | b"yes") {
         return Err(Failure::other("not confirmed", "nothing was deleted"));
     }

@@ -22,15 +22,15 @@ impl RingFile {
         let keys = context.master_key()?;
         let path = keys.ring_file().ok_or_else(|| {
             Failure::usage(
-                "there is no key ring to change",
-                "name its file with --keyring PATH or in FOSSAWORK_KEYRING; `moat keys add` makes it",
+                "no key ring is specified",
+                "specify its file with --keyring PATH or FOSSAWORK_KEYRING; `moat keys add` creates it",
             )
         })?;
         let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
         let parent = parent.unwrap_or(Path::new("."));
         let failed = |error: Error| match error.io_kind() {
             Some(io::ErrorKind::NotFound) => {
-                let hint = format!("make it first: mkdir -m 700 {}", parent.display());
+                let hint = format!("create it first: mkdir -m 700 {}", parent.display());
                 Failure::library(&error, hint)
             }
             _ => Failure::library(&error, directory_hint(&error, parent)),
@@ -67,8 +67,8 @@ pub(super) fn read(context: &Context) -> Result<RingDocument, Failure> {
     let document = context.master_key()?.document().map_err(|error| context.explain(&error))?;
     document.ok_or_else(|| {
         Failure::usage(
-            "the master key is a single one, not of a ring",
-            "`moat keys add --keyring FILE --key-stdin` makes a ring of it; `moat rotate --status` counts what is under it",
+            "the master key is a single key, not a key ring",
+            "`moat keys add --keyring FILE --key-stdin` creates a ring with it; `moat rotate --status` counts the records encrypted with it",
         )
     })
 }
@@ -78,19 +78,19 @@ pub(super) fn read(context: &Context) -> Result<RingDocument, Failure> {
 pub(super) fn refused(error: RingError) -> Failure {
     let hint = match &error {
         RingError::InUse(..) => {
-            "`moat rotate` encrypts them with the primary key; then run this again"
+            "run `moat rotate` to re-encrypt them with the primary key, then run this again"
         }
         RingError::Unexamined(..) => {
-            "`moat rotate --dry-run` says why of each; repair or restore them, or move them out of the directory if they are no longer needed; then run this again"
+            "run `moat rotate --dry-run` to see why; repair or restore them, or move them out of the directory if they are no longer needed; then run this again"
         }
-        RingError::IdTaken(_) | RingError::BadId => "give another --id",
-        RingError::NoSuchKey(_) | RingError::KeyTaken(_) => "`moat keys list` shows the keys",
+        RingError::IdTaken(_) | RingError::BadId => "choose another --id",
+        RingError::NoSuchKey(_) | RingError::KeyTaken(_) => "run `moat keys list` to see the keys",
         RingError::IsPrimary(_) => {
-            "make another key the primary one first: `moat keys add --primary` or `moat keys promote ID`"
+            "make another key primary first: `moat keys add --primary` or `moat keys promote ID`"
         }
         RingError::NotRetired(_) => "`moat keys retire ID` retires a key that no record needs",
         RingError::Weak(_) => {
-            "make a key with `moat keys add --primary`; this one can still open records"
+            "create a key with `moat keys add --primary`; this one can still decrypt records"
         }
         _ => "check the key",
     };

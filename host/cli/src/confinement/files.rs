@@ -43,23 +43,23 @@ fn describe(status: &RestrictionStatus, directories: usize) -> Part {
     let abi = match status.landlock {
         LandlockStatus::Available { effective_abi, .. } => effective_abi,
         LandlockStatus::NotEnabled => {
-            return Part::Missing("Landlock: this kernel was started without it".to_owned());
+            return Part::Missing("Landlock: not enabled in this kernel".to_owned());
         }
         LandlockStatus::NotImplemented => {
-            return Part::Missing("Landlock: this kernel doesn't have it".to_owned());
+            return Part::Missing("Landlock: this kernel doesn't support it".to_owned());
         }
     };
     let files = match directories {
-        0 => "no file",
-        1 => "no file outside of the directory",
-        _ => "no file outside of the directory and those of the key ring and the audit log",
+        0 => "no file access",
+        1 => "no file access outside the directory",
+        _ => "no file access outside the directory and those of the key ring and the audit log",
     };
     match status.ruleset {
-        RulesetStatus::FullyEnforced => {
-            Part::InForce(format!("Landlock: {files}, no TCP, no signal to others ({abi:?})"))
-        }
+        RulesetStatus::FullyEnforced => Part::InForce(format!(
+            "Landlock: {files}, no TCP, no signals to other processes ({abi:?})"
+        )),
         RulesetStatus::PartiallyEnforced => {
-            Part::InForce(format!("Landlock: {files}, as far as this kernel goes ({abi:?})"))
+            Part::InForce(format!("Landlock: {files}, as far as this kernel supports it ({abi:?})"))
         }
         RulesetStatus::NotEnforced => Part::Missing("Landlock: nothing was enforced".to_owned()),
     }

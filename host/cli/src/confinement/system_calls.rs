@@ -84,14 +84,14 @@ const ALLOWED: [i64; 51] = [
 pub(super) fn confine() -> Result<Part, Error> {
     match restrict() {
         Ok(calls) => {
-            Ok(Part::InForce(format!("seccomp: {calls} system calls, no new native code")))
+            Ok(Part::InForce(format!("seccomp: only {calls} system calls, no new native code")))
         }
         // How a kernel without it, and this crate without the CPU, answer.
         Err(Error::Seccomp(error)) if error.raw_os_error() == Some(EINVAL) => {
-            Ok(Part::Missing("seccomp: this kernel doesn't have it".to_owned()))
+            Ok(Part::Missing("seccomp: this kernel doesn't support it".to_owned()))
         }
         Err(Error::Backend(BackendError::InvalidTargetArch(_))) => {
-            Ok(Part::Missing("seccomp: not for this CPU".to_owned()))
+            Ok(Part::Missing("seccomp: not supported on this CPU".to_owned()))
         }
         Err(error) => Err(error),
     }

@@ -46,7 +46,7 @@ pub(super) fn run(
         report.line(&line)?;
     }
     let Pattern { operations, failed, by_hour, .. } = &pattern;
-    let text = format!("{} worth a look in {operations} operations since {since}", findings.len());
+    let text = format!("{} findings in {operations} operations since {since}", findings.len());
     let summary = json!({
         "since": since, "findings": findings.len(), "operations": operations, "failed": failed,
         "uses_by_hour": by_hour,
@@ -138,10 +138,8 @@ impl<'s> Pattern<'s> {
         }
         let days = last.map_or(0, |last| (time - last).whole_days());
         if days >= DORMANT_DAYS {
-            let message = format!(
-                "{} used {user} on {day}, after {days} days in which nobody did",
-                entry.actor
-            );
+            let message =
+                format!("{} used {user} on {day}, after {days} days without any use", entry.actor);
             self.find("dormant", Some(user), message);
         }
     }
@@ -194,7 +192,7 @@ impl<'s> Pattern<'s> {
             Err(_) => '█',
         };
         vec![
-            format!("uses by the hour of the day (UTC), at most {most} in one:"),
+            format!("uses by hour of the day (UTC), at most {most} per hour:"),
             self.by_hour.iter().map(bar).collect(),
             "0     6     12    18    ".trim_end().to_owned(),
         ]

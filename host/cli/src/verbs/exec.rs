@@ -26,7 +26,7 @@ pub(crate) fn run(context: &Context, exec: &Exec) -> Result<ExitCode, Failure> {
     output::warn_of_weak_key(revealed.summary());
     let variables = variables(&revealed, &exec.prefix)?;
     let Some((program, arguments)) = exec.command.split_first() else {
-        return Err(Failure::usage("no program is named", "name it after `--`"));
+        return Err(Failure::usage("missing program", "put it after `--`"));
     };
     drop(revealed);
     let error = ambient::become_program(program, arguments, variables);
@@ -47,20 +47,20 @@ fn variables(revealed: &Revealed, prefix: &str) -> Result<Vec<Variable>, Failure
         let variable = format!("{prefix}{}", upper.chars().map(allowed).collect::<String>());
         if variable.starts_with(|c: char| c.is_ascii_digit()) {
             return Err(Failure::usage(
-                format!("{name:?} makes no name of a variable without a prefix"),
-                "give a --prefix",
+                format!("{name:?} is not a valid variable name without a prefix"),
+                "set --prefix",
             ));
         }
         if value.contains('\0') {
             return Err(Failure::other(
-                format!("the value of {name:?} has a NUL, which no variable can hold"),
+                format!("the value of {name:?} contains a NUL byte, which a variable can't hold"),
                 "read it with `moat get USER --field NAME`",
             ));
         }
         if variables.iter().any(|(other, _)| *other == variable) {
             return Err(Failure::other(
-                format!("two fields would both be {variable}"),
-                "store them under names that differ in letters and digits",
+                format!("two fields would both become {variable}"),
+                "store them under names that differ in letters or digits",
             ));
         }
         variables.push((variable, Zeroizing::new(value.to_owned())));

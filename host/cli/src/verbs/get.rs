@@ -75,7 +75,7 @@ fn print_field(context: &Context, revealed: &Revealed, name: &str) -> Result<(),
         let fields = if names.is_empty() { "it has none".to_owned() } else { format!("it has {names}") };
         Failure::usage(
             format!("the credential has no field {name:?}"),
-            format!("{fields}; besides: username, password, created_at, last_used, is_valid, validation_attempts, user_id, encryption_version, key_id"),
+            format!("{fields}; also available: username, password, created_at, last_used, is_valid, validation_attempts, user_id, encryption_version, key_id"),
         )
     })?;
     if context.output.json {
@@ -90,7 +90,9 @@ fn print_field(context: &Context, revealed: &Revealed, name: &str) -> Result<(),
     if ambient::standard_output_is_terminal() {
         let shown = Zeroizing::new(style::printable(&text));
         if *shown != text {
-            tracing::warn!("control characters are shown escaped; in a pipe the value is exact");
+            tracing::warn!(
+                "control characters are shown escaped; pipe the output to get the exact value"
+            );
         }
         return context.output.line(&shown);
     }

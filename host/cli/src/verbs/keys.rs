@@ -43,7 +43,7 @@ fn list(context: &Context, records: bool) -> Result<ExitCode, Failure> {
     }
     let failed = counts.as_ref().map(|counts| counts.failed);
     let text = failed.filter(|failed| *failed > 0).map_or_else(String::new, |failed| {
-        format!("{failed} records don't open; `moat rotate --status --json` names them")
+        format!("{failed} records can't be decrypted; `moat rotate --status --json` names them")
     });
     report.finish(&text, &json!({ "keys": ring.keys().len(), "failed": failed }))?;
     let in_use = |key: &&RingKey| {
@@ -51,7 +51,7 @@ fn list(context: &Context, records: bool) -> Result<ExitCode, Failure> {
     };
     for key in ring.keys().iter().filter(|key| key.state() == KeyState::Retired).filter(in_use) {
         tracing::warn!(
-            "records are under the retired key {:?}: `moat keys restore` takes it into use again, then `moat rotate` frees it",
+            "records are encrypted with the retired key {:?}: put it back into use with `moat keys restore`, then run `moat rotate`",
             key.id()
         );
     }
@@ -125,16 +125,14 @@ fn erase(context: &Context, id: &str, yes: bool) -> Result<ExitCode, Failure> {
     ring.clone().erase(id, &KeyUsage::default()).map_err(refused)?;
     if !yes {
         output::confirm(&format!(
-            "erase the key {id:?} for ever? Backups that are encrypted with it can't be decrypted then."
+            "permanently erase the key {id:?}? Backups encrypted with it can no longer be decrypted."
         ))?;
     }
     let usage = usage(context, &ring, &file)?;
     ring.erase(id, &usage).map_err(|error| match error {
         RingError::InUse(..) => Failure::in_use(
             error.to_string(),
-            format!(
-                "`moat keys restore {id}` takes it into use again; then `moat rotate` frees it"
-            ),
+            format!("put it back into use with `moat keys restore {id}`, then run `moat rotate`"),
         ),
         error => refused(error),
     })?;

@@ -21,7 +21,7 @@ pub(crate) fn run(context: &Context, list: &List) -> Result<ExitCode, Failure> {
                 Ok(record) if duration::is_over(age, record.created_at.as_deref()) => {}
                 Ok(_) => return Ok(()),
                 Err(error) => {
-                    tracing::warn!("{user} is left out: {error}");
+                    tracing::warn!("skipped {user}: {error}");
                     return Ok(());
                 }
             }
@@ -35,7 +35,7 @@ pub(crate) fn run(context: &Context, list: &List) -> Result<ExitCode, Failure> {
         let leftover = leftover.map_err(|error| context.explain(&error))?;
         if leftover.needs_another_name() {
             let name = style::file_name(&leftover.name);
-            tracing::warn!("{name} is left out: {}", output::NOT_UTF8);
+            tracing::warn!("skipped {name}: {}", output::NOT_UTF8);
         }
     }
     Ok(ExitCode::SUCCESS)

@@ -43,7 +43,7 @@ pub(crate) fn run(context: &Context, arguments: &Migrate) -> Result<ExitCode, Fa
                     counts.failed += 1;
                     if error.code() == ErrorCode::NeedsMigration {
                         counts.unprotected += 1;
-                        why += &format!(" ({} takes it for genuine)", flag_for(&vault, &user));
+                        why += &format!(" ({} accepts it as genuine)", flag_for(&vault, &user));
                     }
                 }
             }
@@ -75,18 +75,18 @@ pub(crate) fn run(context: &Context, arguments: &Migrate) -> Result<ExitCode, Fa
     outcome?;
     if counts.unprotected > 0 {
         tracing::warn!(
-            "anyone who could write to the directory could have put {} of these records there: compare them with a backup, or change their passwords first (`moat put USER`)",
+            "anyone who could write to the directory could have put {} of these records there: first compare them with a backup, or change their passwords (`moat put USER`)",
             counts.unprotected
         );
     }
     if counts.backups > 0 {
-        let way_out = if arguments.remove_plaintext_backups {
-            "each stays until its credential opens and it can be removed"
+        let remedy = if arguments.remove_plaintext_backups {
+            "each remains until its credential can be decrypted and the backup can be removed"
         } else {
-            "--remove-plaintext-backups removes those whose credential opens"
+            "--remove-plaintext-backups removes those whose credential can be decrypted"
         };
         tracing::warn!(
-            "{} of the old migration's backups are left, each with a password in the clear; {way_out}",
+            "{} of the old migration's backups remain, each with a password in the clear; {remedy}",
             counts.backups
         );
     }
@@ -134,21 +134,21 @@ fn describe(answer: &Result<Rewritten, Error>, arguments: &Migrate) -> (&'static
     let published = Some(KeyWeakness::PublishedDefault);
     let key = rewritten.key.as_ref();
     let was = match rewritten.before.kind {
-        RecordKind::LegacyPlaintext => "it was not encrypted".to_owned(),
+        RecordKind::LegacyPlaintext => "was not encrypted".to_owned(),
         _ if key.is_some_and(|key| key.weakness == published) => {
-            "it was under the published default key".to_owned()
+            "was encrypted with the published default key".to_owned()
         }
-        RecordKind::LegacyEncrypted => "it had no version".to_owned(),
+        RecordKind::LegacyEncrypted => "had no version".to_owned(),
         _ if arguments.to.is_some_and(|to| to.name() != version) => {
-            format!("it was of version {version}")
+            format!("was version {version}")
         }
         _ => match rewritten.before.encoding {
-            Some(TokenEncoding::App) => "its token was in the application's form".to_owned(),
-            _ => "its token was in the documented form".to_owned(),
+            Some(TokenEncoding::App) => "token had the application's encoding".to_owned(),
+            _ => "token had the documented encoding".to_owned(),
         },
     };
     match (rewritten.changed, arguments.dry_run) {
-        (false, _) => ("unchanged", format!("it is of version {version}")),
+        (false, _) => ("unchanged", format!("already version {version}")),
         (true, false) => ("migrated", was),
         (true, true) => ("would migrate", was),
     }
@@ -172,14 +172,14 @@ fn clear_away(
         return ("failed", output::NOT_UTF8.to_owned(), None);
     }
     let Some(user) = &leftover.backup_of else {
-        return ("ignored", "it is not a record".to_owned(), None);
+        return ("ignored", "not a record".to_owned(), None);
     };
-    let backup = "the old migration's copy, with a password in the clear".to_owned();
+    let backup = "copy left by the old migration, with a password in the clear".to_owned();
     if !arguments.remove_plaintext_backups {
         return ("backup", backup, None);
     }
     if let Err(error) = vault.describe(user) {
-        let why = format!("it is kept, for its credential doesn't open: {error}");
+        let why = format!("kept, because its credential can't be decrypted: {error}");
         return ("backup", why, Some(error));
     }
     if arguments.dry_run {
@@ -187,7 +187,7 @@ fn clear_away(
     }
     match vault.remove_backup(&style::file_name(&leftover.name)) {
         Ok(_) => ("removed", backup, None),
-        Err(error) => ("failed", format!("the removal failed: {error}"), Some(error)),
+        Err(error) => ("failed", format!("removal failed: {error}"), Some(error)),
     }
 }
 

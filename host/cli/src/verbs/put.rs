@@ -32,7 +32,7 @@ pub(crate) fn run(context: &Context, put: &Put) -> Result<ExitCode, Failure> {
         if put.create_only && error.code() == ErrorCode::Conflict {
             return Failure::library(
                 &error,
-                "nothing was changed; `moat get USER` shows what is there",
+                "nothing was changed; run `moat get USER` to see the existing credential",
             );
         }
         context.explain(&error)
@@ -40,7 +40,7 @@ pub(crate) fn run(context: &Context, put: &Put) -> Result<ExitCode, Failure> {
 
     if !stored.dropped_fields.is_empty() {
         tracing::warn!(
-            "the record before had fields that are gone now: {}",
+            "fields of the previous record were dropped: {}",
             stored.dropped_fields.join(", ")
         );
     }
@@ -61,7 +61,7 @@ fn read_password(put: &Put) -> Result<Zeroizing<String>, Failure> {
     if password.is_empty() {
         return Err(Failure::usage(
             "the password is empty",
-            "nothing was stored; see what was to give it on standard input",
+            "nothing was stored; check what is passed on standard input",
         ));
     }
     Ok(password)

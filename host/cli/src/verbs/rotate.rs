@@ -86,23 +86,23 @@ fn when_due(context: &Context, age: Duration, new_key: bool) -> Result<ExitCode,
         if !new_key {
             return Err(Failure::other(
                 format!(
-                    "the primary key {id:?} is due: it is older than {} days",
+                    "the primary key {id:?} is due for rotation: it is at least {} days old",
                     age.as_secs() / 86_400
                 ),
-                "--new-key makes another in its place, and so does `moat keys add --primary`",
+                "create a new primary key with --new-key or `moat keys add --primary`",
             ));
         }
         let key = moat::generate_key().map_err(|error| context.explain(&error))?;
         let new = ring.add(None, key.as_bytes()).map_err(refused)?;
         ring.promote(&new).map_err(refused)?;
         file.save(&mut ring)?;
-        tracing::info!("the key {new} is the primary one in place of {id}");
+        tracing::info!("the key {new} replaces {id} as the primary key");
     }
     let superseded = superseded(&ring);
     let primary = ring.primary().id().to_owned();
     if superseded.is_empty() {
         let value = json!({ "primary": primary, "rotated": 0, "failed": 0, "retired": [] });
-        let text = format!("nothing to do: {primary} is the only key in use, and not due");
+        let text = format!("nothing to do: {primary} is the only key in use, and is not due");
         context.output.done(&text, &value)?;
         return Ok(ExitCode::SUCCESS);
     }
@@ -198,12 +198,14 @@ impl Counts {
             let keys: String = usage
                 .keys()
                 .rev()
-                .map(|(id, primary, records)| format!("{records:7} under {}\n", label(id, primary)))
+                .map(|(id, primary, records)| {
+                    format!("{records:7} encrypted with {}\n", label(id, primary))
+                })
                 .collect();
             return format!("{keys}{done} done, {stale} stale, {failed} failed");
         }
         let rotated = if arguments.dry_run { "would be rotated" } else { "rotated" };
-        format!("{stale} {rotated}, {done} under the primary key already, {failed} failed")
+        format!("{stale} {rotated}, {done} already encrypted with the primary key, {failed} failed")
     }
 
     fn json(&self, looks_only: bool) -> Value {

@@ -40,7 +40,7 @@ pub(super) fn check(
     let dir = match ambient::open_directory(&path) {
         Ok(dir) => dir,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            checks.warn(NAME, format!("{shown} is not there yet"), "`moat put` makes it")?;
+            checks.warn(NAME, format!("{shown} does not exist yet"), "`moat put` creates it")?;
             return Ok(None);
         }
         Err(error) => {
@@ -65,7 +65,7 @@ pub(super) fn check(
         )?;
     } else if mode & 0o077 != 0 {
         let level = if mode & 0o022 == 0 { Level::Warn } else { Level::Fail };
-        let can = if mode & 0o022 == 0 { "see the users' names in" } else { "write in" };
+        let can = if mode & 0o022 == 0 { "see the users' names in" } else { "write to" };
         checks.fixable(
             NAME,
             level,
@@ -74,7 +74,7 @@ pub(super) fn check(
             || set_mode(&dir, ".", 0o700),
         )?;
     } else {
-        checks.ok(NAME, format!("{shown} is its owner's alone (mode {mode:04o})"))?;
+        checks.ok(NAME, format!("only the owner can access {shown} (mode {mode:04o})"))?;
     }
     check_files(&dir, user, &path, checks).map_err(failed)??;
     check_space(NAME, &dir, checks)?;
@@ -152,7 +152,7 @@ impl Files {
             checks.fixable(
                 "files",
                 Level::Fail,
-                format!("others can reach {names}"),
+                format!("others can access {names}"),
                 format!("chmod 600 {shown}/*.cred"),
                 || self.exposed.iter().try_for_each(|name| set_mode(dir, name, 0o600)),
             )?;
@@ -161,16 +161,16 @@ impl Files {
             let names = &self.strangers;
             checks.fail(
                 "files",
-                format!("of another owner: {names}"),
-                format!("chown {user} {shown}/*.cred    if you know where they are from"),
+                format!("owned by another user: {names}"),
+                format!("chown {user} {shown}/*.cred    if you know where they come from"),
             )?;
         }
         if !self.links.is_empty() {
             let names = &self.links;
             checks.fail(
                 "files",
-                format!("links to files that may be elsewhere: {names}"),
-                "look where they lead, and give each a file of its own: cp -p FILE FILE.new && mv FILE.new FILE",
+                format!("symbolic or hard links: {names}"),
+                "check where they lead, then make each a separate file: cp -p FILE FILE.new && mv FILE.new FILE",
             )?;
         }
         if !self.irregular.is_empty() {
@@ -178,7 +178,7 @@ impl Files {
             checks.fail(
                 "files",
                 format!("not regular files: {names}"),
-                "look what they are, and move them elsewhere",
+                "check what they are, then move them elsewhere",
             )?;
         }
         if !self.temporary.is_empty() {
@@ -186,7 +186,7 @@ impl Files {
             checks.fixable(
                 "files",
                 Level::Warn,
-                format!("a writer was ended in the middle and has left {names}"),
+                format!("an interrupted write left {names}"),
                 "the next write removes them",
                 || {
                     Directory::new(dir.try_clone().map_err(|error| error.to_string())?)
@@ -198,14 +198,14 @@ impl Files {
         if self.has_settings && settings(dir).is_none() {
             checks.fail(
                 "files",
-                "moat.json is damaged: it is not one JSON object",
-                "restore it from a backup; without it, `moat migrate --to VERSION` writes it anew",
+                "moat.json is damaged: it is not a JSON object",
+                "restore it from a backup; if moat.json is missing, `moat migrate --to VERSION` creates it again",
             )?;
         }
         if checks.warn + checks.fail == before {
             checks.ok(
                 "files",
-                format!("each of {} records is a file of its owner's alone", self.records),
+                format!("{} records, each accessible only to its owner", self.records),
             )?;
         }
         Ok(())
@@ -240,10 +240,10 @@ pub(super) fn check_space(name: &str, dir: &Dir, checks: &mut Checks<'_>) -> Res
             );
         }
     };
-    let finding = format!("{} MiB are left on its disk", space >> 20);
+    let finding = format!("{} MiB free on its disk", space >> 20);
     match space {
-        0..NO_SPACE => checks.fail(name, finding, "make room: nothing can be written any more"),
-        NO_SPACE..SPACE => checks.warn(name, finding, "make room"),
+        0..NO_SPACE => checks.fail(name, finding, "free some space: nothing more can be written"),
+        NO_SPACE..SPACE => checks.warn(name, finding, "free some space"),
         _ => checks.ok(name, finding),
     }
 }

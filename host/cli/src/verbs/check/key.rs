@@ -55,7 +55,7 @@ pub(super) fn check(
         }
     };
     match ring.primary().weakness() {
-        None => checks.ok(NAME, format!("it is from {source}, and strong enough"))?,
+        None => checks.ok(NAME, format!("it comes from {source} and is strong enough"))?,
         Some(KeyWeakness::PublishedDefault) => checks.fail(
             NAME,
             "it is the application's published default, which anyone can read",
@@ -91,7 +91,7 @@ fn check_ring(
     }
     let idle = document.keys().iter().filter(|key| key.state() == KeyState::Retired).count();
     if idle > 0 {
-        checks.ok("key ring", format!("retired keys that are kept for backups: {idle}"))?;
+        checks.ok("key ring", format!("retired keys kept for backups: {idle}"))?;
     }
     if is_file
         && let (Ok(directory), Some(path)) = (context.path(), context.master_key()?.ring_file())
@@ -99,8 +99,8 @@ fn check_ring(
     {
         checks.fail(
             "key ring",
-            format!("{} is in the directory of the records that it opens", path.display()),
-            "move it to a directory of its own, and name it there with --keyring",
+            format!("{} is in the same directory as the records that it decrypts", path.display()),
+            "move it to a separate directory, and pass its new path with --keyring",
         )?;
     }
     Ok(())

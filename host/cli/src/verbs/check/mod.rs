@@ -65,18 +65,18 @@ impl<'c> Checks<'c> {
         &mut self,
         name: &str,
         finding: impl Display,
-        mend: impl Display,
+        remedy: impl Display,
     ) -> Result<(), Failure> {
-        self.add(name, Level::Warn, &finding, Some(&mend))
+        self.add(name, Level::Warn, &finding, Some(&remedy))
     }
 
     fn fail(
         &mut self,
         name: &str,
         finding: impl Display,
-        mend: impl Display,
+        remedy: impl Display,
     ) -> Result<(), Failure> {
-        self.add(name, Level::Fail, &finding, Some(&mend))
+        self.add(name, Level::Fail, &finding, Some(&remedy))
     }
 
     /// What `--fix` can mend, if that is asked for; else what this level says of it.
@@ -85,12 +85,12 @@ impl<'c> Checks<'c> {
         name: &str,
         level: Level,
         finding: impl Display,
-        mend: impl Display,
+        remedy: impl Display,
         fix: impl FnOnce() -> Result<(), E>,
     ) -> Result<(), Failure> {
         if !self.fix {
-            let mend = format!("{mend}    (or `moat check --fix`)");
-            return self.add(name, level, &finding, Some(&mend));
+            let remedy = format!("{remedy}    (or `moat check --fix`)");
+            return self.add(name, level, &finding, Some(&remedy));
         }
         match fix() {
             Ok(()) => {
@@ -98,7 +98,7 @@ impl<'c> Checks<'c> {
                 self.ok(name, format!("fixed: {finding}"))
             }
             Err(error) => {
-                self.add(name, level, &format!("{finding}; --fix failed: {error}"), Some(&mend))
+                self.add(name, level, &format!("{finding}; --fix failed: {error}"), Some(&remedy))
             }
         }
     }
@@ -108,7 +108,7 @@ impl<'c> Checks<'c> {
         name: &str,
         level: Level,
         finding: &dyn Display,
-        mend: Option<&dyn Display>,
+        remedy: Option<&dyn Display>,
     ) -> Result<(), Failure> {
         let (word, count) = match level {
             Level::Ok => ("ok", &mut self.ok),
@@ -116,17 +116,18 @@ impl<'c> Checks<'c> {
             Level::Fail => ("fail", &mut self.fail),
         };
         *count += 1;
-        let (finding, mend) = (finding.to_string(), mend.map(ToString::to_string));
+        let (finding, remedy) = (finding.to_string(), remedy.map(ToString::to_string));
         self.report.line(&format!("{word:4}  {name:12}  {finding}"))?;
-        if let Some(mend) = &mend {
-            self.report.line(&format!("{:20}{mend}", ""))?;
+        if let Some(remedy) = &remedy {
+            self.report.line(&format!("{:20}{remedy}", ""))?;
         }
-        self.report.entry(&json!({ "name": name, "level": word, "finding": finding, "mend": mend }))
+        self.report
+            .entry(&json!({ "name": name, "level": word, "finding": finding, "fix": remedy }))
     }
 
     fn finish(self) -> Result<ExitCode, Failure> {
         let Self { report, ok, warn, fail, fixed, .. } = self;
-        let text = format!("{ok} ok, {warn} to look at, {fail} failed, {fixed} fixed");
+        let text = format!("{ok} ok, {warn} warnings, {fail} failed, {fixed} fixed");
         let summary = json!({ "ok": ok, "warn": warn, "fail": fail, "fixed": fixed });
         report.finish(&text, &summary)?;
         Ok(if fail == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })

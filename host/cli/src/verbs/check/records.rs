@@ -28,7 +28,7 @@ pub(super) fn check(
     settings: Option<Settings>,
     checks: &mut Checks<'_>,
 ) -> Result<[Part; 2], Failure> {
-    let mend = "mend what is found above, and run this again";
+    let remedy = "fix what is reported above, then run this again";
     let Some(settings) = settings else { return unbound() };
     let opened = match &keys {
         Some(keys) => {
@@ -38,14 +38,18 @@ pub(super) fn check(
             context.vault_and_confinement(keys.ring.clone(), access)
         }
         None => {
-            checks.warn(NAME, "not examined: there is no master key to open them with", mend)?;
+            checks.warn(
+                NAME,
+                "not examined: there is no master key to decrypt them with",
+                remedy,
+            )?;
             return unbound();
         }
     };
     let (vault, confinement) = match opened {
         Ok(opened) => opened,
         Err(failure) => {
-            checks.fail(NAME, format!("not examined: {}", failure.text().0), mend)?;
+            checks.fail(NAME, format!("not examined: {}", failure.text().0), remedy)?;
             return unbound();
         }
     };
@@ -56,7 +60,7 @@ pub(super) fn check(
         let failure = context.explain(&error);
         let (message, hint) = failure.text();
         checks.fail(audit::NAME, message, hint)?;
-        checks.warn(NAME, "not examined: that can't be written down", mend)?;
+        checks.warn(NAME, "not examined: that can't be logged", remedy)?;
         return Ok(confinement);
     }
     let mut found = Found { is_for_app: settings.is_for_app, ..Found::default() };
@@ -180,18 +184,23 @@ impl Found {
             checks.fail(NAME, finding, genuine("--accept-plaintext"))?;
         }
         if !self.published.is_empty() {
-            let finding = format!("under the application's published key: {}", self.published);
+            let finding =
+                format!("encrypted with the application's published key: {}", self.published);
             checks.fail(NAME, finding, genuine("--accept-default-key"))?;
         }
         if !self.unversioned.is_empty() {
-            checks.warn(NAME, format!("of a legacy kind: {}", self.unversioned), "moat migrate")?;
+            checks.warn(
+                NAME,
+                format!("in a legacy format: {}", self.unversioned),
+                "moat migrate",
+            )?;
         }
         if !self.unopened.is_empty() {
             let why = self.why.unwrap_or_default();
             checks.fail(
                 NAME,
-                format!("these don't open: {} ({why})", self.unopened),
-                "moat verify    tells why of each; restore them from a backup, or give the key that they are under",
+                format!("can't be decrypted: {} ({why})", self.unopened),
+                "moat verify    shows why for each; restore them from a backup, or provide the key that they are encrypted with",
             )?;
         }
         let document = keys.and_then(|keys| keys.document.as_ref());
@@ -200,42 +209,42 @@ impl Found {
             match state(id) {
                 Some(KeyState::Retired) => checks.fail(
                     NAME,
-                    format!("{records} under the retired key {id:?}"),
+                    format!("{records} encrypted with the retired key {id:?}"),
                     format!("moat keys restore {id}; moat rotate; moat keys retire {id}"),
                 )?,
                 Some(KeyState::Secondary) => checks.warn(
                     NAME,
-                    format!("{records} not under the primary key, but under {id:?}"),
+                    format!("{records} encrypted with {id:?} instead of the primary key"),
                     "moat rotate",
                 )?,
                 _ => {}
             }
         }
         if self.is_for_app {
-            for (names, why, mend) in [
+            for (names, why, remedy) in [
                 (
                     &self.documented,
-                    "their tokens are as documented",
+                    "their tokens have the documented encoding",
                     "moat migrate --token-encoding app",
                 ),
                 (
                     &self.version_2,
-                    "they are of version 2.0",
+                    "they are version 2.0",
                     "moat migrate --to 1.0 --token-encoding app",
                 ),
             ] {
                 if !names.is_empty() {
                     let finding = format!("the FossaWork application can't read {names}: {why}");
-                    checks.warn(NAME, finding, mend)?;
+                    checks.warn(NAME, finding, remedy)?;
                 }
             }
         }
         if !self.overdue.is_empty() {
-            let finding = format!("not changed for long: {}", self.overdue);
+            let finding = format!("not changed for a long time: {}", self.overdue);
             checks.warn(
                 NAME,
                 finding,
-                "change the passwords where they are used, then `moat put USER`",
+                "change the passwords where they are used, then store them with `moat put USER`",
             )?;
         }
         if !self.backups.is_empty() {
@@ -243,16 +252,18 @@ impl Found {
             checks.fail("backups", finding, "moat migrate --remove-plaintext-backups")?;
         }
         if !self.misnamed.is_empty() {
-            let finding =
-                format!("records of no user, since their names are not UTF-8: {}", self.misnamed);
+            let finding = format!(
+                "records without a user, because their names are not UTF-8: {}",
+                self.misnamed
+            );
             checks.fail("files", finding, "rename each: mv $'OLD' NEW.cred; then moat migrate")?;
         }
         if !self.foreign.is_empty() {
-            let finding = format!("files that are no credentials: {}", self.foreign);
+            let finding = format!("files that are not credentials: {}", self.foreign);
             checks.warn("files", finding, "move them elsewhere")?;
         }
         if checks.fail == before {
-            checks.ok(NAME, format!("{} open", self.sound))?;
+            checks.ok(NAME, format!("{} can be decrypted", self.sound))?;
         }
         Ok(())
     }
@@ -261,8 +272,8 @@ impl Found {
 /// What to do about records that anyone could have written.
 fn genuine(flag: &str) -> String {
     format!(
-        "compare them with a backup or change the passwords first, with `moat put USER`: anyone who could write to \
-         the directory could have put them there; moat migrate {flag} --user USER    takes them for genuine"
+        "first compare them with a backup, or change the passwords with `moat put USER`: anyone who could write to \
+         the directory could have put them there; moat migrate {flag} --user USER    accepts them as genuine"
     )
 }
 
