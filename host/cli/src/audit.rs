@@ -1,4 +1,4 @@
-//! The audit log, as the options and the environment set it up.
+//! The settings of the audit log, from the options and the environment.
 
 use std::ffi::OsString;
 use std::fmt::Display;
@@ -20,7 +20,7 @@ use super::master_key::MasterKeySource;
 use super::secret_file::{unusable_file, without_newline};
 use crate::ambient;
 
-/// A log that is to be written or read.
+/// Which log to write or read, and how.
 pub(super) struct AuditSettings {
     path: PathBuf,
     mode: Audit,
@@ -30,7 +30,7 @@ pub(super) struct AuditSettings {
 }
 
 impl AuditSettings {
-    /// What the flags say, else the variables; `None` when no log is named.
+    /// The settings from the flags, or else from the variables; `None` if no log is specified.
     pub(super) fn choose(
         environment: &Environment,
         options: &Options,
@@ -79,22 +79,22 @@ impl AuditSettings {
         }))
     }
 
-    /// Where the log is.
+    /// The path of the log.
     pub(super) fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Whether operations are written down.
+    /// Whether operations are logged.
     pub(super) fn is_on(&self) -> bool {
         self.mode != Audit::Off
     }
 
-    /// Whether the log has hashes in place of the users' names.
+    /// Whether the log contains hashes instead of user ids.
     pub(super) fn hashes_users(&self) -> bool {
         self.hash_users
     }
 
-    /// The directory of the log, and its name there.
+    /// The directory of the log, and its name in it.
     pub(super) fn place(&self) -> Result<(Dir, String), Failure> {
         ambient::open_parent(&self.path).map_err(|error| {
             Failure::audit(
@@ -104,8 +104,7 @@ impl AuditSettings {
         })
     }
 
-    /// The log, to be written by a vault over this directory with this ring, and a handle of the directory that
-    /// it is in.
+    /// The log for a vault with this credentials directory and this ring, and a handle to the directory of the log.
     pub(super) fn log(
         &self,
         credentials: &Directory,
@@ -141,13 +140,13 @@ impl AuditSettings {
         Ok((log, handle))
     }
 
-    /// The keys that the entries may be under: the one that was given, and those of the master keys, the retired
-    /// ones too.
+    /// The keys that the entries may be authenticated with: the configured one, and those derived from the master keys,
+    /// including retired ones.
     pub(super) fn keys(&self, master: &MasterKeySource) -> Result<AuditKeys, Failure> {
         let given = self.given_key()?;
         let ring = match master.whole_ring() {
             Ok(ring) => Some(ring),
-            // Who verifies need not have the master key.
+            // An auditor doesn't need the master key.
             Err(_) if given.is_some() => None,
             Err(error) => {
                 return Err(Failure::master_key(
@@ -159,7 +158,7 @@ impl AuditSettings {
         Ok(AuditKeys::new(given, ring))
     }
 
-    /// The key that was given for it; `None`: it has that of the master key.
+    /// The configured key; `None` if the key is derived from the master key.
     pub(super) fn given_key(&self) -> Result<Option<AuditKey>, Failure> {
         let Some(path) = &self.key_file else { return Ok(None) };
         let text = ambient::read_secret_file(path).map_err(|error| unusable_file(path, &error))?;
@@ -172,7 +171,7 @@ impl AuditSettings {
     }
 }
 
-/// A variable that is no secret, read by this.
+/// A variable without a secret, parsed with this function.
 fn parsed<T, E: Display>(
     environment: &Environment,
     name: &str,

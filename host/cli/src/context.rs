@@ -1,4 +1,4 @@
-//! What the verbs work with: validated options, and the vault that they lead to.
+//! What the commands work with: the validated options, and the vault that they specify.
 
 use std::ffi::OsString;
 use std::io;
@@ -76,13 +76,13 @@ impl Context {
         )
     }
 
-    /// The vault over the directory, which has to be there, for calls of this access. From here on the thread,
-    /// and all that it starts, can do little else.
+    /// The vault over the directory, which must exist, for calls that need this access. From here on, the thread and
+    /// all that it starts are confined to little else.
     pub(super) fn vault(&self, access: Access) -> Result<Vault, Failure> {
         self.vault_over(ambient::open_directory, self.master_key()?, access, None).map(first)
     }
 
-    /// As [`Self::vault`], over a directory which is made if it isn't there.
+    /// As [`Self::vault`], but creates the directory if it doesn't exist.
     pub(super) fn vault_in_new_directory(
         &self,
         keys: MasterKeySource,
@@ -91,7 +91,7 @@ impl Context {
         self.vault_over(ambient::open_or_create_directory, keys, access, None).map(first)
     }
 
-    /// As [`Self::vault`], with the keys of a ring, whose own directory can still be written then.
+    /// As [`Self::vault`], with the keys of a ring, whose directory remains writable.
     pub(super) fn vault_beside_ring(
         &self,
         keys: KeyRing,
@@ -101,7 +101,7 @@ impl Context {
         self.vault_over(ambient::open_directory, keys, access, ring).map(first)
     }
 
-    /// As [`Self::vault`], with the keys of a ring, and what confines the process now.
+    /// As [`Self::vault`], with the keys of a ring. Also returns what confines the process now.
     pub(super) fn vault_and_confinement(
         &self,
         keys: KeyRing,
@@ -169,7 +169,7 @@ impl Context {
         Sandbox::embedded().map_err(|error| self.explain(&error))
     }
 
-    /// A failure of the vault, with the way out of it.
+    /// A failure of the vault, with a hint.
     pub(super) fn explain(&self, error: &Error) -> Failure {
         match self.path() {
             Ok(path) => Failure::in_directory(error, &path),

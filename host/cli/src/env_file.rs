@@ -1,8 +1,8 @@
 //! The FOSSAWORK_… variables of the environment and of an `.env` file.
 //!
-//! The file is read strictly and by its own rules, since readers of such files differ in what they make of
-//! `$`, backslashes and quotes, and a master key that one of them alters encrypts what no other opens. A
-//! value that they could read differently is refused.
+//! The file is parsed strictly. Parsers of such files disagree about `$`, backslashes and quotes, and a master key that
+//! one of them alters encrypts records that no other program can decrypt. So a value that could be read in different
+//! ways is refused.
 
 use std::path::Path;
 
@@ -22,8 +22,8 @@ pub(super) struct Environment {
 }
 
 impl Environment {
-    /// Reads the file, if one is named. A variable that stands there and, with another value, in the
-    /// environment is refused: nobody should have to guess which key was used.
+    /// Reads the file, if one is specified. A variable with different values in the file and in the environment is
+    /// refused: nobody should have to guess which key was used.
     pub(super) fn load(path: Option<&Path>) -> Result<Self, Failure> {
         let Some(path) = path else {
             return Ok(Self::default());
@@ -49,7 +49,7 @@ impl Environment {
         Ok(Self { named })
     }
 
-    /// A variable, byte for byte; `None` when it is unset.
+    /// A variable, byte for byte; `None` if it is unset.
     pub(super) fn find(&self, name: &str) -> Option<Zeroizing<Vec<u8>>> {
         let named = self.named.iter().find(|(other, _)| other == name);
         match named {
@@ -83,7 +83,7 @@ fn parse(text: &str) -> Result<Vec<(String, Zeroizing<String>)>, String> {
     Ok(variables)
 }
 
-/// The value, if every reader of such files takes it for the same.
+/// The value, if all parsers of such files agree on it.
 fn literal(text: &str) -> Option<&str> {
     let quoted = |quote| text.strip_prefix(quote)?.strip_suffix(quote);
     if let Some(value) = quoted('\'') {

@@ -1,4 +1,4 @@
-//! Failures as the user meets them: an exit code, what is wrong, and the way out.
+//! Failures as the user sees them: an exit code, what is wrong, and what to do.
 
 use std::fmt::{self, Write as _};
 use std::io;
@@ -11,20 +11,20 @@ use serde_json::json;
 
 use crate::{ambient, style};
 
-/// Done.
+/// Success.
 const DONE: u8 = 0;
-/// A failure without a code of its own.
+/// A failure without a specific code.
 const OTHER: u8 = 1;
 const USAGE: u8 = 2;
-/// `verify` found a record that doesn't open.
+/// `verify` found a record that can't be decrypted.
 pub(super) const NOT_DECRYPTED: u8 = 5;
-/// `migrate` failed with a record, or with a backup for another reason than the directory's.
+/// `migrate` failed for a record, or for a backup for a reason other than the directory.
 pub(super) const NEEDS_MIGRATION: u8 = 7;
 
-/// The audit log can't be used, or isn't as it was written.
+/// The audit log can't be used, or was altered.
 pub(super) const AUDIT: u8 = 10;
 
-/// What to do about the error that this is the source of.
+/// What to do about an error; attached to it as its source.
 #[derive(Debug)]
 pub(super) struct Remedy(pub(super) String);
 
@@ -46,7 +46,7 @@ pub(super) struct Failure {
 }
 
 impl Failure {
-    /// The arguments can't be followed.
+    /// The arguments are wrong.
     pub(super) fn usage(message: impl Into<String>, hint: impl Into<String>) -> Self {
         Self { exit: USAGE, code: "usage", message: message.into(), hint: hint.into() }
     }
@@ -61,7 +61,7 @@ impl Failure {
         }
     }
 
-    /// What is asked for would lose something that is still needed.
+    /// The request would destroy something that is still needed.
     pub(super) fn in_use(message: impl Into<String>, hint: impl Into<String>) -> Self {
         Self {
             exit: exit_code(ErrorCode::Conflict),
@@ -86,7 +86,7 @@ impl Failure {
         Self { exit: OTHER, code: "other", message: message.into(), hint: hint.into() }
     }
 
-    /// A program that couldn't be run: 127 when there is none, else 126, as shells have it.
+    /// A program that couldn't be run: 127 if it doesn't exist, otherwise 126, as in shells.
     pub(super) fn program(program: &str, error: &io::Error) -> Self {
         let missing = error.kind() == io::ErrorKind::NotFound;
         Self {
@@ -110,12 +110,12 @@ impl Failure {
         Self::library(error, hint(error, path))
     }
 
-    /// The system gives no thread.
+    /// The system can't start a thread.
     pub(super) fn no_thread(error: &io::Error) -> Self {
         Self::other(format!("starting a thread: {error}"), THREADS_HINT)
     }
 
-    /// The process could not be confined, on a kernel that has what it takes.
+    /// The process could not be confined, although the kernel supports it.
     pub(super) fn confinement(error: &dyn std::error::Error) -> Self {
         Self::other(
             format!("the process can't confine itself: {error}"),
@@ -123,20 +123,20 @@ impl Failure {
         )
     }
 
-    /// What is wrong, and the way out.
+    /// The message and the hint.
     pub(super) fn text(&self) -> (&str, &str) {
         (&self.message, &self.hint)
     }
 
-    /// Says it, and gives the exit code.
+    /// Prints the failure, and returns the exit code.
     pub(super) fn report(self, json: bool) -> ExitCode {
         let Self { exit, code, message, hint } = self;
         if json {
             let error = json!({ "code": code, "message": message, "hint": hint });
-            style::tell_value(&json!({ "error": error }));
+            style::print_json(&json!({ "error": error }));
         } else {
-            style::tell(style::RED, "error", &message);
-            style::tell(style::BOLD, "hint", &hint);
+            style::print_message(style::RED, "error", &message);
+            style::print_message(style::BOLD, "hint", &hint);
         }
         ExitCode::from(exit)
     }
@@ -166,7 +166,8 @@ fn hint(error: &Error, path: &Path) -> String {
         ErrorCode::InvalidCredential => "field names must be unique, not reserved and not empty".to_owned(),
         ErrorCode::MasterKeyMissing => match cause::<Remedy>(error) {
             Some(remedy) => remedy.to_string(),
-            // No source is named. Beside records there is a key already, and another would split them.
+            // No source is specified. If there are records, a key exists already: with a new one, no single key would
+            // decrypt all of them.
             None if ambient::holds_records(path) => {
                 format!("provide the master key that the records in {shown} are encrypted with: --master-key-file PATH or --keyring PATH")
             }
@@ -200,15 +201,15 @@ fn hint(error: &Error, path: &Path) -> String {
     }
 }
 
-/// The source of an error, if it is of this type.
+/// The source of an error, if it has this type.
 fn cause<T: std::error::Error + 'static>(error: &Error) -> Option<&T> {
     std::error::Error::source(error)?.downcast_ref()
 }
 
-/// How a master key that must not encrypt is given up without losing what is under it.
+/// How to replace a master key that is too weak to encrypt with, without losing the records encrypted with it.
 pub(super) const REPLACE_KEY: &str = "create a new one with `moat keygen --out PATH`, set FOSSAWORK_MASTER_KEY_PREVIOUS to this one, and run `moat rotate`";
 
-/// What to do about a failure of the credentials directory or another.
+/// What to do about a failure of the credentials directory or another directory.
 pub(super) fn directory_hint(error: &Error, path: &Path) -> String {
     let path = path.display();
     if let Some(refused) = cause::<RefusedFile>(error) {
@@ -270,7 +271,7 @@ pub(super) const THREADS_HINT: &str = "allow this user or container more process
 
 const USER_ID_HINT: &str = "a user id is a plain file name: at most 250 bytes, no leading dot, no `/`, no control characters";
 
-/// A reader that has seen enough, as `head`, is no failure.
+/// A reader that stops early, such as `head`, is not a failure.
 pub(super) fn printed(outcome: io::Result<()>) -> Result<(), Failure> {
     match outcome {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(unprintable(error)),
@@ -278,7 +279,7 @@ pub(super) fn printed(outcome: io::Result<()>) -> Result<(), Failure> {
     }
 }
 
-/// Standard output doesn't take what is printed.
+/// Standard output can't be written to.
 #[allow(clippy::needless_pass_by_value, reason = "it is mapped from an error")]
 pub(super) fn unprintable(error: io::Error) -> Failure {
     Failure::other(
@@ -287,11 +288,11 @@ pub(super) fn unprintable(error: io::Error) -> Failure {
     )
 }
 
-/// Prints help and version; makes a failure of everything else that clap refuses.
+/// Prints help and version; turns every other error of clap into a failure.
 pub(super) fn from_clap(error: &clap::Error) -> Result<ExitCode, Failure> {
     match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
-            // It prints by itself, but wouldn't notice that there is nothing to print to.
+            // clap prints these itself, but wouldn't notice that standard output is missing.
             let printed = ambient::standard_output().and_then(|_| error.print());
             return self::printed(printed).map(|()| ExitCode::from(DONE));
         }
@@ -304,8 +305,8 @@ pub(super) fn from_clap(error: &clap::Error) -> Result<ExitCode, Failure> {
     };
     let argument = context(ContextKind::InvalidArg);
     let message = match (error.kind(), &argument) {
-        // What stands in a wrong place may be a secret; only what looks like an option is repeated, of `-xyz` just `-x`.
-        // But clap gives the whole of a word that is not UTF-8.
+        // A misplaced word may be a secret, so only what looks like an option is quoted; of `-xyz`, clap provides only
+        // `-x`. But of a word that isn't UTF-8 it provides all, so that is not quoted.
         (ErrorKind::UnknownArgument, Some(word))
             if word.starts_with('-') && !word.contains(char::REPLACEMENT_CHARACTER) =>
         {

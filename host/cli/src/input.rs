@@ -1,4 +1,4 @@
-//! Secrets that a person or a program gives: at the terminal, unseen, or on standard input.
+//! Reading secrets: hidden at the terminal, or from standard input.
 
 use std::io;
 
@@ -9,8 +9,8 @@ use super::secret_file::without_newline;
 use crate::ambient;
 use crate::terminal::{HiddenTerminal, Unanswered};
 
-/// The longest line that a terminal hands over whole (Linux's `N_TTY_BUF_SIZE`, less the newline), in bytes; what is
-/// typed after it is lost.
+/// The longest line that a terminal passes on in full, in bytes (Linux's `N_TTY_BUF_SIZE` minus the newline). Anything
+/// beyond that is lost.
 const MAX_TERMINAL_LINE: usize = 4095;
 
 const ON_STANDARD_INPUT: &str = "pass it on standard input with --password-stdin";
@@ -47,12 +47,12 @@ pub(super) fn ask_password() -> Result<Zeroizing<String>, Failure> {
     Ok(password)
 }
 
-/// Text on standard input, without the newline at its end.
+/// Text from standard input, without one trailing newline.
 pub(super) fn read_text(what: &str) -> Result<Zeroizing<String>, Failure> {
     text(&format!("the {what} on standard input"), &read(what)?)
 }
 
-/// Bytes on standard input, without the newline at their end.
+/// Bytes from standard input, without one trailing newline.
 pub(super) fn read(what: &str) -> Result<Zeroizing<Vec<u8>>, Failure> {
     let terminal = ambient::standard_input_is_terminal();
     if terminal {

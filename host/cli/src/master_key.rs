@@ -1,7 +1,7 @@
-//! Where the master key comes from, and reading it: only when a verb needs it, and only once.
+//! Where the master key comes from. It is read only if a command needs it, and only once.
 //!
-//! Whatever is wrong with a source that is named, no remedy is a new key: the one that the records are under exists
-//! somewhere, and a second one would split them.
+//! If a specified source can't be used, no hint suggests a new key: the records are encrypted with a key that exists
+//! somewhere, and with a second one no single key would decrypt all of them.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -16,15 +16,15 @@ use crate::failure::{Failure, Remedy};
 use crate::secret_file::{describe, file_remedy, without_newline};
 
 const VARIABLE: &str = "FOSSAWORK_MASTER_KEY";
-/// Keys that open what is under them and don't encrypt, one a line.
+/// Decrypt-only keys, one per line.
 const PREVIOUS_VARIABLE: &str = "FOSSAWORK_MASTER_KEY_PREVIOUS";
-/// A file with a ring of keys.
+/// The path of a key ring.
 const RING_VARIABLE: &str = "FOSSAWORK_KEYRING";
 const FILE_VARIABLE: &str = "FOSSAWORK_MASTER_KEY_FILE";
 const COMMAND_VARIABLE: &str = "FOSSAWORK_MASTER_KEY_COMMAND";
 const SYSTEMD_CREDENTIAL: &str = "fossawork-master-key";
 
-/// A place that the master key comes from, and the ring once it was read.
+/// Where the master key comes from, and the ring once it has been read.
 pub(super) struct MasterKeySource {
     place: Place,
     previous: Zeroizing<Vec<u8>>,
@@ -54,8 +54,8 @@ impl fmt::Display for Place {
 }
 
 impl MasterKeySource {
-    /// The place named by a flag; else by one variable; else systemd. Two variables at once are refused: with
-    /// the wrong one of them, credentials would be encrypted that the right one doesn't open.
+    /// The source specified by a flag; else by one variable; else systemd. Two variables at once are refused: with the
+    /// wrong one, credentials would be encrypted that the right one can't decrypt.
     pub(super) fn choose(
         environment: &Environment,
         ring: Option<&Path>,
@@ -109,7 +109,7 @@ impl MasterKeySource {
         };
         let key = match &self.place {
             Place::Variable(key) => return Ok(key.clone()),
-            // As it stands there, since it may be written again.
+            // Unchanged, because the document may be written back.
             Place::Ring(path) => return read_file(path),
             Place::File(path) => read_file(path)?,
             Place::Command(command) => {
@@ -126,7 +126,7 @@ impl MasterKeySource {
         Ok(key)
     }
 
-    /// What to do when the source gives something, but no key and no ring.
+    /// What to do if the source provides neither a key nor a ring.
     fn remedy(&self) -> &'static str {
         match self.place {
             Place::Ring(_) | Place::File(_) => {
@@ -140,7 +140,7 @@ impl MasterKeySource {
         }
     }
 
-    /// The file with the ring document, if the keys come from one.
+    /// The file with the ring document, if the keys come from such a file.
     pub(super) fn ring_file(&self) -> Option<&Path> {
         match &self.place {
             Place::Ring(path) => Some(path),
@@ -148,7 +148,7 @@ impl MasterKeySource {
         }
     }
 
-    /// The file that the key or the ring is in, if it is in one.
+    /// The file with the key or the ring, if they come from a file.
     pub(super) fn file(&self) -> Option<&Path> {
         match &self.place {
             Place::Ring(path) | Place::File(path) => Some(path),
@@ -156,12 +156,12 @@ impl MasterKeySource {
         }
     }
 
-    /// The ring document; `None` when there is just a key.
+    /// The ring document; `None` if there is only a single key.
     pub(super) fn document(&self) -> Result<Option<RingDocument>, Error> {
         self.document_in(&self.read()?)
     }
 
-    /// All keys, the retired ones too.
+    /// All keys, including retired ones.
     pub(super) fn whole_ring(&self) -> Result<KeyRing, Error> {
         let text = self.read()?;
         let document = self.document_in(&text)?;

@@ -1,4 +1,4 @@
-//! The file with the key ring, open to be changed.
+//! Changing the file with the key ring.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use super::context::Context;
 use super::failure::{Failure, directory_hint};
 use crate::ambient;
 
-/// A ring file, and the directory that it is in.
+/// A ring file and its directory.
 pub(super) struct RingFile {
     path: PathBuf,
     name: String,
@@ -17,7 +17,7 @@ pub(super) struct RingFile {
 }
 
 impl RingFile {
-    /// The file that the master keys come from. Fails when they come from somewhere else.
+    /// The ring file that the master keys come from. Fails if they come from anywhere else.
     pub(super) fn of(context: &Context) -> Result<Self, Failure> {
         let keys = context.master_key()?;
         let path = keys.ring_file().ok_or_else(|| {
@@ -43,12 +43,12 @@ impl RingFile {
         Ok(Self { path: path.to_owned(), name, directory })
     }
 
-    /// Whether the file is there.
+    /// Whether the file exists.
     pub(super) fn exists(&self) -> bool {
         ambient::exists(&self.path)
     }
 
-    /// Replaces the file, whole or not at all.
+    /// Replaces the file atomically.
     pub(super) fn save(&self, ring: &mut RingDocument) -> Result<(), Failure> {
         ring.save(&self.directory, &self.name).map_err(|error| match error.code() {
             ErrorCode::Conflict => Failure::in_use(error.to_string(), "run this again"),
@@ -56,13 +56,13 @@ impl RingFile {
         })
     }
 
-    /// For people.
+    /// The path, for messages.
     pub(super) fn path(&self) -> std::path::Display<'_> {
         self.path.display()
     }
 }
 
-/// The ring as it is. Fails when the master key isn't one of a ring.
+/// Reads the ring. Fails if the master key is a single key.
 pub(super) fn read(context: &Context) -> Result<RingDocument, Failure> {
     let document = context.master_key()?.document().map_err(|error| context.explain(&error))?;
     document.ok_or_else(|| {
@@ -73,7 +73,7 @@ pub(super) fn read(context: &Context) -> Result<RingDocument, Failure> {
     })
 }
 
-/// A change that the ring doesn't take.
+/// A change that the ring refuses.
 #[allow(clippy::needless_pass_by_value, reason = "it is mapped from an error")]
 pub(super) fn refused(error: RingError) -> Failure {
     let hint = match &error {

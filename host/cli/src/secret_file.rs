@@ -1,4 +1,4 @@
-//! Files that hold a secret: what keeps one from being used, and what to do about it.
+//! Files with a secret: why one can't be used, and what to do about it.
 
 use std::io;
 use std::path::Path;
@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 use crate::ambient::SecretFileError;
 use crate::failure::Failure;
 
-/// A file with a secret that can't be used, as a failure of the master key.
+/// The failure for an unusable file with a secret, reported as a problem of the master key.
 pub(super) fn unusable_file(path: &Path, error: &SecretFileError) -> Failure {
     Failure::master_key(describe(&path.display().to_string(), error), file_remedy(path, error))
 }
@@ -61,7 +61,7 @@ pub(super) fn describe(what: &str, error: &SecretFileError) -> String {
     }
 }
 
-/// Without one line break at the end, as editors and `echo` leave it.
+/// Removes one trailing line break, as left by editors and `echo`.
 pub(super) fn without_newline(mut text: Zeroizing<Vec<u8>>) -> Zeroizing<Vec<u8>> {
     if text.ends_with(b"\n") {
         text.pop();

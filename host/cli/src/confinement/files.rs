@@ -1,4 +1,4 @@
-//! Landlock: no file but those below the directories, no TCP, no signal to other processes.
+//! Landlock: no files except those below the directories, no TCP, no signals to other processes.
 
 use std::os::fd::BorrowedFd;
 
@@ -11,7 +11,7 @@ use moat::Access;
 
 use super::Part;
 
-/// What is asked for; of this, an older kernel gives what it has.
+/// The requested version. An older kernel enforces the part that it supports.
 const NEWEST: ABI = ABI::V6;
 
 pub(super) fn confine(directories: &[(BorrowedFd<'_>, Access)]) -> Result<Part, RulesetError> {
@@ -33,7 +33,7 @@ fn restrict(directories: &[(BorrowedFd<'_>, Access)]) -> Result<RestrictionStatu
 fn rights(access: Access) -> BitFlags<AccessFs> {
     let mut rights = AccessFs::ReadFile | AccessFs::ReadDir;
     if access.writes() {
-        // The lock file and the temporary one are made and written by whoever removes a record, too.
+        // Removing a record also creates and writes the lock file and the temporary file.
         rights |= AccessFs::WriteFile | AccessFs::MakeReg | AccessFs::RemoveFile;
     }
     rights

@@ -1,4 +1,4 @@
-//! Looking into the audit log.
+//! `moat audit`: shows and verifies the audit log.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -186,7 +186,7 @@ fn row(entry: &Entry) -> String {
     .to_owned()
 }
 
-/// The user, or the beginning of the hash.
+/// The user, or the start of the hash.
 fn whose(entry: &Entry) -> &str {
     let hash = || entry.user_hash.as_ref().and_then(|hash| hash.get(..16));
     entry.user.as_deref().or_else(hash).unwrap_or("-")
@@ -213,7 +213,7 @@ fn value(operation: &AuditedOperation, entry: &Entry) -> Value {
     })
 }
 
-/// The operations of the log, as far as it can be read.
+/// The operations in the log, up to the first error.
 fn operations<'c>(
     context: &'c Context,
     settings: &AuditSettings,
@@ -223,7 +223,7 @@ fn operations<'c>(
     Ok(operations.map(|operation| operation.map_err(|error| context.explain(&error))))
 }
 
-/// Goes through the log.
+/// Verifies the log.
 fn walk(
     context: &Context,
     settings: &AuditSettings,

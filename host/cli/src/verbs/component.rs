@@ -1,3 +1,5 @@
+//! `moat component`: shows or exports the sandboxed component.
+
 use std::process::ExitCode;
 
 use moat::{Limits, MAX_FILE_BYTES, Operation, Sandbox, component};
@@ -90,7 +92,7 @@ fn describe(context: &Context) -> Result<(), Failure> {
     context.output.table(&rows)
 }
 
-/// Each limit: what is limited, the number, and its unit if it has one.
+/// The limits: what is limited, the number, and its unit, if any.
 fn limits() -> [(&'static str, u64, &'static str); 12] {
     let limits = Limits::default();
     [

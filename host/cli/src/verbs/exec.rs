@@ -1,3 +1,5 @@
+//! `moat exec`: runs a program with a credential in its environment.
+
 use std::process::ExitCode;
 use std::thread;
 
@@ -11,7 +13,7 @@ use crate::failure::Failure;
 use crate::output;
 
 pub(crate) fn run(context: &Context, exec: &Exec) -> Result<ExitCode, Failure> {
-    // In a thread of its own, which is confined; the program that this one becomes must not be.
+    // In a separate thread, because it gets confined; the program that replaces this one must not be.
     let revealed = thread::scope(|scope| {
         let reveal = || {
             let vault = context.vault(Operation::Reveal.access())?;
@@ -35,7 +37,7 @@ pub(crate) fn run(context: &Context, exec: &Exec) -> Result<ExitCode, Failure> {
 
 type Variable = (String, Zeroizing<String>);
 
-/// The username, the password and the fields as variables: upper case, and `_` for what a name can't have.
+/// The username, the password and the fields as variables: in upper case, with `_` for characters not allowed in names.
 fn variables(revealed: &Revealed, prefix: &str) -> Result<Vec<Variable>, Failure> {
     let credential = revealed.credential();
     let own = [("username", credential.username()), ("password", credential.expose_password())];

@@ -1,3 +1,5 @@
+//! `moat completions` and `moat man`: generated from the definition of the arguments.
+
 use std::process::ExitCode;
 
 use clap::CommandFactory;

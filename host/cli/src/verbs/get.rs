@@ -1,3 +1,5 @@
+//! `moat get`: shows a credential, or prints one of its values.
+
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::process::ExitCode;
@@ -83,9 +85,9 @@ fn print_field(context: &Context, revealed: &Revealed, name: &str) -> Result<(),
     }
     let text = match &value {
         Found::Secret(text) => Cow::Borrowed(*text),
-        Found::Open(Value::String(text)) => Cow::Borrowed(text.as_str()),
-        Found::Open(Value::Null) => Cow::Borrowed(""),
-        Found::Open(other) => Cow::Owned(other.to_string()),
+        Found::Public(Value::String(text)) => Cow::Borrowed(text.as_str()),
+        Found::Public(Value::Null) => Cow::Borrowed(""),
+        Found::Public(other) => Cow::Owned(other.to_string()),
     };
     if ambient::standard_output_is_terminal() {
         let shown = Zeroizing::new(style::printable(&text));
@@ -103,10 +105,10 @@ fn print_field(context: &Context, revealed: &Revealed, name: &str) -> Result<(),
 #[serde(untagged)]
 enum Found<'r> {
     Secret(&'r str),
-    Open(Value),
+    Public(Value),
 }
 
-/// A part of the credential, or else one of its fields.
+/// A standard member of the credential, or else one of its fields.
 fn find<'r>(revealed: &'r Revealed, name: &str) -> Option<Found<'r>> {
     let credential = revealed.credential();
     let field = || credential.fields().iter().find(|field| field.name() == name);
@@ -115,7 +117,7 @@ fn find<'r>(revealed: &'r Revealed, name: &str) -> Option<Found<'r>> {
         "fields" => None,
         _ => output::summary(revealed.summary())
             .remove(name)
-            .map(Found::Open)
+            .map(Found::Public)
             .or_else(|| Some(Found::Secret(field()?.expose_value()))),
     }
 }

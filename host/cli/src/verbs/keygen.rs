@@ -1,3 +1,5 @@
+//! `moat keygen`: creates a new master key.
+
 use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
@@ -13,7 +15,7 @@ use crate::failure::Failure;
 pub(crate) fn run(context: &Context, keygen: &Keygen) -> Result<ExitCode, Failure> {
     let key = moat::generate_key().map_err(|error| context.explain(&error))?;
     if let Some(path) = &keygen.out {
-        // Without a line break, so that whoever reads the file byte for byte has the same key.
+        // Without a line break, so that programs that read the file byte for byte get the same key.
         ambient::write_new_secret_file(path, key.as_bytes())
             .map_err(|error| not_written(path, &error))?;
         let text = format!("wrote a new master key to {}", path.display());

@@ -1,3 +1,5 @@
+//! `moat keys`: manages the keys of a key ring.
+
 use std::process::ExitCode;
 
 use moat::{KeyState, KeyUsage, RingDocument, RingError, RingKey};
@@ -111,7 +113,7 @@ fn change(
 fn retire(context: &Context, id: &str) -> Result<ExitCode, Failure> {
     let file = RingFile::of(context)?;
     let mut ring = ring_file::read(context)?;
-    // What needs no record to be refused, before they are gone through, which may take long.
+    // First a check without the records, because examining them may take a long time.
     ring.clone().retire(id, &KeyUsage::default()).map_err(refused)?;
     let usage = usage(context, &ring, &file)?;
     ring.retire(id, &usage).map_err(refused)?;
@@ -142,7 +144,7 @@ fn erase(context: &Context, id: &str, yes: bool) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// What the records need, examined with all keys of the ring. The ring's own file can still be written then.
+/// Which keys the records need, examined with all keys of the ring. The ring file remains writable.
 fn usage(context: &Context, ring: &RingDocument, file: &RingFile) -> Result<KeyUsage, Failure> {
     let (keys, access) = (ring.ring_with_retired(), rotate::access(true));
     let vault = context.vault_beside_ring(keys, access, Some(&file.directory))?;

@@ -1,3 +1,5 @@
+//! `moat list`: lists the users.
+
 use std::process::ExitCode;
 
 use moat::Operation;
@@ -18,7 +20,7 @@ pub(crate) fn run(context: &Context, list: &List) -> Result<ExitCode, Failure> {
         let user = user.map_err(|error| context.explain(&error))?;
         if let Some(age) = list.older_than {
             match vault.inspect(&user) {
-                Ok(record) if duration::is_over(age, record.created_at.as_deref()) => {}
+                Ok(record) if duration::is_older_than(age, record.created_at.as_deref()) => {}
                 Ok(_) => return Ok(()),
                 Err(error) => {
                     tracing::warn!("skipped {user}: {error}");

@@ -1,3 +1,5 @@
+//! `moat migrate`: encrypts legacy records, and converts records to another version or token encoding.
+
 use std::process::ExitCode;
 
 use moat::{
@@ -23,8 +25,8 @@ pub(crate) fn run(context: &Context, arguments: &Migrate) -> Result<ExitCode, Fa
     options.version = arguments.to.map(|format| format.name().to_owned());
     options.token_encoding = arguments.token_encoding.map(Into::into);
 
-    let _turn = if arguments.dry_run { None } else { Some(vault.batch().map_err(|e| failed(&e))?) };
-    // For new records, and so that the salt is there before any thread needs it.
+    let _lock = if arguments.dry_run { None } else { Some(vault.batch().map_err(|e| failed(&e))?) };
+    // For new records, and so that the salt exists before any thread needs it.
     if is_whole(arguments) && (options.version.is_some() || options.token_encoding.is_some()) {
         vault
             .configure(options.version.as_deref(), options.token_encoding)
@@ -49,7 +51,7 @@ pub(crate) fn run(context: &Context, arguments: &Migrate) -> Result<ExitCode, Fa
             }
             report.add(&line(action, user.as_str(), &why), &entry(&user, action, &why, &answer))?;
             match answer {
-                Err(error) if ends_all(&error) => Err(failed(&error)),
+                Err(error) if is_fatal(&error) => Err(failed(&error)),
                 _ => Ok(()),
             }
         });
@@ -66,7 +68,7 @@ pub(crate) fn run(context: &Context, arguments: &Migrate) -> Result<ExitCode, Fa
             }
             report.add(&line(action, &name, &why), &value)?;
             match error {
-                Some(error) if ends_all(&error) => Err(failed(&error)),
+                Some(error) if is_fatal(&error) => Err(failed(&error)),
                 _ => Ok(()),
             }
         })
@@ -93,7 +95,7 @@ pub(crate) fn run(context: &Context, arguments: &Migrate) -> Result<ExitCode, Fa
     Ok(counts.exit_code())
 }
 
-/// Whether this is about the whole directory, and in earnest.
+/// Whether the whole directory is migrated, not just some users or as a dry run.
 fn is_whole(arguments: &Migrate) -> bool {
     arguments.user.is_empty() && !arguments.dry_run
 }
@@ -104,7 +106,7 @@ fn access(arguments: &Migrate) -> Access {
         access = access.or(Operation::RemoveBackup.access());
     }
     if arguments.dry_run {
-        // Then not even the process could write.
+        // So that the process couldn't write even by mistake.
         access.write = false;
         access.settings = false;
         access.remove_backups = false;
@@ -112,8 +114,8 @@ fn access(arguments: &Migrate) -> Access {
     access
 }
 
-/// Whether an error is one that every further record would meet.
-pub(super) fn ends_all(error: &Error) -> bool {
+/// Whether all further records would fail with the same error.
+pub(super) fn is_fatal(error: &Error) -> bool {
     use std::io::ErrorKind::{QuotaExceeded, ReadOnlyFilesystem, StorageFull};
     match error.code() {
         ErrorCode::MasterKeyMissing
@@ -162,7 +164,7 @@ fn flag_for(vault: &Vault, user: &UserId) -> &'static str {
     }
 }
 
-/// What is done with a leftover, and why; with the error that kept a backup from being removed.
+/// What to do with a leftover, and why; with the error if a backup could not be removed.
 fn clear_away(
     vault: &Vault,
     leftover: &Leftover,
@@ -221,7 +223,7 @@ struct Counts {
     unchanged: usize,
     /// Records that couldn't be migrated, and backups that couldn't be removed.
     failed: usize,
-    /// Of these, the backups that the directory didn't let go.
+    /// Of these, the backups that could not be removed because of the directory.
     stuck: usize,
     /// Of the failed records, those that anyone could have written.
     unprotected: usize,
@@ -238,7 +240,7 @@ impl Counts {
             "backup" => self.backups += 1,
             "failed" => {
                 self.failed += 1;
-                // Without one it is a name that has to be changed first.
+                // Without an error, the file has to be renamed first.
                 if let Some(error) = error {
                     self.backups += 1;
                     self.stuck += usize::from(error.code() == ErrorCode::Directory);

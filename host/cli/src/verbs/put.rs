@@ -1,3 +1,5 @@
+//! `moat put`: stores a credential.
+
 use std::process::ExitCode;
 
 use moat::{Credential, ErrorCode, Field, KeySource, Operation, PutOptions};
@@ -9,7 +11,7 @@ use crate::failure::Failure;
 use crate::{input, output};
 
 pub(crate) fn run(context: &Context, put: &Put) -> Result<ExitCode, Failure> {
-    // Before the user types a password in vain, and before a directory is made.
+    // First, so that nobody types a password in vain, and no directory is created in vain.
     let keys = context.master_key()?;
     keys.ring().map_err(|error| context.explain(&error))?;
 

@@ -1,4 +1,4 @@
-//! The audit log: kept at all, its owner's alone, whole, and with room to go on.
+//! Checks the audit log: whether there is one, who can access it, whether it is intact, and the free space.
 
 use cap_std::fs::MetadataExt;
 

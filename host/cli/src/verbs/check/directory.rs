@@ -1,4 +1,4 @@
-//! The credentials directory: whose it is, who can reach what, and what doesn't belong there.
+//! Checks the credentials directory: its owner, who can access what, and what doesn't belong there.
 
 use std::ffi::OsString;
 use std::io;
@@ -18,19 +18,19 @@ use crate::failure::Failure;
 use crate::style;
 
 const NAME: &str = "directory";
-/// Below this much space, in bytes, somebody should make room.
+/// Below this much free space, in bytes, there is a warning.
 const SPACE: u64 = 64 << 20;
-/// Below this much space, in bytes, a record may not be written any more.
+/// Below this much free space, in bytes, writing a record may fail.
 const NO_SPACE: u64 = 1 << 20;
 
-/// The settings of the directory; by default those of one that has none.
+/// The settings of the directory; the default is that of a directory without settings.
 #[derive(Default)]
 pub(super) struct Settings {
-    /// Whether new records are for the FossaWork application to read.
+    /// Whether new records must be readable by the FossaWork application.
     pub(super) is_for_app: bool,
 }
 
-/// Looks at the directory from outside; `None` when there are no records to look at.
+/// Checks the directory and its files without decrypting; returns `None` if there are no records to examine.
 pub(super) fn check(
     context: &Context,
     checks: &mut Checks<'_>,
@@ -93,7 +93,7 @@ fn check_files(
         let name = item.file_name();
         match dir.symlink_metadata(&name) {
             Ok(metadata) => found.add(name, &metadata, user),
-            // Somebody has removed it since.
+            // It was removed meanwhile.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(error),
         }
@@ -109,7 +109,7 @@ fn check_files(
 struct Files {
     records: usize,
     exposed: Vec<OsString>,
-    strangers: Names,
+    other_owners: Names,
     links: Names,
     irregular: Names,
     temporary: Names,
@@ -119,19 +119,19 @@ struct Files {
 impl Files {
     fn add(&mut self, file: OsString, metadata: &Metadata, user: u32) {
         let name = &style::file_name(&file);
-        let is_own = name.starts_with(".moat.") || name == "moat.json";
+        let is_internal = name.starts_with(".moat.") || name == "moat.json";
         self.has_settings |= name == "moat.json";
-        if !name.ends_with(".cred") && !is_own {
-            // The component tells of those.
+        if !name.ends_with(".cred") && !is_internal {
+            // The component reports those.
             return;
         }
-        self.records += usize::from(!is_own);
+        self.records += usize::from(!is_internal);
         if metadata.is_symlink() || metadata.is_file() && metadata.nlink() > 1 {
             self.links.add(name);
         } else if !metadata.is_file() {
             self.irregular.add(name);
         } else if metadata.uid() != user {
-            self.strangers.add(name);
+            self.other_owners.add(name);
         } else if metadata.mode() & 0o077 != 0 {
             self.exposed.push(file);
         }
@@ -157,8 +157,8 @@ impl Files {
                 || self.exposed.iter().try_for_each(|name| set_mode(dir, name, 0o600)),
             )?;
         }
-        if !self.strangers.is_empty() {
-            let names = &self.strangers;
+        if !self.other_owners.is_empty() {
+            let names = &self.other_owners;
             checks.fail(
                 "files",
                 format!("owned by another user: {names}"),
@@ -212,13 +212,13 @@ impl Files {
     }
 }
 
-/// The directory's settings; `None` when they are missing or damaged.
+/// The directory's settings; `None` if they are missing or damaged.
 fn settings(dir: &Dir) -> Option<Settings> {
     let members: Map<_, _> = serde_json::from_slice(&dir.read("moat.json").ok()?).ok()?;
     Some(Settings { is_for_app: members.get("token_encoding").is_some_and(|name| name == "app") })
 }
 
-/// Sets the mode of what stands there, and not of what it may lead to.
+/// Sets the mode of a file. Doesn't follow links.
 fn set_mode(dir: &Dir, name: impl AsRef<Path>, mode: u32) -> io::Result<()> {
     let mut options = OpenOptions::new();
     let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
@@ -226,10 +226,10 @@ fn set_mode(dir: &Dir, name: impl AsRef<Path>, mode: u32) -> io::Result<()> {
     dir.open_with(name, &options)?.set_permissions(Permissions::from_mode(mode))
 }
 
-/// Looks how much can still be written in a directory.
+/// Checks the free space for a directory.
 pub(super) fn check_space(name: &str, dir: &Dir, checks: &mut Checks<'_>) -> Result<(), Failure> {
     let space = match rustix::fs::fstatvfs(dir.as_fd()) {
-        // A file system without a number of inodes has no limit of them.
+        // A file system that reports no inodes has no limit on them.
         Ok(stat) if stat.f_files > 0 && stat.f_favail == 0 => 0,
         Ok(stat) => stat.f_bavail.saturating_mul(stat.f_frsize),
         Err(error) => {

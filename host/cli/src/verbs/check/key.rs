@@ -1,4 +1,4 @@
-//! The master key: there, strong, its source for its owner alone, and not too old.
+//! Checks the master key: whether it exists, its strength, who can read its source, and its age.
 
 use moat::{KeyRing, KeySource, KeyState, KeyWeakness, RingDocument};
 
@@ -10,14 +10,14 @@ use crate::failure::{Failure, REPLACE_KEY};
 
 const NAME: &str = "master key";
 
-/// The keys to look at the records with.
+/// The keys for examining the records.
 pub(super) struct Keys {
     pub(super) ring: KeyRing,
-    /// Of a ring: which key is in what state.
+    /// The ring document with the state of each key, if the key comes from a ring.
     pub(super) document: Option<RingDocument>,
 }
 
-/// Looks at the master key; `None` when there is none to look at records with.
+/// Checks the master key; returns `None` if there is none to examine the records with.
 pub(super) fn check(
     context: &Context,
     arguments: &Check,

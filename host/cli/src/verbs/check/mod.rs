@@ -1,4 +1,4 @@
-//! Whether this installation is safe: each thing that can be wrong with it, looked at in its own place.
+//! `moat check`: whether this installation is safe. Each area has its own module.
 
 mod audit;
 mod directory;
@@ -16,8 +16,8 @@ use crate::context::Context;
 use crate::failure::Failure;
 use crate::report::Report;
 
-/// Looks at everything, in the order in which the means to look are given up: first what takes paths, then what
-/// the confined process can still see.
+/// Checks everything, first what needs access to paths: after that, the process is confined and can only check what it
+/// still has access to.
 pub(crate) fn run(context: &Context, arguments: &Check) -> Result<ExitCode, Failure> {
     let mut checks = Checks::new(context, arguments.fix)?;
     let keys = key::check(context, arguments, &mut checks)?;
@@ -30,13 +30,13 @@ pub(crate) fn run(context: &Context, arguments: &Check) -> Result<ExitCode, Fail
     checks.finish()
 }
 
-/// How bad it is.
+/// The severity of a finding.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Level {
     Ok,
-    /// It can wait, but not for long.
+    /// It should be fixed soon.
     Warn,
-    /// Somebody could read or forge what they mustn't, or something can't be read any more.
+    /// Someone could read or forge a secret, or something can't be read any more.
     Fail,
 }
 
@@ -44,7 +44,7 @@ enum Level {
 struct Checks<'c> {
     report: Report<'c>,
     fix: bool,
-    /// How many of each level.
+    /// The number of findings per level.
     ok: usize,
     warn: usize,
     fail: usize,
@@ -79,7 +79,7 @@ impl<'c> Checks<'c> {
         self.add(name, Level::Fail, &finding, Some(&remedy))
     }
 
-    /// What `--fix` can mend, if that is asked for; else what this level says of it.
+    /// Fixes the problem if `--fix` was given; otherwise reports it with this level.
     fn fixable<E: Display>(
         &mut self,
         name: &str,
@@ -134,7 +134,7 @@ impl<'c> Checks<'c> {
     }
 }
 
-/// Some of many names, and how many there are.
+/// The first few of many names, and their number.
 #[derive(Default)]
 struct Names {
     count: usize,

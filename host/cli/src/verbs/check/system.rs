@@ -1,4 +1,4 @@
-//! What stands around the sandbox: the component itself, and what the system does for it.
+//! Checks what surrounds the sandbox: the component itself, and what the system provides.
 
 use std::io::ErrorKind;
 
@@ -9,7 +9,7 @@ use crate::ambient;
 use crate::confinement::{self, Part};
 use crate::failure::{Failure, THREADS_HINT};
 
-/// Looks where memory can go to; the process must not be confined yet.
+/// Checks whether memory can be written to disk. The process must not be confined yet.
 pub(super) fn check_memory(checks: &mut Checks<'_>) -> Result<(), Failure> {
     check_part(&confinement::forbid_dumps(), checks)?;
     // The first line is a heading.
@@ -27,7 +27,7 @@ pub(super) fn check_memory(checks: &mut Checks<'_>) -> Result<(), Failure> {
     }
 }
 
-/// Looks at the component and at what confines it; the process has to be confined by now.
+/// Checks the component and its confinement. The process must be confined by now.
 pub(super) fn check(
     sandbox: Result<Sandbox, Failure>,
     confinement: &[Part],
