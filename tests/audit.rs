@@ -299,7 +299,7 @@ fn the_program_names_the_first_fault() {
     fs::write(&head, &printed).unwrap();
     let verify = ["audit", "verify", "--head", head.to_str().unwrap()];
     let (stdout, _) = expect(0, &run(&mut audited.moat(&verify)));
-    assert_eq!(stdout, "whole: 4 entries in 1 file, and the head is in it\n");
+    assert_eq!(stdout, "intact: 4 entries in 1 file, and it contains the head\n");
 
     let lines = audited.lines();
     let faults: [(&str, String, &str); 5] = [
@@ -452,7 +452,7 @@ fn without_room_for_the_log_nothing_is_released_or_changed() {
     );
     assert_eq!(stdout.matches("get exit 0, 1 secrets").count(), 3, "{stdout}");
     assert!(stdout.ends_with("in 1 file\n"), "{stdout}");
-    assert!(stderr.contains("hint: make room on the disk of the audit log"), "{stderr}");
+    assert!(stderr.contains("hint: free some space on the disk of the audit log"), "{stderr}");
     assert!(stderr.contains("warning: the audit log \"audit.log\" can't be written"), "{stderr}");
     assert_eq!(fs::read(audited.store.file("anna")).unwrap(), before);
     assert_eq!(fs::read(audited.store.file("bert")).unwrap(), plain);
@@ -682,7 +682,7 @@ fn a_log_may_have_more_files_than_a_process_may_open() {
     };
     assert_eq!(expect(0, &moat(&["get", "anna", "--field", "password"])).0, "horse\n");
     let (stdout, _) = expect(0, &moat(&["audit", "verify"]));
-    assert_eq!(stdout, format!("whole: {} entries in {} files\n", 2 * FILES + 2, FILES + 1));
+    assert_eq!(stdout, format!("intact: {} entries in {} files\n", 2 * FILES + 2, FILES + 1));
     let (stdout, _) = expect(0, &moat(&["audit", "show"]));
     assert!(stdout.ends_with(&format!("{} done, 0 failed, 0 unfinished\n", FILES + 1)), "{stdout}");
     let (stdout, _) = expect(0, &moat(&["audit", "report"]));
@@ -690,7 +690,7 @@ fn a_log_may_have_more_files_than_a_process_may_open() {
     let head = json(&moat(&["audit", "head"]), 0);
     assert_eq!(head["sequence"], 2 * FILES + 2);
     let (stdout, _) = expect(0, &moat(&["check"]));
-    assert!(stdout.contains(&format!("whole: {} entries", 2 * FILES + 2)), "{stdout}");
+    assert!(stdout.contains(&format!("intact: {} entries", 2 * FILES + 2)), "{stdout}");
 }
 
 #[test]
@@ -782,11 +782,11 @@ fn show_takes_filters() {
     assert_eq!(count(&["--since", "2020-01-01", "--until", "2020-01-01T12:00:00+02:00"]), 0);
     let (_, stderr) =
         expect(2, &run(&mut audited.moat(&["audit", "show", "--since", "yesterday"])));
-    assert!(stderr.contains("neither an age such as 7d nor a time"), "{stderr}");
+    assert!(stderr.contains("not an age such as 7d or a time"), "{stderr}");
     expect(2, &run(&mut audited.moat(&["audit", "show", "--operation", "steal"])));
     let (_, stderr) =
         expect(2, &run(audited.moat(&["audit", "show"]).env_remove("FOSSAWORK_AUDIT_LOG")));
-    assert!(stderr.contains("there is no audit log to look into"), "{stderr}");
+    assert!(stderr.contains("no audit log is specified"), "{stderr}");
 }
 
 /// Writes a log of made up times, as if it had been written then.
@@ -828,7 +828,7 @@ fn report_names_what_is_worth_a_look() {
         .map(|finding| finding["message"].as_str().unwrap())
         .collect();
     let expected = [
-        "uid:1 used anna on 2026-06-02, after 152 days in which nobody did",
+        "uid:1 used anna on 2026-06-02, after 152 days without any use",
         "uid:2 used bert for the first time, on 2026-06-02",
         "plugin used anna for the first time, on 2026-06-02",
         "6 of 6 operations on carl failed: 6 wrong-key-or-tampered",
@@ -889,17 +889,17 @@ fn what_can_not_be_is_refused_with_the_way_out() {
     refused(
         2,
         &|c| c.env_remove("FOSSAWORK_AUDIT_LOG").env("FOSSAWORK_AUDIT", "required"),
-        "there is no audit log to write",
+        "no audit log is specified",
     );
     refused(
         2,
         &|c| c.env("FOSSAWORK_AUDIT", "sometimes"),
-        "FOSSAWORK_AUDIT: it is none of off, best-effort, required",
+        "FOSSAWORK_AUDIT: expected off, best-effort or required",
     );
     refused(
         2,
         &|c| c.env("FOSSAWORK_AUDIT_MAX_SIZE", "huge"),
-        "FOSSAWORK_AUDIT_MAX_SIZE: it is not a size",
+        "FOSSAWORK_AUDIT_MAX_SIZE: not a size",
     );
     write_private(&audited.store.beside("short"), b"short\n");
     refused(

@@ -68,7 +68,7 @@ impl Installation {
         assert_eq!(code, i32::from(counts[2] > 0));
         let bad = checks.iter().filter(|check| check["level"] != "ok");
         let text = bad.map(|check| {
-            assert!(check["mend"].as_str().is_some_and(|mend| !mend.is_empty()), "{check}");
+            assert!(check["fix"].as_str().is_some_and(|fix| !fix.is_empty()), "{check}");
             let [level, name, finding] =
                 ["level", "name", "finding"].map(|key| check[key].as_str().unwrap());
             format!("{level} {name}: {finding}")
@@ -110,7 +110,7 @@ const BAD: [Bad; 32] = [
         |c| c.env_remove("FOSSAWORK_KEYRING").env("FOSSAWORK_MASTER_KEY", "short"),
         &[
             "fail master key: it has fewer than 16 bytes",
-            "fail records: these don't open: anna, bert",
+            "fail records: can't be decrypted: anna, bert",
         ],
     ),
     Bad(
@@ -119,14 +119,14 @@ const BAD: [Bad; 32] = [
         |c| c.env_remove("FOSSAWORK_KEYRING").env("FOSSAWORK_MASTER_KEY", "default_key_change_me"),
         &[
             "fail master key: it is the application's published default",
-            "fail records: these don't open: anna, bert",
+            "fail records: can't be decrypted: anna, bert",
         ],
     ),
     Bad(
         "another key",
         |_| {},
         |c| c.env_remove("FOSSAWORK_KEYRING").env("FOSSAWORK_MASTER_KEY", KEY),
-        &["fail records: these don't open: anna, bert"],
+        &["fail records: can't be decrypted: anna, bert"],
     ),
     Bad(
         "a ring that others can read",
@@ -158,7 +158,7 @@ const BAD: [Bad; 32] = [
                 .to_owned();
             c.env("FOSSAWORK_KEYRING", Path::new(&path).join("ring.json"))
         },
-        &["fail key ring: ", "warn files: files that are no credentials: ring.json"],
+        &["fail key ring: ", "warn files: files that are not credentials: ring.json"],
     ),
     Bad(
         "an old key",
@@ -187,25 +187,25 @@ const BAD: [Bad; 32] = [
             fs::write(ring, new).unwrap();
         },
         |c| c,
-        &["fail records: 1 under the retired key \"first\""],
+        &["fail records: 1 encrypted with the retired key \"first\""],
     ),
     Bad(
         "records to rotate",
         |i| drop(expect(0, &run(&mut i.moat(&["keys", "add", "--id", "second", "--primary"])))),
         |c| c,
-        &["warn records: 2 not under the primary key, but under \"first\""],
+        &["warn records: 2 encrypted with \"first\" instead of the primary key"],
     ),
     Bad(
         "old records",
         |_| thread::sleep(Duration::from_millis(1100)),
         |c| c.args(["--credential-age", "0s"]),
-        &["warn records: not changed for long: "],
+        &["warn records: not changed for a long time: "],
     ),
     Bad(
         "a directory that others can write",
         |i| private(&i.store.path(), 0o777),
         |c| c,
-        &["fail directory: others can write in", "fail records: not examined"],
+        &["fail directory: others can write to", "fail records: not examined"],
     ),
     Bad(
         "a directory that others can list",
@@ -229,21 +229,21 @@ const BAD: [Bad; 32] = [
         "a record that others can read",
         |i| private(&i.store.file("anna"), 0o640),
         |c| c,
-        &["fail files: others can reach anna.cred"],
+        &["fail files: others can access anna.cred"],
     ),
     Bad(
         "a record of somebody else",
         |i| chown(i.store.file("anna"), Some(12345), None).unwrap(),
         |c| c,
-        &["fail files: of another owner: anna.cred", "fail records: these don't open: anna"],
+        &["fail files: owned by another user: anna.cred", "fail records: can't be decrypted: anna"],
     ),
     Bad(
         "a link in place of a record",
         |i| symlink("bert.cred", i.store.file("carl")).unwrap(),
         |c| c,
         &[
-            "fail files: links to files that may be elsewhere: carl.cred",
-            "fail records: these don't open: carl",
+            "fail files: symbolic or hard links: carl.cred",
+            "fail records: can't be decrypted: carl",
         ],
     ),
     Bad(
@@ -251,21 +251,21 @@ const BAD: [Bad; 32] = [
         |i| fs::hard_link(i.store.file("anna"), i.store.beside("second")).unwrap(),
         |c| c,
         &[
-            "fail files: links to files that may be elsewhere: anna.cred",
-            "fail records: these don't open: anna",
+            "fail files: symbolic or hard links: anna.cred",
+            "fail records: can't be decrypted: anna",
         ],
     ),
     Bad(
         "a directory in place of a record",
         |i| fs::create_dir(i.store.file("carl")).unwrap(),
         |c| c,
-        &["fail files: not regular files: carl.cred", "fail records: these don't open: carl"],
+        &["fail files: not regular files: carl.cred", "fail records: can't be decrypted: carl"],
     ),
     Bad(
         "what a crash left",
         |i| write_private(&i.store.path().join(".moat.tmp"), b"half"),
         |c| c,
-        &["warn files: a writer was ended in the middle"],
+        &["warn files: an interrupted write left"],
     ),
     Bad(
         "damaged settings",
@@ -277,7 +277,7 @@ const BAD: [Bad; 32] = [
         "a foreign file",
         |i| write_private(&i.store.path().join("notes.txt"), b"call bert"),
         |c| c,
-        &["warn files: files that are no credentials: notes.txt"],
+        &["warn files: files that are not credentials: notes.txt"],
     ),
     Bad(
         "a record in the clear",
@@ -285,7 +285,7 @@ const BAD: [Bad; 32] = [
         |c| c,
         &[
             "fail records: not encrypted: carl",
-            "warn records: the FossaWork application can't read anna, bert: their tokens are as documented",
+            "warn records: the FossaWork application can't read anna, bert: their tokens have the documented encoding",
         ],
     ),
     Bad(
@@ -293,7 +293,7 @@ const BAD: [Bad; 32] = [
         |i| i.put_as("carl", &["--token-encoding", "app"]),
         |c| c,
         &[
-            "warn records: the FossaWork application can't read anna, bert: their tokens are as documented",
+            "warn records: the FossaWork application can't read anna, bert: their tokens have the documented encoding",
         ],
     ),
     Bad(
@@ -301,7 +301,7 @@ const BAD: [Bad; 32] = [
         |i| write_private(&i.store.path().join("moat.json"), br#"{"token_encoding":"app"}"#),
         |c| c,
         &[
-            "warn records: the FossaWork application can't read anna, bert: their tokens are as documented",
+            "warn records: the FossaWork application can't read anna, bert: their tokens have the documented encoding",
         ],
     ),
     Bad(
@@ -316,7 +316,7 @@ const BAD: [Bad; 32] = [
             }
         },
         |c| c,
-        &["warn records: the FossaWork application can't read bert, carl: they are of version 2.0"],
+        &["warn records: the FossaWork application can't read bert, carl: they are version 2.0"],
     ),
     Bad(
         "a copy in the clear",
@@ -328,13 +328,13 @@ const BAD: [Bad; 32] = [
         "a damaged record",
         |i| fs::write(i.store.file("bert"), "{\"user_id\":\"bert\"").unwrap(),
         |c| c,
-        &["fail records: these don't open: bert"],
+        &["fail records: can't be decrypted: bert"],
     ),
     Bad(
         "no audit log",
         |_| {},
         |c| c.env_remove("FOSSAWORK_AUDIT_LOG"),
-        &["warn audit log: there is none"],
+        &["warn audit log: none is specified"],
     ),
     Bad(
         "an audit log that was altered",
@@ -354,12 +354,12 @@ fn a_good_installation_has_no_finding() {
     assert_eq!(installation.findings(&|c| c), (vec![], 0));
     let (text, _) = expect(0, &run(&mut installation.moat(&["check"])));
     for line in [
-        "ok    master key    it is from the key ring",
-        "ok    records       2 open",
-        "ok    component     it imports 5 interfaces, none but those of the contract",
-        "ok    component     it encrypts and decrypts to the known answers",
-        "ok    component     it stores nothing without a key, under a short one, or in the clear",
-        "ok    audit log     whole: ",
+        "ok    master key    it comes from the key ring",
+        "ok    records       2 can be decrypted",
+        "ok    component     it imports 5 interfaces, all of them in the contract",
+        "ok    component     it encrypts and decrypts with the known answers",
+        "ok    component     it refuses to store anything without a key, with a short key, or in the clear",
+        "ok    audit log     intact: ",
         "ok    confinement   the process can't be dumped or traced",
     ] {
         assert!(text.contains(line), "{line}\n{text}");
@@ -410,7 +410,7 @@ fn an_audit_log_that_others_can_reach_or_replace() {
     private(&installation.store.beside("log"), 0o777);
     let (found, _) = installation.findings(&|c| c);
     assert!(found[0].starts_with("fail audit log: others can replace"), "{found:?}");
-    assert!(found[1].starts_with("fail audit log: others can reach"), "{found:?}");
+    assert!(found[1].starts_with("fail audit log: others can access"), "{found:?}");
     assert!(found[2].contains("can't be written, nothing was done"), "{found:?}");
     assert!(found[3].starts_with("warn records: not examined"), "{found:?}");
 }
@@ -432,8 +432,8 @@ fn fix_mends_modes_and_temporary_files_and_nothing_else() {
     let (found, _) = installation.findings(&|c| c);
     let expected = [
         "fail records: not encrypted: carl",
-        "warn records: the FossaWork application can't read anna, bert: their tokens are as documented",
-        "warn files: files that are no credentials: notes.txt",
+        "warn records: the FossaWork application can't read anna, bert: their tokens have the documented encoding",
+        "warn files: files that are not credentials: notes.txt",
     ];
     assert_eq!(found, expected);
     for (path, mode) in
@@ -474,18 +474,18 @@ fn legacy_records_are_found() {
     let (text, _) = expect(1, &run(&mut store.moat(&["check"])));
     for line in [
         "fail  records       not encrypted: l0-",
-        "fail  records       under the application's published key: l2-4, l2b-2",
-        "warn  records       of a legacy kind: l1-",
+        "fail  records       encrypted with the application's published key: l2-4, l2b-2",
+        "warn  records       in a legacy format: l1-",
         "fail  backups       copies with a password in the clear: l0-bak.cred.backup_",
     ] {
         assert!(text.contains(line), "{line}\n{text}");
     }
-    assert!(!text.contains("don't open"), "{text}");
+    assert!(!text.contains("can't be decrypted"), "{text}");
     for flag in ["--accept-plaintext", "--accept-default-key"] {
-        let mend = format!(
+        let remedy = format!(
             "anyone who could write to the directory could have put them there; moat migrate {flag} --user USER"
         );
-        assert!(text.contains(&mend), "{text}");
+        assert!(text.contains(&remedy), "{text}");
     }
 }
 
@@ -512,5 +512,5 @@ fn a_full_disk_is_found() {
     let mut command = Command::new("unshare");
     command.args(["--user", "--map-root-user", "--mount", "bash", "-euc", script]);
     let (text, _) = expect(1, &run(store.surround(&mut command).env("MOAT", MOAT.as_str())));
-    assert!(text.contains("fail  directory     0 MiB are left on its disk"), "{text}");
+    assert!(text.contains("fail  directory     0 MiB free on its disk"), "{text}");
 }

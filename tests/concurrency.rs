@@ -123,9 +123,9 @@ fn what_is_removed_meanwhile_fails_nobody() {
     // The last call for names of the listing that the records are gone through by, during which one goes.
     for (verb, listing, summary) in [
         (&["verify"][..], 2, "2 ok, 0 failed"),
-        (&["rotate"], 2, "0 rotated, 2 under the primary key already, 0 failed"),
+        (&["rotate"], 2, "0 rotated, 2 already encrypted with the primary key, 0 failed"),
         (&["migrate"], 2, "0 migrated, 2 unchanged, 0 failed;"),
-        (&["check", "-q"], 4, "2 open"),
+        (&["check", "-q"], 4, "2 can be decrypted"),
     ] {
         let store = Store::new();
         ["anna", "bob", "carl"].iter().for_each(|user| store.put(user, "horse"));
@@ -166,9 +166,9 @@ fn without_threads_the_work_goes_on_or_says_why_it_does_not() {
     };
     for (verb, done) in [
         (&["verify"][..], "9 ok, 0 failed"),
-        (&["rotate"], "0 rotated, 9 under the primary key already, 0 failed"),
+        (&["rotate"], "0 rotated, 9 already encrypted with the primary key, 0 failed"),
         (&["migrate"], "0 migrated, 9 unchanged, 0 failed;"),
-        (&["check", "-q"], "9 open"),
+        (&["check", "-q"], "9 can be decrypted"),
     ] {
         let (mut went_on, mut refused) = (0, 0);
         for threads in 0..8 {

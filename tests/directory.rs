@@ -327,7 +327,7 @@ fn foreign_files_are_no_users() {
     assert_eq!(stdout, "anna\n");
     assert_eq!(
         stderr,
-        "warning: \\xff\\xfe.cred is left out: its name is not UTF-8, which no user id can be; \
+        "warning: skipped \\xff\\xfe.cred: its name is not UTF-8, so it can't be a user id; \
          rename it (mv $'OLD' NEW.cred) and run this again\n"
     );
 }
@@ -359,7 +359,7 @@ fn what_looks_like_a_record_but_is_not_utf8_is_named() {
         for line in [
             "failed         caf\\xe9.cred: its name is not UTF-8",
             "failed         \\xff.cred.backup_20250101_000000: its name is not UTF-8",
-            "ignored        \\xff.txt: it is not a record",
+            "ignored        \\xff.txt: not a record",
             "1 unchanged, 2 failed; 0 backups left",
             "1 other files ignored",
         ] {
@@ -369,15 +369,15 @@ fn what_looks_like_a_record_but_is_not_utf8_is_named() {
     let (stdout, _) = expect(0, &run(&mut store.moat(&["migrate", "--user", "anna"])));
     assert!(!stdout.contains("xe9"), "{stdout}");
     let (_, stderr) = expect(0, &run(&mut store.moat(&["list", "--json"])));
-    assert!(stderr.contains(r"caf\\xe9.cred is left out"), "{stderr}");
+    assert!(stderr.contains(r"skipped caf\\xe9.cred: "), "{stderr}");
     assert!(!stderr.contains(".txt"), "{stderr}");
 
     let (stdout, _) = expect(1, &run(&mut store.moat(&["check"])));
-    let finding = "fail  files         records of no user, since their names are not UTF-8: \
+    let finding = "fail  files         records without a user, because their names are not UTF-8: \
                    caf\\xe9.cred, \\xff.cred.backup_20250101_000000\n";
     assert!(stdout.contains(finding), "{stdout}");
     assert!(
-        stdout.contains("warn  files         files that are no credentials: \\xff.txt\n"),
+        stdout.contains("warn  files         files that are not credentials: \\xff.txt\n"),
         "{stdout}"
     );
 
@@ -395,7 +395,7 @@ fn a_mode_is_mended_whatever_the_name() {
     write_private(&path, b"x");
     fs::set_permissions(&path, PermissionsExt::from_mode(0o644)).unwrap();
     let (stdout, _) = expect(1, &run(&mut store.moat(&["check", "--fix"])));
-    assert!(stdout.contains("fixed: others can reach caf\\xe9.cred"), "{stdout}");
+    assert!(stdout.contains("fixed: others can access caf\\xe9.cred"), "{stdout}");
     assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
 }
 

@@ -37,7 +37,13 @@ fn both_fail(store: &Store, key: Option<&str>, code: i32, message: &str, hint: &
 fn a_missing_master_key() {
     let store = Store::new();
     store.put("anna", "horse");
-    both_fail(&store, None, 4, "there is no master key", "give the master key that the records in");
+    both_fail(
+        &store,
+        None,
+        4,
+        "there is no master key",
+        "provide the master key that the records in",
+    );
 }
 
 #[test]
@@ -77,7 +83,7 @@ fn a_record_of_a_later_version() {
     let text = fs::read_to_string(store.file("anna")).unwrap();
     let later = text.replace(r#""encryption_version":"1.0""#, r#""encryption_version":"7.0""#);
     write_private(&store.file("anna"), later.as_bytes());
-    both_fail(&store, Some(KEY), 6, r#"record version "7.0" is unknown"#, "newer moat");
+    both_fail(&store, Some(KEY), 6, r#"record version "7.0" is unknown"#, "newer release of moat");
 }
 
 #[test]
@@ -102,7 +108,7 @@ fn a_refused_user_id() {
     {
         let (_, stderr) = expect(2, &run_with_input(&mut store.moat(arguments), "x"));
         assert!(stderr.contains("the user id begins with a dot"), "{stderr}");
-        assert!(stderr.contains("hint: a user id is one plain file name"), "{stderr}");
+        assert!(stderr.contains("hint: a user id is a plain file name"), "{stderr}");
     }
     assert_eq!(store.names(), [""; 0]);
 }
@@ -177,7 +183,7 @@ fn a_directory_of_another_user() {
         command.env("FOSSAWORK_CREDENTIALS_DIR", &directory);
         let (_, stderr) = expect(9, &run(&mut command));
         let message = format!("the directory belongs to uid {owner}, not to uid {user}\nhint: ");
-        assert!(stderr.contains(&message) && stderr.contains("has to belong to"), "{stderr}");
+        assert!(stderr.contains(&message) && stderr.contains("must belong to"), "{stderr}");
     }
 }
 
@@ -190,7 +196,7 @@ fn a_directory_that_is_not_there() {
     {
         let (_, stderr) = expect(9, &run(&mut store.moat(verb)));
         assert!(stderr.contains("opening the directory"), "{stderr}");
-        assert!(stderr.contains("`moat put` makes the directory"), "{stderr}");
+        assert!(stderr.contains("`moat put` creates the directory"), "{stderr}");
     }
     assert!(!store.path().exists());
     store.put("anna", "horse");
@@ -232,7 +238,7 @@ fn a_full_disk() {
     let (stdout, stderr) = expect(0, &output);
     assert_eq!(stdout, "exit 9\nwhole\nhorse\nnew horse\n.moat.lock\nanna.cred\n", "{stderr}");
     assert!(stderr.contains("error: writing \"anna.cred\": No space left on device"), "{stderr}");
-    assert!(stderr.contains("hint: make room on the disk"), "{stderr}");
+    assert!(stderr.contains("hint: free some space on the disk"), "{stderr}");
 }
 
 /// Room for the root, the lock and one record.
@@ -258,7 +264,7 @@ fn a_disk_without_inodes() {
     let (stdout, stderr) = expect(0, &output);
     assert_eq!(stdout, "exit 9\nexit 9\nhorse\ndeleted anna\n.moat.lock\nfiller\n", "{stderr}");
     assert_eq!(stderr.matches("\": No space left on device").count(), 2, "{stderr}");
-    assert_eq!(stderr.matches("hint: make room on the disk").count(), 2, "{stderr}");
+    assert_eq!(stderr.matches("hint: free some space on the disk").count(), 2, "{stderr}");
 }
 
 /// The record goes over it in the middle of a write, whether the signal that says so ends the program or not.
@@ -275,7 +281,7 @@ fn a_limit_on_the_size_of_files() {
         let (_, stderr) = expect(code, &run_with_input(&mut shell, &"x".repeat(40_000)));
         if code == 9 {
             assert!(stderr.contains("writing \"anna.cred\": File too large"), "{stderr}");
-            assert!(stderr.contains("hint: make room on the disk"), "{stderr}");
+            assert!(stderr.contains("hint: free some space on the disk"), "{stderr}");
             assert_eq!(store.names(), [".moat.lock", "anna.cred"]);
         }
         assert_eq!(fs::read(store.file("anna")).unwrap(), before);

@@ -40,10 +40,10 @@ const UNUSABLE: &[Unusable] = &[
     Unusable(&["--master-key-file", "missing"], "No such file", "restore it from a backup"),
     Unusable(&["--master-key-file", "-"], "No such file", "/dev/stdin"),
     Unusable(&["--master-key-file", "exposed"], "(mode 0640)", "run: chmod 600 exposed"),
-    Unusable(&["--master-key-file", "folder"], "Is a directory", "name the file in it"),
-    Unusable(&["--master-key-file", "huge"], "too large", "name the right file"),
-    Unusable(&["--master-key-file", "empty"], "holds no key", "restore it from a backup"),
-    Unusable(&["--master-key-file", "ring.json"], "holds a key ring", "--keyring ring.json"),
+    Unusable(&["--master-key-file", "folder"], "Is a directory", "specify the file in it"),
+    Unusable(&["--master-key-file", "huge"], "too large", "specify the right file"),
+    Unusable(&["--master-key-file", "empty"], "contains no key", "restore it from a backup"),
+    Unusable(&["--master-key-file", "ring.json"], "contains a key ring", "--keyring ring.json"),
     Unusable(&["--master-key-file", "exposed/x"], "Not a directory", "check the path"),
     Unusable(&["--keyring", "missing"], "No such file", "restore it from a backup"),
     Unusable(&["--keyring", "exposed"], "(mode 0640)", "run: chmod 600 exposed"),
@@ -51,7 +51,7 @@ const UNUSABLE: &[Unusable] = &[
     Unusable(&["--keyring", "empty"], "not a key ring", "restore it from a backup"),
     Unusable(&["--master-key-command", "exit 3"], "exit status: 3", "run the command by hand"),
     Unusable(&["--master-key-command", "kill -9 $$"], "signal: 9", "run the command by hand"),
-    Unusable(&["--master-key-command", "true"], "holds no key", "run the command by hand"),
+    Unusable(&["--master-key-command", "true"], "contains no key", "run the command by hand"),
     Unusable(&["--master-key-command", "no-such-program"], "127", "run the command by hand"),
     Unusable(&["--master-key-command", "cat huge"], "too large", "run the command by hand"),
     Unusable(
@@ -126,7 +126,7 @@ fn a_key_of_somebody_else() {
     let get = ["get", "anna", "--field", "password", "--master-key-file", "exposed"];
     let (message, hint) = failure(4, &mut moat(&store, &get));
     assert!(message.contains("belongs to uid 65534"), "{message}");
-    let command = hint.split_once("make it yours: ").unwrap().1;
+    let command = hint.split_once("take ownership: ").unwrap().1;
     done(Command::new("sh").args(["-c", command]).current_dir(store.beside("")));
     assert_eq!(expect(0, &run(&mut moat(&store, &get))).0, "horse\n");
 
@@ -163,7 +163,7 @@ fn without_any_key_source_a_new_key_is_for_a_directory_without_records() {
     for arguments in [&put[..], &["get", "anna"], &["rotate"]] {
         let (message, hint) = failure(4, &mut moat(&store, arguments));
         assert_eq!(message, "error: there is no master key");
-        assert!(hint.starts_with("give the master key that the records in "), "{hint}");
+        assert!(hint.starts_with("provide the master key that the records in "), "{hint}");
         assert!(!hint.contains("keygen"), "{hint}");
     }
 }
@@ -192,7 +192,7 @@ const REFUSED: &[Refused] = &[
             symlink(s.beside("elsewhere"), s.file("anna")).unwrap();
         },
         "\"anna.cred\" is not a regular file, but a symbolic link",
-        "put the file itself there: cp -p FILE FILE.new && mv FILE.new FILE",
+        "replace it with the file itself: cp -p FILE FILE.new && mv FILE.new FILE",
     ),
     (
         |s| {
@@ -200,7 +200,7 @@ const REFUSED: &[Refused] = &[
             fs::create_dir(s.file("anna")).unwrap();
         },
         "\"anna.cred\" is not a regular file",
-        "move it elsewhere",
+        "then move it elsewhere",
     ),
     (
         |s| {
@@ -208,7 +208,7 @@ const REFUSED: &[Refused] = &[
             UnixListener::bind(s.file("anna")).unwrap();
         },
         "\"anna.cred\" is not a regular file",
-        "move it elsewhere",
+        "then move it elsewhere",
     ),
 ];
 
@@ -266,7 +266,7 @@ fn a_damaged_record_is_to_be_restored() {
 fn nothing_says_to_delete_a_credential() {
     let program = fs::read(MOAT.as_str()).unwrap();
     let says = |text: &str| memmem::find(&program, text.as_bytes()).is_some();
-    assert!(says("`moat list` shows whose") && says("`moat keygen --out PATH`"));
+    assert!(says("run `moat list` to see the users") && says("`moat keygen --out PATH`"));
     assert!(!says("moat delete"));
 }
 
@@ -276,8 +276,12 @@ fn a_directory_that_can_not_be_used() {
     let store = installation();
     write_private(&store.beside("key"), KEY.as_bytes());
     for (arguments, message, remedy) in [
-        (&["list", "--dir", "key"][..], "Not a directory", "key is no directory"),
-        (&["list", "--dir", "key/x"], "Not a directory", "key/x is no directory, or leads through"),
+        (&["list", "--dir", "key"][..], "Not a directory", "key is not a directory"),
+        (
+            &["list", "--dir", "key/x"],
+            "Not a directory",
+            "key/x is not a directory, or its path leads through",
+        ),
         (&["list", "--dir", "nowhere"], "No such file", "check --dir"),
         (&["keys", "add", "--keyring", "nowhere/r"], "No such file", "mkdir -m 700 nowhere"),
     ] {

@@ -201,7 +201,7 @@ fn no_plaintext_remains() {
 fn a_backup_stays_while_its_credential_does_not_open() {
     let store = mixed();
     let (text, _) = expect(7, &run(&mut migrate(&store, &["--remove-plaintext-backups"])));
-    assert!(text.contains("it is kept, for its credential doesn't open"), "{text}");
+    assert!(text.contains("kept, because its credential can't be decrypted"), "{text}");
     assert!(store.names().iter().any(|name| name.contains("backup")));
 }
 
@@ -214,7 +214,7 @@ fn a_backup_without_a_credential_stays_with_a_warning() {
     let arguments = ["migrate", "--remove-plaintext-backups"];
     let (text, warning) = expect(0, &run(&mut store.moat(&arguments)));
     assert!(
-        text.contains("credential doesn't open: there is no credential for this user"),
+        text.contains("credential can't be decrypted: there is no credential for this user"),
         "{text}"
     );
     assert!(text.contains("0 failed; 1 backups left"), "{text}");
@@ -393,7 +393,7 @@ fn with_consent_what_was_in_the_clear_is_encrypted_as_the_application_reads_it()
     assert!(warning.contains("backup"), "{warning}");
     let arguments = ["migrate", "--accept-plaintext", "--dry-run"];
     let (text, _) = expect(0, &run(&mut store.moat(&arguments)));
-    assert!(text.contains("would migrate  carl: it was not encrypted"), "{text}");
+    assert!(text.contains("would migrate  carl: was not encrypted"), "{text}");
     assert_eq!(snapshot(&store), before);
     expect(0, &run(&mut store.moat(&arguments[..2])));
     assert_eq!(the_application_reads(&store, "carl"), "horse");
@@ -413,17 +413,11 @@ fn a_directory_comes_to_the_form_that_the_application_reads_and_back() {
     let before = snapshot(&store);
     let dry_run = [&app[..], &["--dry-run"]].concat();
     let (text, _) = expect(0, &run(&mut store.moat(&dry_run)));
-    assert!(
-        text.contains("would migrate  user0002: its token was in the documented form"),
-        "{text}"
-    );
+    assert!(text.contains("would migrate  user0002: token had the documented encoding"), "{text}");
     assert_eq!(snapshot(&store), before);
 
     let (text, _) = expect(0, &run(&mut store.moat(&app)));
-    assert!(
-        text.contains("migrated       user0002: its token was in the documented form"),
-        "{text}"
-    );
+    assert!(text.contains("migrated       user0002: token had the documented encoding"), "{text}");
     store.put("new", &password("new"));
     let names = store.names();
     let users = names.iter().filter_map(|name| name.strip_suffix(".cred"));
@@ -438,7 +432,7 @@ fn a_directory_comes_to_the_form_that_the_application_reads_and_back() {
     // For one user, the directory's setting stays.
     let one = ["migrate", "--token-encoding", "documented", "--user", "new"];
     let (text, _) = expect(0, &run(&mut store.moat(&one)));
-    assert!(text.contains("new: its token was in the application's form"), "{text}");
+    assert!(text.contains("new: token had the application's encoding"), "{text}");
     let settings = || json(&fs::read_to_string(store.path().join("moat.json")).unwrap());
     assert_eq!(settings()["token_encoding"], "app");
     expect(0, &run(&mut store.moat(&one[..3])));
@@ -465,8 +459,7 @@ fn a_removal_that_fails_is_a_failure() {
     };
     for (fault, why) in [("EPERM", "Operation not permitted"), ("EIO", "Input/output error")] {
         let (text, warning) = migrate(fault, &[], 9);
-        let line =
-            format!("failed         {backup}: the removal failed: removing \"{backup}\": {why}");
+        let line = format!("failed         {backup}: removal failed: removing \"{backup}\": {why}");
         assert!(text.contains(&line), "{text}");
         assert!(text.contains("1 unchanged, 1 failed; 1 backups left, 0 removed"), "{text}");
         assert!(warning.contains("1 of the old migration's backups"), "{warning}");

@@ -27,7 +27,7 @@ fn a_mistyped_key_stores_nothing_beside_the_records_of_another() {
         let before = store.names();
         let (_, error) = expect(5, &put_in(&store, OTHER_KEY, "bob", &[]));
         assert!(error.contains("no master key decrypts the existing records"), "{error}");
-        assert!(error.contains("say so with --allow-new-key"), "{error}");
+        assert!(error.contains("pass --allow-new-key"), "{error}");
         assert_eq!(store.names(), before);
 
         expect(0, &put_in(&store, KEY, "bob", &[]));

@@ -26,7 +26,7 @@ fn command_at_a_terminal(store: &Store, code: i32, words: &[&str], answers: &[&[
 fn put_asks_for_the_password_twice_without_showing_it() {
     let store = Store::new();
     let shown = at_a_terminal(&store, 0, &PUT, &[b"canary pass\n", b"canary pass\n"]);
-    assert!(shown.starts_with("password: \r\npassword, again: \r\nstored anna in "), "{shown:?}");
+    assert!(shown.starts_with("password: \r\nrepeat password: \r\nstored anna in "), "{shown:?}");
     assert!(!shown.contains("canary"), "{shown}");
     let (stdout, _) = expect(0, &run(&mut store.moat(&["get", "anna", "--field", "password"])));
     assert_eq!(stdout, "canary pass\n");
@@ -38,7 +38,7 @@ fn an_immediate_answer_is_not_shown_either() {
     let runs = if long() { 500 } else { 50 };
     for _ in 0..runs {
         let shown = at_a_terminal(&store, 2, &PUT, &[b"canary\n", b"other canary\n"]);
-        assert!(shown.contains("the passwords differ"), "{shown}");
+        assert!(shown.contains("the passwords don't match"), "{shown}");
         assert!(!shown.contains("canary"), "{shown}");
     }
     assert_eq!(store.names(), [""; 0]);
@@ -57,7 +57,7 @@ fn the_questions_are_asked_at_the_terminal_wherever_the_output_goes() {
     );
     let command = ["sh", "-c", &redirected];
     let shown = command_at_a_terminal(&store, 0, &command, &[b"horse\n", b"horse\n"]);
-    assert_eq!(shown, "password: \r\npassword, again: \r\n");
+    assert_eq!(shown, "password: \r\nrepeat password: \r\n");
     assert!(fs::read_to_string(out).unwrap().starts_with("stored anna in "));
     assert_eq!(fs::read_to_string(err).unwrap(), "");
 }
@@ -108,7 +108,7 @@ fn what_is_typed_is_what_is_stored() {
     check_stored(&store, &[b"ab\nab\n"], b"ab");
     check_stored(&store, &[b"\x1b[200~ab\n\x1b[201~", b"ab\n"], b"ab");
     let shown = at_a_terminal(&store, 2, &PUT, &[b"two\nlines\n"]);
-    assert!(shown.contains("the passwords differ"), "{shown}");
+    assert!(shown.contains("the passwords don't match"), "{shown}");
 }
 
 fn check_stored(store: &Store, answers: &[&[u8]], stored: &[u8]) {
@@ -123,11 +123,11 @@ fn put_stores_nothing_where_the_answer_is_no_password() {
     let store = Store::new();
     let too_long = [[b'x'; 65537].as_slice(), b"\x7f\x7f\n"].concat();
     let cases: [(&[&[u8]], &str, &str); 9] = [
-        (&[b"one\n", b"two\n"], "the passwords differ", "run this again"),
-        (&[b"\n"], "the password is empty", "run this again and type one"),
-        (&[b"\x04"], "cancelled: the input ended", "end the password with Enter"),
-        (&[b"horse\x04"], "cancelled: the input ended", "end the password with Enter"),
-        (&[b"horse\n", b"\x04"], "cancelled: the input ended", "end the password with Enter"),
+        (&[b"one\n", b"two\n"], "the passwords don't match", "run this again"),
+        (&[b"\n"], "the password is empty", "run this again and enter one"),
+        (&[b"\x04"], "canceled: the input ended", "end the password with Enter"),
+        (&[b"horse\x04"], "canceled: the input ended", "end the password with Enter"),
+        (&[b"horse\n", b"\x04"], "canceled: the input ended", "end the password with Enter"),
         (&[b"caf\xe9xyz\n"], "the password is not UTF-8 text", "UTF-8 text of at most 64 KiB"),
         (&[b"caf\xe9\n"], "the password is not UTF-8 text", "UTF-8 text of at most 64 KiB"),
         (&[b"a\xc3\n"], "the password is not UTF-8 text", "UTF-8 text of at most 64 KiB"),
@@ -148,7 +148,7 @@ fn a_line_that_the_terminal_cut_is_refused_on_standard_input() {
     let put = [PUT.as_slice(), &["--password-stdin"]].concat();
     let line = [[b'x'; 5000].as_slice(), b"\n\x04"].concat();
     let shown = at_a_terminal(&store, 2, &put, &[&line]);
-    assert!(shown.contains("where it is shown; end it with Ctrl-D"), "{shown}");
+    assert!(shown.contains("where it is visible; end it with Ctrl-D"), "{shown}");
     assert!(shown.contains("a line that is too long for a terminal"), "{shown}");
     assert_eq!(store.names(), [""; 0]);
 }
@@ -207,7 +207,7 @@ fn control_characters_reach_a_pipe_but_no_terminal() {
     assert_eq!(piped, format!("{password}\n"));
     let shown = at_a_terminal(&store, 0, &get, &[]);
     assert!(shown.contains("a\\u{1b}[2Jb\\u{202e}"), "{shown:?}");
-    assert!(shown.contains("in a pipe the value is exact"), "{shown:?}");
+    assert!(shown.contains("pipe the output to get the exact value"), "{shown:?}");
     let revealed = at_a_terminal(&store, 0, &["get", "anna", "--reveal"], &[]);
     assert!(!revealed.contains("\u{1b}[2J"), "{revealed:?}");
 }

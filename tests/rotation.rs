@@ -76,7 +76,7 @@ fn what_is_stale_is_rotated_and_only_that() {
         let one = ["rotate", "--json", "--user", "user0003"];
         assert_eq!(summary(&run(&mut with_both(&store, &one)), 0)["stale"], 1);
         let (text, _) = expect(0, &run(&mut with_both(&store, &["rotate"])));
-        assert_eq!(text, "4 rotated, 1 under the primary key already, 0 failed\n");
+        assert_eq!(text, "4 rotated, 1 already encrypted with the primary key, 0 failed\n");
         let after = files(&store);
         expect_all_new(&store, 5);
 
@@ -100,7 +100,7 @@ fn what_does_not_open_is_named_at_the_end_and_left_alone() {
     let lines: Vec<_> = text.lines().collect();
     assert!(lines[0].starts_with("failed  user0001: no master key decrypts the record"), "{text}");
     assert!(lines[1].starts_with("failed  user0002: the record is not a JSON object"), "{text}");
-    assert_eq!(lines[2], "1 rotated, 0 under the primary key already, 2 failed");
+    assert_eq!(lines[2], "1 rotated, 0 already encrypted with the primary key, 2 failed");
     assert_eq!(fs::read_to_string(store.file("user0001")).unwrap(), damaged);
 }
 

@@ -81,7 +81,7 @@ class Shell(Terminal):
     def answer(self) -> None:
         """Gives the password at both questions."""
         self.send(b"canary\n")
-        self.wait_for(rb"password, again: ")
+        self.wait_for(rb"repeat password: ")
         self.send(b"canary\n")
 
 
@@ -110,7 +110,7 @@ def ended(shell: Shell) -> None:
             shell.expect(128 + number, f"the key of {number.name}")
     shell.ask(PUT)
     shell.send(b"canary\n")
-    shell.wait_for(rb"password, again: ")
+    shell.wait_for(rb"repeat password: ")
     shell.send(KEYS[signal.SIGINT])
     shell.expect(128 + signal.SIGINT, "the key of SIGINT at the second question")
 

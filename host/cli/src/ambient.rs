@@ -1,5 +1,5 @@
-//! All that the program takes from its surroundings by name: paths, variables, processes. No other file of
-//! this crate does; what is opened here is handed on as handles and values.
+//! Everything that the program accesses by name: paths, environment variables, processes. No other file of this
+//! crate does so; they get the handles and values that are opened here.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{DirBuilder, File, Permissions};
@@ -17,10 +17,10 @@ use cap_std::fs::Dir;
 use moat::UserId;
 use zeroize::Zeroizing;
 
-/// The longest secret that is read from a file, a command or a person, in bytes.
+/// The longest secret that is read from a file, a command or a terminal, in bytes.
 pub(crate) const MAX_SECRET_BYTES: usize = 64 * 1024;
 
-/// The variables that hold a key or name where it is; no child process inherits them.
+/// The variables that contain a key or say where it is. No child process inherits them.
 const KEY_VARIABLES: [&str; 6] = [
     "FOSSAWORK_MASTER_KEY",
     "FOSSAWORK_MASTER_KEY_PREVIOUS",
@@ -35,13 +35,13 @@ pub(crate) fn arguments() -> Vec<OsString> {
     std::env::args_os().collect()
 }
 
-/// A variable of the environment, byte for byte; `None` when it is unset.
+/// An environment variable, byte for byte; `None` if it is unset.
 pub(crate) fn variable(name: &str) -> Option<Zeroizing<Vec<u8>>> {
     std::env::var_os(name).map(|value| Zeroizing::new(value.into_vec()))
 }
 
-/// `moat/credentials` in the user's data directory, as the XDG Base Directory Specification has it; `None`
-/// when the environment names no home.
+/// `moat/credentials` in the user's data directory according to the XDG Base Directory Specification; `None` if the
+/// environment specifies no home directory.
 pub(crate) fn default_directory() -> Option<PathBuf> {
     let absolute =
         |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
@@ -55,43 +55,44 @@ pub(crate) fn open_directory(path: &Path) -> io::Result<Dir> {
     Dir::open_ambient_dir(path, ambient_authority())
 }
 
-/// Opens a directory; if there is none, makes it first, for its owner alone, and its parents with it.
+/// Opens a directory, creating it and its parents first if necessary, accessible only to the owner.
 pub(crate) fn open_or_create_directory(path: &Path) -> io::Result<Dir> {
     match open_directory(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         opened => return opened,
     }
     DirBuilder::new().recursive(true).mode(0o700).create(path)?;
-    // A crash must not lose the directory after a credential in it was reported as stored.
+    // After a crash, the directory must still exist if a credential in it was reported as stored.
     if let Some(parent) = path.canonicalize()?.parent() {
         File::open(parent)?.sync_all()?;
     }
     open_directory(path)
 }
 
-/// Opens the directory that a file is in, or is to be in, and tells the file's name there.
+/// Opens the directory that contains a file, or will contain it, and returns the file's name in it.
 pub(crate) fn open_parent(path: &Path) -> io::Result<(Dir, String)> {
     let name = path.file_name().and_then(OsStr::to_str);
-    let name = name.ok_or_else(|| io::Error::other("it doesn't end with a plain file name"))?;
+    let name =
+        name.ok_or_else(|| io::Error::other("the path doesn't end with a plain file name"))?;
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
     Ok((open_directory(parent.unwrap_or(Path::new(".")))?, name.to_owned()))
 }
 
-/// Whether something has this name.
+/// Whether anything exists at this path, including a dangling link.
 pub(crate) fn exists(path: &Path) -> bool {
     path.symlink_metadata().is_ok()
 }
 
-/// Why a file with a secret was not read.
+/// Why a file with a secret could not be read.
 #[derive(Debug)]
 pub(crate) enum SecretFileError {
     Io(io::Error),
-    /// Others than this uid, whose file it is, can read it, by these mode bits.
+    /// With these mode bits, others can read it, not only its owner.
     Exposed {
         mode: u32,
         owner: u32,
     },
-    /// It belongs to this uid, which is neither the user nor root.
+    /// It belongs to this uid, which is neither the user's nor root's.
     Foreign(u32),
     TooLarge,
 }
@@ -102,8 +103,8 @@ impl From<io::Error> for SecretFileError {
     }
 }
 
-/// Reads a file that holds a secret. A regular file must belong to the user or to root, and nobody else may
-/// read it; a pipe (`/dev/fd/3`) is read as it is.
+/// Reads a file that contains a secret. A regular file must belong to the user or to root, and must not be readable by
+/// anyone else. A pipe (`/dev/fd/3`) is not checked.
 pub(crate) fn read_secret_file(path: &Path) -> Result<Zeroizing<Vec<u8>>, SecretFileError> {
     let file = File::open(path)?;
     let metadata = file.metadata()?;
@@ -122,19 +123,19 @@ pub(crate) fn read_secret_file(path: &Path) -> Result<Zeroizing<Vec<u8>>, Secret
     read_limited(file)
 }
 
-/// Reads a file that holds no secret.
+/// Reads a file that contains no secret.
 pub(crate) fn read_file(path: &Path) -> io::Result<Vec<u8>> {
     std::fs::read(path)
 }
 
-/// Makes a file its owner's alone. A link is not followed.
+/// Makes a file accessible only to its owner. Doesn't follow links.
 pub(crate) fn make_private(path: &Path) -> io::Result<()> {
     let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
     let file = File::options().read(true).custom_flags(flags.bits().cast_signed()).open(path)?;
     file.set_permissions(Permissions::from_mode(0o600))
 }
 
-/// Whether there are records in a directory, as far as can be seen: what can't be listed may have some.
+/// Whether a directory contains records. One that can't be listed is assumed to.
 pub(crate) fn holds_records(directory: &Path) -> bool {
     let is_record =
         |name: OsString| name.to_str().is_some_and(|name| UserId::from_file_name(name).is_some());
@@ -150,13 +151,13 @@ pub(crate) fn is_in(file: &Path, directory: &Path) -> bool {
     parent.is_some() && parent == directory.canonicalize().ok()
 }
 
-/// Where the system writes memory to, as the kernel lists it.
+/// The kernel's list of swap areas.
 pub(crate) fn swaps() -> String {
     std::fs::read_to_string("/proc/swaps").unwrap_or_default()
 }
 
-/// Reads a credential that systemd passed to this service. It stands in a directory that nobody else can
-/// enter, so its own mode, which shows an access control list, says nothing.
+/// Reads a credential that systemd passed to this service. Its mode is not checked: it reflects an access control list,
+/// and nobody else can enter the directory anyway.
 pub(crate) fn read_systemd_credential(
     name: &str,
 ) -> Result<Option<Zeroizing<Vec<u8>>>, SecretFileError> {
@@ -171,7 +172,7 @@ pub(crate) fn read_systemd_credential(
 }
 
 fn read_limited(file: impl Read) -> Result<Zeroizing<Vec<u8>>, SecretFileError> {
-    // At its full size from the start: a buffer that grows would leave copies behind.
+    // Allocated at full size, because a growing buffer would leave copies behind.
     let mut bytes = Zeroizing::new(Vec::with_capacity(MAX_SECRET_BYTES + 1));
     file.take(MAX_SECRET_BYTES as u64 + 1).read_to_end(&mut bytes)?;
     if bytes.len() > MAX_SECRET_BYTES {
@@ -180,33 +181,31 @@ fn read_limited(file: impl Read) -> Result<Zeroizing<Vec<u8>>, SecretFileError> 
     Ok(bytes)
 }
 
-/// All of standard input, as far as a secret may go.
+/// All of standard input, up to the maximum length of a secret.
 pub(crate) fn read_standard_input() -> Result<Zeroizing<Vec<u8>>, SecretFileError> {
-    // Past the buffer of `io::stdin`, which is never wiped.
+    // Bypasses the buffer of `io::stdin`, which is never wiped.
     read_limited(File::from(io::stdin().as_fd().try_clone_to_owned()?))
 }
 
-/// Whether the process was started without a standard output. Before `main`, std opens /dev/null in its place, where
-/// all that is printed would be lost without a word; and that it was std can't be told later, since others open it
-/// the same way.
+/// Whether the process was started without standard output. Before `main`, std opens /dev/null in its place, so that
+/// all output would be lost silently. That can't be detected later: a caller may have opened /dev/null on purpose.
 static WITHOUT_STANDARD_OUTPUT: AtomicBool = AtomicBool::new(false);
 
-/// Run by the loader, before std.
+/// Makes the loader run the function before std starts.
 #[used]
 #[allow(unsafe_code, reason = "the name of a section")]
-// SAFETY: what this section holds are pointers to functions of this type, which a loader may call with arguments that
-// they ignore.
+// SAFETY: the section contains pointers to functions of this type. A loader may pass arguments, which they ignore.
 #[unsafe(link_section = ".init_array")]
 static LOOK_FOR_STANDARD_OUTPUT: extern "C" fn() = look_for_standard_output;
 
 extern "C" fn look_for_standard_output() {
-    // SAFETY: asks for the flags of a descriptor, which need not be open.
+    // SAFETY: reads the flags of a descriptor, which need not be open.
     #[allow(unsafe_code, reason = "a descriptor that may be closed has no safe type")]
     let flags = unsafe { libc::fcntl(libc::STDOUT_FILENO, libc::F_GETFD) };
     WITHOUT_STANDARD_OUTPUT.store(flags == -1, Ordering::Relaxed);
 }
 
-/// Standard output without a buffer, since what is printed may be a secret. Fails when the process was started without.
+/// Standard output, unbuffered because the output may be secret. Fails if the process was started without it.
 pub(crate) fn standard_output() -> io::Result<File> {
     if WITHOUT_STANDARD_OUTPUT.load(Ordering::Relaxed) {
         return Err(io::Error::from_raw_os_error(libc::EBADF));
@@ -214,35 +213,35 @@ pub(crate) fn standard_output() -> io::Result<File> {
     Ok(File::from(io::stdout().as_fd().try_clone_to_owned()?))
 }
 
-/// The mode bits of the file that standard output goes to; `None` if that is no regular file.
+/// The mode bits of the file that standard output goes to; `None` if it is not a regular file.
 pub(crate) fn standard_output_file_mode() -> Option<u32> {
     let metadata = standard_output().and_then(|stdout| stdout.metadata()).ok()?;
     metadata.is_file().then_some(metadata.mode() & 0o777)
 }
 
-/// Whether a person sits at standard input.
+/// Whether standard input is a terminal.
 pub(crate) fn standard_input_is_terminal() -> bool {
     io::stdin().is_terminal()
 }
 
-/// Whether standard error goes to a person.
+/// Whether standard error is a terminal.
 pub(crate) fn standard_error_is_terminal() -> bool {
     io::stderr().is_terminal()
 }
 
-/// Whether standard output goes to a person.
+/// Whether standard output is a terminal.
 pub(crate) fn standard_output_is_terminal() -> bool {
     io::stdout().is_terminal()
 }
 
-/// The terminal that a person sits at, wherever standard input and output lead. Nothing waits for it there.
+/// The controlling terminal, independent of standard input and output. Opened in non-blocking mode.
 pub(crate) fn terminal() -> io::Result<File> {
     let flags = rustix::fs::OFlags::NOCTTY | rustix::fs::OFlags::NONBLOCK;
     let mut options = File::options();
     options.read(true).write(true).custom_flags(flags.bits().cast_signed()).open("/dev/tty")
 }
 
-/// Asks a question on standard error and reads a line from standard input, whatever its bytes.
+/// Asks a question on standard error and reads a line of arbitrary bytes from standard input.
 pub(crate) fn ask(question: &str) -> io::Result<Vec<u8>> {
     let mut stderr = io::stderr().lock();
     write!(stderr, "{question}")?;
@@ -250,13 +249,13 @@ pub(crate) fn ask(question: &str) -> io::Result<Vec<u8>> {
     let mut answer = Vec::new();
     io::stdin().lock().read_until(b'\n', &mut answer)?;
     if !answer.ends_with(b"\n") {
-        // What is said next doesn't belong on the question's line.
+        // Later output must not continue the line of the question.
         writeln!(stderr)?;
     }
     Ok(answer)
 }
 
-/// Runs a command in the shell and returns what it prints. It gets no input, and shows its errors itself.
+/// Runs a shell command and returns its output. The command gets no input, and its standard error is not captured.
 pub(crate) fn run_secret_command(command: &str) -> Result<Zeroizing<Vec<u8>>, SecretFileError> {
     let mut child = without_keys(Command::new("/bin/sh").arg("-c").arg(command))
         .stdin(Stdio::null())
@@ -265,13 +264,13 @@ pub(crate) fn run_secret_command(command: &str) -> Result<Zeroizing<Vec<u8>>, Se
     let output = child.stdout.take().map_or_else(|| Ok(Zeroizing::default()), read_limited);
     let status = child.wait()?;
     if !status.success() {
-        return Err(io::Error::other(format!("it ended with {status}")).into());
+        return Err(io::Error::other(format!("failed with {status}")).into());
     }
     output
 }
 
-/// Becomes another program, with these variables added and the master key's removed. Returns only if that
-/// fails.
+/// Replaces the process with another program, with these variables added and those of the master key removed. Returns
+/// only on failure.
 pub(crate) fn become_program(
     program: &OsStr,
     arguments: &[OsString],
@@ -289,18 +288,18 @@ fn without_keys(command: &mut Command) -> &mut Command {
     KEY_VARIABLES.iter().fold(command, |command, name| command.env_remove(name))
 }
 
-/// Writes a new file that everybody may read. What is there already is left as it is.
+/// Writes a new file that everyone may read. Never overwrites.
 pub(crate) fn write_new_file(path: &Path, contents: &[u8]) -> io::Result<()> {
     write_new(path, 0o644, contents)
 }
 
-/// Writes a new file with a secret, for its owner alone, so that not even a crash loses it. What is there already,
-/// be it a link to nowhere, is left as it is.
+/// Writes a new file with a secret, accessible only to its owner, and syncs it and its directory so that it survives a
+/// crash. Never overwrites, not even a dangling link.
 pub(crate) fn write_new_secret_file(path: &Path, secret: &[u8]) -> io::Result<()> {
     write_new(path, 0o600, secret)?;
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
     match File::open(parent.unwrap_or(Path::new("."))).and_then(|parent| parent.sync_all()) {
-        // Some file systems have no such thing.
+        // Some file systems can't sync a directory.
         Err(error)
             if matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported) =>
         {
@@ -311,11 +310,11 @@ pub(crate) fn write_new_secret_file(path: &Path, secret: &[u8]) -> io::Result<()
 }
 
 fn write_new(path: &Path, mode: u32, contents: &[u8]) -> io::Result<()> {
-    // With O_EXCL, which follows no link.
+    // `create_new` uses O_EXCL, which doesn't follow links.
     let mut file = File::options().write(true).create_new(true).mode(mode).open(path)?;
     let written = file.write_all(contents).and_then(|()| file.sync_all());
     if written.is_err() {
-        // Half of it would only be in the way.
+        // An incomplete file would only prevent the next attempt.
         let _ = std::fs::remove_file(path);
     }
     written

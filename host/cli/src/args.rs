@@ -1,4 +1,4 @@
-//! The arguments. No secret is ever one of them: other users can see the arguments of a process.
+//! The command-line arguments. A secret is never one of them, because other users can see a process's arguments.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -9,51 +9,51 @@ use clap::{ArgAction, ArgGroup, Args, Parser, Subcommand, ValueEnum, ValueHint};
 use clap_complete::Shell;
 use moat::{Operation, TokenEncoding, UserId, UserIdError};
 
-use super::age;
+use super::duration;
 
 const AFTER_HELP: &str = "\
-The master key comes from --keyring, --master-key-file, --master-key-command, or without these from \
-FOSSAWORK_MASTER_KEY, FOSSAWORK_KEYRING, FOSSAWORK_MASTER_KEY_FILE, FOSSAWORK_MASTER_KEY_COMMAND, or the systemd credential \
-`fossawork-master-key`. `moat keygen --out PATH` makes one. FOSSAWORK_MASTER_KEY_PREVIOUS holds further keys, one a \
-line, which only open what is under them.
+The master key comes from --keyring, --master-key-file or --master-key-command; without these, from \
+FOSSAWORK_MASTER_KEY, FOSSAWORK_KEYRING, FOSSAWORK_MASTER_KEY_FILE, FOSSAWORK_MASTER_KEY_COMMAND or the systemd credential \
+`fossawork-master-key`. `moat keygen --out PATH` creates one. FOSSAWORK_MASTER_KEY_PREVIOUS holds additional decrypt-only \
+keys, one per line.
 
-Exit codes: 0 done, 1 other failure, 2 usage, 3 no such credential, 4 master key missing or unusable, \
-5 can't be decrypted, 6 malformed or unsupported file, 7 needs migration, 8 conflict or locked, \
-9 directory (I/O, permissions, full), 10 audit log unavailable or broken, 11 the sandbox stopped the component.";
+Exit codes: 0 success, 1 other failure, 2 usage, 3 no such credential, 4 master key missing or unusable, \
+5 decryption failed, 6 malformed or unsupported file, 7 needs migration, 8 conflict or locked, \
+9 directory (I/O, permissions, full), 10 audit log unavailable or broken, 11 the sandbox aborted the component.";
 
-/// Encrypted credentials whose cryptography runs in a WebAssembly sandbox
+/// Encrypted credential store whose cryptography runs in a WebAssembly sandbox
 #[derive(Parser)]
 #[command(name = "moat", version, after_help = AFTER_HELP, arg_required_else_help = false)]
 pub(super) struct Arguments {
-    #[command(flatten, next_help_heading = "For every verb")]
+    #[command(flatten, next_help_heading = "Global options")]
     pub(super) options: Options,
 
     #[command(subcommand)]
     pub(super) verb: Verb,
 }
 
-/// What the options of the audit log are listed under.
+/// The help heading of the audit log's options.
 const AUDIT: &str = "Audit log";
 
-/// What becomes of an operation that can't be written down.
+/// What happens to an operation that can't be logged.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum Audit {
-    /// Nothing is written down
+    /// Log nothing
     Off,
-    /// It goes on, with a warning
+    /// Warn and continue
     BestEffort,
-    /// It is refused
+    /// Refuse the operation
     Required,
 }
 
-/// What every verb understands.
+/// The options of every command.
 #[derive(Args)]
 pub(super) struct Options {
-    /// The credentials directory [env: FOSSAWORK_CREDENTIALS_DIR; else moat/credentials in the XDG data directory]
+    /// Credentials directory [env: FOSSAWORK_CREDENTIALS_DIR; default: moat/credentials in the XDG data directory]
     #[arg(long, global = true, value_name = "PATH", value_hint = ValueHint::DirPath)]
     pub(super) dir: Option<PathBuf>,
 
-    /// A file with a ring of master keys, as `moat keys` writes it; nobody else may read it
+    /// File with a key ring, as written by `moat keys`; others must not be able to read it
     #[arg(
         long,
         global = true,
@@ -63,11 +63,11 @@ pub(super) struct Options {
     )]
     pub(super) keyring: Option<PathBuf>,
 
-    /// A file that holds the master key; nobody else may read it
+    /// File with the master key; others must not be able to read it
     #[arg(long, global = true, value_name = "PATH", value_hint = ValueHint::FilePath)]
     pub(super) master_key_file: Option<PathBuf>,
 
-    /// A shell command that prints the master key, or a ring of them
+    /// Shell command that prints the master key or a key ring
     #[arg(
         long,
         global = true,
@@ -77,11 +77,11 @@ pub(super) struct Options {
     )]
     pub(super) master_key_command: Option<String>,
 
-    /// A file of FOSSAWORK_… variables to read beside the environment
+    /// File of FOSSAWORK_… variables to read in addition to the environment
     #[arg(long, global = true, value_name = "PATH", value_hint = ValueHint::FilePath)]
     pub(super) env_file: Option<PathBuf>,
 
-    /// A component to use in place of the embedded one; it needs --component-sha256 too
+    /// Component to use instead of the embedded one; requires --component-sha256
     #[cfg(feature = "compiler")]
     #[arg(
         long,
@@ -92,7 +92,7 @@ pub(super) struct Options {
     )]
     pub(super) component: Option<PathBuf>,
 
-    /// The SHA-256 of that component, in hexadecimal
+    /// SHA-256 digest of that component, in hexadecimal
     #[cfg(feature = "compiler")]
     #[arg(long, global = true, value_name = "DIGEST", requires = "component")]
     pub(super) component_sha256: Option<String>,
@@ -101,140 +101,142 @@ pub(super) struct Options {
     #[arg(long, global = true, value_name = "SECONDS", default_value = "10", value_parser = seconds)]
     pub(super) lock_wait: Duration,
 
-    /// Where every operation is written down [env: FOSSAWORK_AUDIT_LOG]
+    /// File in which every operation is logged [env: FOSSAWORK_AUDIT_LOG]
     #[arg(long, global = true, value_name = "PATH", value_hint = ValueHint::FilePath, help_heading = AUDIT)]
     pub(super) audit_log: Option<PathBuf>,
 
-    /// What becomes of an operation that can't be written down [env: FOSSAWORK_AUDIT; else `required`]
+    /// What to do if an operation can't be logged [env: FOSSAWORK_AUDIT; default: required]
     #[arg(long, global = true, help_heading = AUDIT)]
     pub(super) audit: Option<Audit>,
 
-    /// A file with the audit key, instead of one derived from the master key [env: FOSSAWORK_AUDIT_KEY_FILE]
+    /// File with the audit key, instead of a key derived from the master key [env: FOSSAWORK_AUDIT_KEY_FILE]
     #[arg(long, global = true, value_name = "PATH", value_hint = ValueHint::FilePath, help_heading = AUDIT)]
     pub(super) audit_key_file: Option<PathBuf>,
 
-    /// Write a keyed hash of each user id in its place [env: FOSSAWORK_AUDIT_HASH_USERS=1]
+    /// Log a keyed hash of each user id instead of the id itself [env: FOSSAWORK_AUDIT_HASH_USERS=1]
     #[arg(long, global = true, help_heading = AUDIT)]
     pub(super) audit_hash_users: bool,
 
-    /// Set the file aside when it is this large (64M, 1G) [env: FOSSAWORK_AUDIT_MAX_SIZE]
+    /// Rotate the log when it reaches this size (64M, 1G) [env: FOSSAWORK_AUDIT_MAX_SIZE]
     #[arg(long, global = true, value_name = "SIZE", value_parser = size, help_heading = AUDIT)]
     pub(super) audit_max_size: Option<u64>,
 
-    /// Set the file aside when it is this old (30d, 12w) [env: FOSSAWORK_AUDIT_MAX_AGE]
-    #[arg(long, global = true, value_name = "AGE", value_parser = age::parse, help_heading = AUDIT)]
+    /// Rotate the log when it reaches this age (30d, 12w) [env: FOSSAWORK_AUDIT_MAX_AGE]
+    #[arg(long, global = true, value_name = "AGE", value_parser = duration::parse, help_heading = AUDIT)]
     pub(super) audit_max_age: Option<Duration>,
 
-    /// Print JSON, errors too
+    /// Print JSON, including errors
     #[arg(long, global = true)]
     pub(super) json: bool,
 
-    /// Print no more than was asked for: no confirmations, no warnings
+    /// Print only what was asked for: no confirmations, no warnings
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     pub(super) quiet: bool,
 
-    /// Tell what is done; twice: in detail
+    /// Increase verbosity (-vv for debug)
     #[arg(short, long, global = true, action = ArgAction::Count)]
     pub(super) verbose: u8,
 }
 
 #[derive(Subcommand)]
 pub(super) enum Verb {
-    /// Make a new master key: 32 random bytes, URL-safe
+    /// Create a new master key: 32 random bytes in URL-safe base64
     Keygen(Keygen),
-    /// Store a credential in place of the one before
+    /// Store a credential, replacing any existing one
     Put(Put),
-    /// Show a credential, its secrets hidden, or print one of its values
+    /// Show a credential with its secrets hidden, or print one of its values
     Get(Get),
     /// List the users
     List(List),
-    /// Remove a credential
+    /// Delete a credential
     Delete(Delete),
-    /// Note that a credential was used now
+    /// Mark a credential as used now
     Touch(User),
-    /// Note the outcome of a login attempt
+    /// Store the outcome of a login attempt
     Mark(Mark),
-    /// Show the outside of a record; needs no key
+    /// Show the envelope of a record; needs no key
     Inspect(User),
-    /// Check that records open, without showing them
+    /// Check that records can be decrypted, without showing them
     Verify(Verify),
-    /// Encrypt the FossaWork application's legacy records, or bring records to another version or spelling
+    /// Encrypt the FossaWork application's legacy records, or convert records to another version or token encoding
     Migrate(Migrate),
-    /// Encrypt records with the primary key that are under another
+    /// Re-encrypt records that are not encrypted with the primary key
     Rotate(Rotate),
     /// Check that this installation is safe
     Check(Check),
-    /// Look into the audit log
+    /// Show and verify the audit log
     #[command(subcommand)]
     Audit(AuditVerb),
-    /// Look after the keys of a ring
+    /// Manage the keys of a key ring
     #[command(subcommand)]
     Keys(Keys),
     /// Show the sandboxed component: its digest, imports, limits and grants
     Component(Component),
     /// Run a program with a credential in its environment
     Exec(Exec),
-    /// Print a completion script
+    /// Print a shell completion script
     Completions {
-        /// For this shell
+        /// Shell to complete for
         shell: Shell,
     },
-    /// Print the manual page, of the program or of one verb
+    /// Print the manual page of the program or of one command
     Man {
-        /// Of this verb
+        /// Command to document
+        #[arg(value_name = "COMMAND")]
         verb: Option<String>,
     },
 }
 
 #[derive(Args)]
 pub(super) struct Keygen {
-    /// Write it to a new file that only its owner can read, in place of printing it; nothing is ever overwritten
+    /// Write the key to a new file that only its owner can read, instead of printing it; never overwrites a file
     #[arg(long, value_name = "PATH", value_hint = ValueHint::FilePath)]
     pub(super) out: Option<PathBuf>,
 }
 
 #[derive(Args)]
 pub(super) struct User {
-    /// Whose credential
+    /// User id
     #[arg(value_parser = user)]
     pub(super) user: UserId,
 }
 
 #[derive(Args)]
 pub(super) struct Put {
-    /// Whose credential
+    /// User id
     #[arg(value_parser = user)]
     pub(super) user: UserId,
 
-    /// The name to log in with
+    /// Login name
     #[arg(long, value_name = "NAME")]
     pub(super) username: String,
 
-    /// Read the password from standard input instead of asking for it twice at the terminal; one trailing newline is dropped
+    /// Read the password from standard input instead of asking for it twice at the terminal; one trailing newline is
+    /// removed
     #[arg(long)]
     pub(super) password_stdin: bool,
 
-    /// A further value that is no secret towards this machine's users; may be repeated
+    /// Additional value; other users of this machine can see it in the process list. May be repeated
     #[arg(long, value_name = "NAME=VALUE", value_parser = field)]
     pub(super) field: Vec<(String, String)>,
 
-    /// Read a further value from standard input; one trailing newline is dropped
+    /// Read an additional value from standard input; one trailing newline is removed
     #[arg(long, value_name = "NAME", conflicts_with = "password_stdin")]
     pub(super) field_stdin: Option<String>,
 
-    /// The version of the record; without this that of the record that is replaced, or of the directory
+    /// Version of the record; default: that of the replaced record, or of the directory
     #[arg(long)]
     pub(super) format: Option<Format>,
 
-    /// How to spell the token; without this as in the record that is replaced, or as the directory is set
+    /// Encoding of the token; default: that of the replaced record, or of the directory
     #[arg(long)]
     pub(super) token_encoding: Option<Encoding>,
 
-    /// Fail when the credential exists
+    /// Fail if the credential exists
     #[arg(long)]
     pub(super) create_only: bool,
 
-    /// Store a new user's credential even if the master key decrypts no record that is there
+    /// Store a new user's credential even if the master key decrypts none of the existing records
     #[arg(long)]
     pub(super) allow_new_key: bool,
 }
@@ -243,7 +245,7 @@ pub(super) struct Put {
 pub(super) enum Encoding {
     /// The token itself
     Documented,
-    /// In base64 once more, as the FossaWork application reads it
+    /// The token in base64 once more, as the FossaWork application reads it
     App,
 }
 
@@ -258,11 +260,11 @@ impl From<Encoding> for TokenEncoding {
 
 #[derive(Args)]
 pub(super) struct Get {
-    /// Whose credential
+    /// User id
     #[arg(value_parser = user)]
     pub(super) user: UserId,
 
-    /// Print just this value and a newline: username, password, created_at, …, or the name of a field
+    /// Print only this value and a newline: username, password, created_at, …, or the name of a field
     #[arg(long, value_name = "NAME")]
     pub(super) field: Option<String>,
 
@@ -273,18 +275,18 @@ pub(super) struct Get {
 
 #[derive(Args)]
 pub(super) struct List {
-    /// Only those whose credential was made longer ago than this (90d, 12w, 36h)
-    #[arg(long, value_name = "AGE", value_parser = age::parse)]
+    /// Only users whose credential was created longer ago than this (90d, 12w, 36h)
+    #[arg(long, value_name = "AGE", value_parser = duration::parse)]
     pub(super) older_than: Option<Duration>,
 }
 
 #[derive(Args)]
 pub(super) struct Delete {
-    /// Whose credential
+    /// User id
     #[arg(value_parser = user)]
     pub(super) user: UserId,
 
-    /// Don't ask at a terminal
+    /// Don't ask for confirmation
     #[arg(short, long)]
     pub(super) yes: bool,
 }
@@ -292,7 +294,7 @@ pub(super) struct Delete {
 #[derive(Args)]
 #[command(group = ArgGroup::new("outcome").required(true))]
 pub(super) struct Mark {
-    /// Whose credential
+    /// User id
     #[arg(value_parser = user)]
     pub(super) user: UserId,
 
@@ -305,13 +307,13 @@ pub(super) struct Mark {
     pub(super) invalid: bool,
 }
 
-/// A version of the record.
+/// A record version.
 #[derive(Clone, Copy, ValueEnum)]
 pub(super) enum Format {
     /// The FossaWork application's
     #[value(name = "1.0")]
     V1,
-    /// With one slow key derivation for all users
+    /// One slow key derivation for all users
     #[value(name = "2.0")]
     V2,
 }
@@ -327,29 +329,29 @@ impl Format {
 
 #[derive(Args)]
 pub(super) struct Migrate {
-    /// Show what would be done, and write nothing
+    /// Show what would be done without writing anything
     #[arg(long)]
     pub(super) dry_run: bool,
 
-    /// Take records under the application's published default key for genuine, and encrypt them anew; anyone who
-    /// could write to the directory could have put them there
+    /// Accept records encrypted with the application's published default key as genuine, and re-encrypt them; anyone
+    /// who could write to the directory could have put them there
     #[arg(long)]
     pub(super) accept_default_key: bool,
 
-    /// Take records that are not encrypted for genuine, and encrypt them; anyone who could write to the directory
+    /// Accept records that are not encrypted as genuine, and encrypt them; anyone who could write to the directory
     /// could have put them there
     #[arg(long)]
     pub(super) accept_plaintext: bool,
 
-    /// Remove the copies that the application's old migration left in the clear, where their credential opens
+    /// Remove the unencrypted copies that the application's old migration left, if their credential can be decrypted
     #[arg(long)]
     pub(super) remove_plaintext_backups: bool,
 
-    /// Bring all records to this version, and set the directory to it
+    /// Convert all records to this version, and use it for new records
     #[arg(long, value_name = "VERSION")]
     pub(super) to: Option<Format>,
 
-    /// Bring the tokens of all records of version 1.0 to this spelling, and set the directory to it
+    /// Convert the tokens of all version 1.0 records to this encoding, and use it for new records
     #[arg(long)]
     pub(super) token_encoding: Option<Encoding>,
 
@@ -360,24 +362,24 @@ pub(super) struct Migrate {
 
 #[derive(Args)]
 pub(super) struct Rotate {
-    /// Show what would be done, and write nothing
+    /// Show what would be done without writing anything
     #[arg(long)]
     pub(super) dry_run: bool,
 
-    /// Show how many records are under which key, and write nothing
+    /// Show how many records are encrypted with each key, without writing anything
     #[arg(long, conflicts_with = "dry_run")]
     pub(super) status: bool,
 
-    /// Only records that were encrypted longer ago than this (90d, 12w, 36h)
-    #[arg(long, value_name = "AGE", value_parser = age::parse)]
+    /// Only records encrypted longer ago than this (90d, 12w, 36h)
+    #[arg(long, value_name = "AGE", value_parser = duration::parse)]
     pub(super) older_than: Option<Duration>,
 
-    /// Only when the ring's primary key is this old (90d, 12w, 36h), or an older one isn't retired yet; retires
-    /// what no record is under any more
-    #[arg(long, value_name = "AGE", value_parser = age::parse, conflicts_with_all = ["dry_run", "status", "user", "older_than"])]
+    /// Only if the ring's primary key is at least this old (90d, 12w, 36h), or an older key isn't retired yet; then
+    /// retires the older keys that no record needs any more
+    #[arg(long, value_name = "AGE", value_parser = duration::parse, conflicts_with_all = ["dry_run", "status", "user", "older_than"])]
     pub(super) if_older_than: Option<Duration>,
 
-    /// Make a new primary key when it is due
+    /// Create a new primary key if the current one is due
     #[arg(long, requires = "if_older_than")]
     pub(super) new_key: bool,
 
@@ -388,49 +390,49 @@ pub(super) struct Rotate {
 
 #[derive(Args)]
 pub(super) struct Check {
-    /// Mend the modes of files and directories, and remove what ended writers left; nothing else
+    /// Fix the modes of files and directories, and remove what interrupted writes left; nothing else
     #[arg(long)]
     pub(super) fix: bool,
 
-    /// The age at which a ring's primary key is overdue
-    #[arg(long, value_name = "AGE", default_value = "365d", value_parser = age::parse)]
+    /// Age from which a ring's primary key is overdue
+    #[arg(long, value_name = "AGE", default_value = "365d", value_parser = duration::parse)]
     pub(super) key_age: Duration,
 
-    /// The age at which a credential is overdue
-    #[arg(long, value_name = "AGE", default_value = "365d", value_parser = age::parse)]
+    /// Age from which a credential is overdue
+    #[arg(long, value_name = "AGE", default_value = "365d", value_parser = duration::parse)]
     pub(super) credential_age: Duration,
 }
 
-/// What `audit` does.
+/// The subcommands of `audit`.
 #[derive(Subcommand)]
 pub(super) enum AuditVerb {
     /// List the operations
     Show(Show),
-    /// Check that no entry was altered, removed or put in
+    /// Check that no entry was altered, removed or inserted
     Verify {
-        /// A head that `audit head` printed earlier: what was cut off since is seen only against it
+        /// File with a head that `audit head` printed earlier: truncation can only be detected by comparing against one
         #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
         head: Option<PathBuf>,
     },
-    /// Check the log and print its end, signed, to be kept elsewhere
+    /// Verify the log and print its signed head, to be stored elsewhere
     Head,
-    /// Show what is worth a look
+    /// Report suspicious activity
     Report {
-        /// In the time since then; what was before is what it is compared with
-        #[arg(long, value_name = "TIME", default_value = "7d", value_parser = age::time)]
+        /// Examine operations since then, and compare them with those before: an age (7d) or a time (2026-01-31)
+        #[arg(long, value_name = "TIME", default_value = "7d", value_parser = duration::time)]
         since: String,
 
-        /// The working hours, in UTC
+        /// Working hours, in UTC
         #[arg(long, value_name = "FROM-TO", default_value = "7-19", value_parser = hours)]
         hours: (u8, u8),
     },
-    /// Print what stands for a user in a log that hashes user ids
+    /// Print the hash that stands for a user in a log with hashed user ids
     Hash(User),
 }
 
 #[derive(Args)]
 pub(super) struct Show {
-    /// Only on this user's record
+    /// Only operations on this user's record
     #[arg(long, value_name = "USER", value_parser = user)]
     pub(super) user: Option<UserId>,
 
@@ -438,42 +440,42 @@ pub(super) struct Show {
     #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(Operation::ALL.map(Operation::name)))]
     pub(super) operation: Option<String>,
 
-    /// Only with this outcome: done, failed, unfinished, or the code of an error
+    /// Only this outcome: done, failed, unfinished, or an error code
     #[arg(long, value_name = "OUTCOME")]
     pub(super) outcome: Option<String>,
 
-    /// Only since then: an age (7d, 36h), or a time (2026-01-31, 2026-01-31T12:00:00Z)
-    #[arg(long, value_name = "TIME", value_parser = age::time)]
+    /// Only operations since then: an age (7d, 36h) or a time (2026-01-31, 2026-01-31T12:00:00Z)
+    #[arg(long, value_name = "TIME", value_parser = duration::time)]
     pub(super) since: Option<String>,
 
-    /// Only before then
-    #[arg(long, value_name = "TIME", value_parser = age::time)]
+    /// Only operations before then
+    #[arg(long, value_name = "TIME", value_parser = duration::time)]
     pub(super) until: Option<String>,
 }
 
-/// What `keys` does.
+/// The subcommands of `keys`.
 #[derive(Subcommand)]
 pub(super) enum Keys {
-    /// List the keys, with the number of records that are under each
+    /// List the keys, and how many records are encrypted with each
     List {
-        /// Don't open the records to count them
+        /// Don't decrypt the records to count them
         #[arg(long)]
         no_records: bool,
     },
-    /// Add a new key; the first one makes the file, and is the primary key
+    /// Add a new key; the first one creates the file and is the primary key
     Add(AddKey),
-    /// Encrypt with this key from now on
+    /// Make a key the primary one, which encrypts from now on
     Promote(KeyId),
-    /// Take a key out of use that no record is under; it stays in the file
+    /// Retire a key that no record needs; it stays in the file
     Retire(KeyId),
-    /// Take a retired key into use again
+    /// Put a retired key back into use
     Restore(KeyId),
-    /// Remove a retired key for ever
+    /// Permanently remove a retired key
     Erase {
-        /// The key's id
+        /// Id of the key
         id: String,
 
-        /// Don't ask at a terminal
+        /// Don't ask for confirmation
         #[arg(short, long)]
         yes: bool,
     },
@@ -481,54 +483,54 @@ pub(super) enum Keys {
 
 #[derive(Args)]
 pub(super) struct AddKey {
-    /// What to call the key; without this it gets a name at random. Records show it in the clear
+    /// Id of the key; default: a random one. Records show it in the clear
     #[arg(long)]
     pub(super) id: Option<String>,
 
-    /// Encrypt with this key from now on
+    /// Make it the primary key, which encrypts from now on
     #[arg(long)]
     pub(super) primary: bool,
 
-    /// Read the key from standard input instead of making one; one trailing newline is dropped
+    /// Read the key from standard input instead of generating one; one trailing newline is removed
     #[arg(long)]
     pub(super) key_stdin: bool,
 }
 
 #[derive(Args)]
 pub(super) struct KeyId {
-    /// The key's id
+    /// Id of the key
     pub(super) id: String,
 }
 
 #[derive(Args)]
 pub(super) struct Verify {
-    /// Whose credentials; all if none is named
+    /// User ids; default: all
     #[arg(value_parser = user)]
     pub(super) users: Vec<UserId>,
 }
 
 #[derive(Args)]
 pub(super) struct Component {
-    /// Print the contract in WIT
+    /// Print the WIT contract
     #[arg(long, conflicts_with = "out")]
     pub(super) wit: bool,
 
-    /// Write the component to a new file, for hosts of your own
+    /// Write the component to a new file, for use in other hosts
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(super) out: Option<PathBuf>,
 }
 
 #[derive(Args)]
 pub(super) struct Exec {
-    /// Whose credential
+    /// User id
     #[arg(value_parser = user)]
     pub(super) user: UserId,
 
-    /// What the names of the variables begin with
+    /// Prefix of the variables' names
     #[arg(long, default_value = "MOAT_", value_parser = prefix)]
     pub(super) prefix: String,
 
-    /// The program and its arguments
+    /// Program and its arguments
     #[arg(last = true, required = true, value_name = "COMMAND", value_hint = ValueHint::CommandWithArguments)]
     pub(super) command: Vec<OsString>,
 }
@@ -540,18 +542,18 @@ fn user(text: &str) -> Result<UserId, UserIdError> {
 fn field(text: &str) -> Result<(String, String), &'static str> {
     match text.split_once('=') {
         Some((name, value)) => Ok((name.to_owned(), value.to_owned())),
-        None => Err("it has no `=`"),
+        None => Err("missing `=`"),
     }
 }
 
 fn seconds(text: &str) -> Result<Duration, &'static str> {
-    let seconds = text.parse().map_err(|_| "it is not a number of seconds")?;
-    Duration::try_from_secs_f64(seconds).map_err(|_| "it is not a number of seconds")
+    let seconds = text.parse().map_err(|_| "not a number of seconds")?;
+    Duration::try_from_secs_f64(seconds).map_err(|_| "not a number of seconds")
 }
 
 /// Bytes, or KiB, MiB, GiB: `64M`.
 pub(super) fn size(text: &str) -> Result<u64, &'static str> {
-    let wrong = "it is not a size such as 500K, 64M or 1G";
+    let wrong = "not a size such as 500K, 64M or 1G";
     let units = [("K", 10), ("M", 20), ("G", 30)];
     let found = units.iter().find_map(|(unit, bits)| Some((text.strip_suffix(unit)?, *bits)));
     let (number, bits) = found.unwrap_or((text, 0));
@@ -560,7 +562,7 @@ pub(super) fn size(text: &str) -> Result<u64, &'static str> {
 }
 
 fn hours(text: &str) -> Result<(u8, u8), &'static str> {
-    let wrong = "it is not a span of hours such as 7-19";
+    let wrong = "not a range of hours such as 7-19";
     let (from, to) = text.split_once('-').ok_or(wrong)?;
     let hour = |text: &str| text.parse().ok().filter(|hour| *hour <= 24).ok_or(wrong);
     let (from, to) = (hour(from)?, hour(to)?);
@@ -572,6 +574,8 @@ fn prefix(text: &str) -> Result<String, &'static str> {
     if text.chars().all(is_name) && !text.starts_with(|c: char| c.is_ascii_digit()) {
         Ok(text.to_owned())
     } else {
-        Err("a variable's name has only letters, digits and `_`, and doesn't begin with a digit")
+        Err(
+            "a variable's name may contain only letters, digits and `_`, and must not begin with a digit",
+        )
     }
 }

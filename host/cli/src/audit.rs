@@ -1,4 +1,4 @@
-//! The audit log, as the options and the environment set it up.
+//! The settings of the audit log, from the options and the environment.
 
 use std::ffi::OsString;
 use std::fmt::Display;
@@ -12,15 +12,15 @@ use clap::ValueEnum;
 use moat::audit::{AuditKey, AuditKeys, AuditLog, AuditPolicy, Rotation};
 use moat::{Directory, KeyRing};
 
-use super::age;
 use super::args::{self, Audit, Options};
+use super::duration;
 use super::env_file::Environment;
 use super::failure::Failure;
-use super::keys::MasterKeySource;
+use super::master_key::MasterKeySource;
 use super::secret_file::{unusable_file, without_newline};
 use crate::ambient;
 
-/// A log that is to be written or read.
+/// Which log to write or read, and how.
 pub(super) struct AuditSettings {
     path: PathBuf,
     mode: Audit,
@@ -30,7 +30,7 @@ pub(super) struct AuditSettings {
 }
 
 impl AuditSettings {
-    /// What the flags say, else the variables; `None` when no log is named.
+    /// The settings from the flags, or else from the variables; `None` if no log is specified.
     pub(super) fn choose(
         environment: &Environment,
         options: &Options,
@@ -41,7 +41,7 @@ impl AuditSettings {
             || {
                 parsed(environment, "FOSSAWORK_AUDIT", |text| {
                     Audit::from_str(text, false)
-                        .map_err(|_| "it is none of off, best-effort, required")
+                        .map_err(|_| "expected off, best-effort or required")
                 })
             },
             |mode| Ok(Some(mode)),
@@ -50,15 +50,15 @@ impl AuditSettings {
             return match mode {
                 None | Some(Audit::Off) => Ok(None),
                 Some(_) => Err(Failure::usage(
-                    "there is no audit log to write",
-                    "name one with --audit-log PATH or in FOSSAWORK_AUDIT_LOG",
+                    "no audit log is specified",
+                    "specify one with --audit-log PATH or FOSSAWORK_AUDIT_LOG",
                 )),
             };
         };
         let hash_users = parsed(environment, "FOSSAWORK_AUDIT_HASH_USERS", |text| match text {
             "1" => Ok(true),
             "0" => Ok(false),
-            _ => Err("it is neither 1 nor 0"),
+            _ => Err("expected 1 or 0"),
         })?;
         let rotation = Rotation {
             size: match options.audit_max_size {
@@ -66,7 +66,7 @@ impl AuditSettings {
                 size => size,
             },
             age: match options.audit_max_age {
-                None => parsed(environment, "FOSSAWORK_AUDIT_MAX_AGE", age::parse)?,
+                None => parsed(environment, "FOSSAWORK_AUDIT_MAX_AGE", duration::parse)?,
                 age => age,
             },
         };
@@ -79,33 +79,32 @@ impl AuditSettings {
         }))
     }
 
-    /// Where the log is.
+    /// The path of the log.
     pub(super) fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Whether operations are written down.
+    /// Whether operations are logged.
     pub(super) fn is_on(&self) -> bool {
         self.mode != Audit::Off
     }
 
-    /// Whether the log has hashes in place of the users' names.
+    /// Whether the log contains hashes instead of user ids.
     pub(super) fn hashes_users(&self) -> bool {
         self.hash_users
     }
 
-    /// The directory of the log, and its name there.
+    /// The directory of the log, and its name in it.
     pub(super) fn place(&self) -> Result<(Dir, String), Failure> {
         ambient::open_parent(&self.path).map_err(|error| {
             Failure::audit(
                 format!("opening the directory of {}: {error}", self.path.display()),
-                "make the directory, or name another log with --audit-log PATH",
+                "create the directory, or choose another log with --audit-log PATH",
             )
         })
     }
 
-    /// The log, to be written by a vault over this directory with this ring, and a handle of the directory that
-    /// it is in.
+    /// The log for a vault with this credentials directory and this ring, and a handle to the directory of the log.
     pub(super) fn log(
         &self,
         credentials: &Directory,
@@ -122,8 +121,8 @@ impl AuditSettings {
         };
         if place(dir.as_fd())? == place(credentials.as_fd())? {
             return Err(Failure::usage(
-                "the audit log is in the credentials directory, where only credentials belong",
-                "name a log in another directory with --audit-log PATH",
+                "the audit log is in the credentials directory, which is for credentials only",
+                "put the log in another directory with --audit-log PATH",
             ));
         }
         let key = match self.given_key()? {
@@ -141,38 +140,38 @@ impl AuditSettings {
         Ok((log, handle))
     }
 
-    /// The keys that the entries may be under: the one that was given, and those of the master keys, the retired
-    /// ones too.
+    /// The keys that the entries may be authenticated with: the configured one, and those derived from the master keys,
+    /// including retired ones.
     pub(super) fn keys(&self, master: &MasterKeySource) -> Result<AuditKeys, Failure> {
         let given = self.given_key()?;
         let ring = match master.whole_ring() {
             Ok(ring) => Some(ring),
-            // Who verifies need not have the master key.
+            // An auditor doesn't need the master key.
             Err(_) if given.is_some() => None,
             Err(error) => {
                 return Err(Failure::master_key(
-                    format!("the audit log is under a key of the master key, and {error}"),
-                    "give the master key as for the other verbs, or --audit-key-file PATH",
+                    format!("the audit log's key is derived from the master key, but {error}"),
+                    "provide the master key as for the other commands, or pass --audit-key-file PATH",
                 ));
             }
         };
         Ok(AuditKeys::new(given, ring))
     }
 
-    /// The key that was given for it; `None`: it has that of the master key.
+    /// The configured key; `None` if the key is derived from the master key.
     pub(super) fn given_key(&self) -> Result<Option<AuditKey>, Failure> {
         let Some(path) = &self.key_file else { return Ok(None) };
         let text = ambient::read_secret_file(path).map_err(|error| unusable_file(path, &error))?;
         AuditKey::new(&without_newline(text)).map(Some).map_err(|error| {
             Failure::audit(
                 format!("{}: {error}", path.display()),
-                "name the file with the key that the log is under: at least 16 bytes",
+                "specify the file with the key of the log: at least 16 bytes",
             )
         })
     }
 }
 
-/// A variable that is no secret, read by this.
+/// A variable without a secret, parsed with this function.
 fn parsed<T, E: Display>(
     environment: &Environment,
     name: &str,
@@ -182,7 +181,7 @@ fn parsed<T, E: Display>(
         return Ok(None);
     };
     let text = String::from_utf8_lossy(&value);
-    parse(&text).map(Some).map_err(|why| {
-        Failure::usage(format!("{name}: {why}"), format!("set {name} anew, or unset it"))
-    })
+    parse(&text)
+        .map(Some)
+        .map_err(|why| Failure::usage(format!("{name}: {why}"), format!("correct or unset {name}")))
 }

@@ -1,5 +1,5 @@
-//! Work on many records: on all cores, a few in each call into the sandbox, reported in their order while it
-//! goes on. What is in memory doesn't grow with the number of users.
+//! Work on many records: on all cores, a few records per call into the sandbox, with results reported in order while
+//! the work continues. Memory use doesn't grow with the number of users.
 
 use std::collections::BTreeMap;
 use std::iter;
@@ -11,29 +11,29 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use moat::{Error, ErrorCode, UserId, Vault};
 
-use super::age;
 use super::context::Context;
+use super::duration;
 use super::failure::Failure;
 
-/// How many records one call into the sandbox is for, at least and at most: the more, the fewer syncs.
+/// The minimum and maximum number of records per call into the sandbox. Larger calls need fewer syncs.
 const PER_CALL: (usize, usize) = (4, 192);
 
-/// How long a call should take, so that there is progress to see and little to lose.
+/// How long a call should take: short enough to show progress and to lose little work if it fails.
 const CALL: Duration = Duration::from_millis(200);
 
-/// What came of one user's record.
+/// The result for one user's record.
 pub(super) type Answer<T> = (UserId, Result<T, Error>);
 
-/// Which records: those of these users, or all if none is named.
+/// Which records to work on: those of these users, or all if the list is empty.
 #[derive(Clone, Copy)]
 pub(super) struct Selection<'s> {
     pub(super) users: &'s [UserId],
-    /// Only those that were encrypted longer ago.
+    /// Only records encrypted longer ago than this.
     pub(super) older_than: Option<Duration>,
 }
 
 impl<'s> Selection<'s> {
-    /// Those of these users, or all if none is named.
+    /// The records of these users, or all if the list is empty.
     pub(super) fn of(users: &'s [UserId]) -> Self {
         Self { users, older_than: None }
     }
@@ -49,19 +49,20 @@ impl<'s> Selection<'s> {
         }
     }
 
-    /// Whether a record is old enough. What can't be told of is not left out, so that its fault is reported.
-    fn takes(self, vault: &Vault, user: &UserId) -> bool {
+    /// Whether a record is old enough. One that can't be inspected is included, so that its fault is reported.
+    fn includes(self, vault: &Vault, user: &UserId) -> bool {
         self.older_than.is_none_or(|age| {
             let record = vault.inspect(user);
-            record.map_or(true, |record| age::is_over(age, record.encrypted_at.as_deref()))
+            record
+                .map_or(true, |record| duration::is_older_than(age, record.encrypted_at.as_deref()))
         })
     }
 }
 
-/// Asks about a selection of users, and reports each answer. When a report fails, nothing further is begun.
+/// Calls `ask` for a selection of users, and reports each answer. If a report fails, no further calls are started.
 ///
-/// Of all users, one whose record was removed after it was listed is passed over: there is nothing to report. Where the
-/// system gives fewer threads than there are cores, or none, the work goes on with what there is.
+/// If no users are named, a record that was removed after it was listed is skipped silently. If the system provides
+/// fewer threads than there are cores, or none, the work continues with those available.
 pub(super) fn for_each<T: Send>(
     context: &Context,
     vault: &Vault,
@@ -69,10 +70,10 @@ pub(super) fn for_each<T: Send>(
     ask: impl Fn(&[UserId]) -> Result<Vec<Result<T, Error>>, Error> + Sync,
     mut report: impl FnMut(Answer<T>) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
-    let takes = |user: &Result<UserId, Error>| {
-        user.as_ref().map_or(true, |user| selection.takes(vault, user))
+    let is_included = |user: &Result<UserId, Error>| {
+        user.as_ref().map_or(true, |user| selection.includes(vault, user))
     };
-    let users = selection.users(vault).filter(takes);
+    let users = selection.users(vault).filter(is_included);
     let calls = Mutex::new((0_usize, users));
     let next_call = |size| {
         let (number, users) = &mut *calls.lock().unwrap_or_else(PoisonError::into_inner);
@@ -97,8 +98,8 @@ pub(super) fn for_each<T: Send>(
     };
     let progress = progress(context, vault, selection);
     let over = AtomicBool::new(false);
-    // The first call is made here, so that the thread that times calls is started before others take the last that the
-    // system gives.
+    // The first call is made here, so that the library's thread that enforces the deadline is started before the
+    // workers use up the last threads that the system provides.
     let mut size = PER_CALL.0;
     let first = do_call(&mut size);
     let cores = || thread::available_parallelism().map_or(1, usize::from);
@@ -132,7 +133,7 @@ pub(super) fn for_each<T: Send>(
                     return Ok(());
                 }
                 if let (_, Err(error)) = &answer
-                    && is_of_no_record(error)
+                    && affects_all_records(error)
                 {
                     return Err(context.explain(error));
                 }
@@ -145,12 +146,12 @@ pub(super) fn for_each<T: Send>(
     })
 }
 
-/// Whether an error is no matter of one record: every further one would meet it, too.
-fn is_of_no_record(error: &Error) -> bool {
+/// Whether an error is not specific to one record, so that all further records would fail too.
+fn affects_all_records(error: &Error) -> bool {
     matches!(error.code(), ErrorCode::Audit | ErrorCode::Unavailable)
 }
 
-/// A bar on standard error, if that is a terminal where people look for it.
+/// A progress bar on standard error, if it is a terminal and progress is wanted.
 fn progress(context: &Context, vault: &Vault, selection: Selection<'_>) -> ProgressBar {
     const LOOK: &str = "{wide_bar} {pos}/{len} {per_sec} {eta} left";
     if !context.output.shows_progress() {
@@ -164,8 +165,8 @@ fn progress(context: &Context, vault: &Vault, selection: Selection<'_>) -> Progr
     }
 }
 
-/// Asks about a few users in one call. If the sandbox stops it, each is asked about by itself, so that one
-/// record can't hide the others.
+/// Calls `ask` for a few users at once. If the call as a whole fails, it is repeated for each user separately, so that
+/// one bad record can't affect the results of the others.
 fn answer<T>(
     users: &[UserId],
     ask: &impl Fn(&[UserId]) -> Result<Vec<Result<T, Error>>, Error>,
@@ -177,7 +178,7 @@ fn answer<T>(
     }
 }
 
-/// What is received under the numbers from this one on, in their order.
+/// Yields the received items in the order of their numbers, starting from this one.
 fn in_order<T>(
     receiver: &mpsc::Receiver<(usize, T)>,
     from: usize,

@@ -1,4 +1,4 @@
-//! What the verbs work with: validated options, and the vault that they lead to.
+//! What the commands work with: the validated options, and the vault that they specify.
 
 use std::ffi::OsString;
 use std::io;
@@ -17,7 +17,7 @@ use super::args::Options;
 use super::audit::AuditSettings;
 use super::env_file::Environment;
 use super::failure::Failure;
-use super::keys::MasterKeySource;
+use super::master_key::MasterKeySource;
 use super::output::Output;
 use crate::ambient;
 use crate::confinement::{self, Part};
@@ -62,8 +62,8 @@ impl Context {
         let path = self.dir.clone().or_else(named).or_else(ambient::default_directory);
         path.filter(|path| !path.as_os_str().is_empty()).ok_or_else(|| {
             Failure::usage(
-                "there is no credentials directory to use",
-                "name one with --dir PATH or in FOSSAWORK_CREDENTIALS_DIR",
+                "no credentials directory is specified",
+                "specify one with --dir PATH or FOSSAWORK_CREDENTIALS_DIR",
             )
         })
     }
@@ -78,8 +78,8 @@ impl Context {
         )
     }
 
-    /// The vault over the directory, which has to be there, for calls of this access. From here on the thread,
-    /// and all that it starts, can do little else.
+    /// The vault over the directory, which must exist, for calls that need this access. From here on, the thread and
+    /// all that it starts are confined to little else.
     pub(super) fn vault(&self, access: Access) -> Result<Vault, Failure> {
         let keys = self.master_key()?;
         let (builder, _) = self.vault_over(ambient::open_directory, keys, access, None)?;
@@ -101,7 +101,7 @@ impl Context {
         self.build(builder.allow_new_key(allow_new_key))
     }
 
-    /// As [`Self::vault`], with the keys of a ring, whose own directory can still be written then.
+    /// As [`Self::vault`], with the keys of a ring, whose directory remains writable.
     pub(super) fn vault_beside_ring(
         &self,
         keys: KeyRing,
@@ -112,7 +112,7 @@ impl Context {
         self.build(builder)
     }
 
-    /// As [`Self::vault`], with the keys of a ring, and what confines the process now.
+    /// As [`Self::vault`], with the keys of a ring. Also returns what confines the process now.
     pub(super) fn vault_and_confinement(
         &self,
         keys: KeyRing,
@@ -138,7 +138,7 @@ impl Context {
             .and_then(Directory::new)
             .map_err(|error| Failure::in_directory(&error, &path))?
             .with_lock_wait(self.lock_wait);
-        tracing::info!("the credentials directory is {}", path.display());
+        tracing::info!("using the credentials directory {}", path.display());
         let failed = |error| self.explain(&error);
         if access.keys {
             keys.ring().map_err(failed)?;
@@ -185,7 +185,7 @@ impl Context {
         Sandbox::embedded().map_err(|error| self.explain(&error))
     }
 
-    /// A failure of the vault, with the way out of it.
+    /// A failure of the vault, with a hint.
     pub(super) fn explain(&self, error: &Error) -> Failure {
         match self.path() {
             Ok(path) => Failure::in_directory(error, &path),

@@ -1,8 +1,8 @@
 //! The FOSSAWORK_… variables of the environment and of an `.env` file.
 //!
-//! The file is read strictly and by its own rules, since readers of such files differ in what they make of
-//! `$`, backslashes and quotes, and a master key that one of them alters encrypts what no other opens. A
-//! value that they could read differently is refused.
+//! The file is parsed strictly. Parsers of such files disagree about `$`, backslashes and quotes, and a master key that
+//! one of them alters encrypts records that no other program can decrypt. So a value that could be read in different
+//! ways is refused.
 
 use std::path::Path;
 
@@ -22,24 +22,24 @@ pub(super) struct Environment {
 }
 
 impl Environment {
-    /// Reads the file, if one is named. A variable that stands there and, with another value, in the
-    /// environment is refused: nobody should have to guess which key was used.
+    /// Reads the file, if one is specified. A variable with different values in the file and in the environment is
+    /// refused: nobody should have to guess which key was used.
     pub(super) fn load(path: Option<&Path>) -> Result<Self, Failure> {
         let Some(path) = path else {
             return Ok(Self::default());
         };
         let refuse = |what: String| {
             let message = format!("{}: {what}", path.display());
-            Failure::usage(message, "write it as NAME='value', without a quote inside")
+            Failure::usage(message, "write it as NAME='value', with no quote inside the value")
         };
         let bytes = ambient::read_secret_file(path).map_err(|error| unusable_file(path, &error))?;
-        let text = std::str::from_utf8(&bytes).map_err(|_| refuse("it is not UTF-8".to_owned()))?;
+        let text = std::str::from_utf8(&bytes).map_err(|_| refuse("not UTF-8".to_owned()))?;
         let named = parse(text).map_err(refuse)?;
         for (name, value) in &named {
             if ambient::variable(name).is_some_and(|other| *other != value.as_bytes()) {
                 return Err(Failure::master_key(
                     format!(
-                        "{name} has one value in the environment and another in {}",
+                        "{name} has different values in the environment and in {}",
                         path.display()
                     ),
                     format!("unset it (unset {name}) or remove it from the file"),
@@ -49,7 +49,7 @@ impl Environment {
         Ok(Self { named })
     }
 
-    /// A variable, byte for byte; `None` when it is unset.
+    /// A variable, byte for byte; `None` if it is unset.
     pub(super) fn find(&self, name: &str) -> Option<Zeroizing<Vec<u8>>> {
         let named = self.named.iter().find(|(other, _)| other == name);
         match named {
@@ -72,18 +72,18 @@ fn parse(text: &str) -> Result<Vec<(String, Zeroizing<String>)>, String> {
             .split_once('=')
             .map(|(name, value)| (name.trim_end(), value))
             .filter(|(name, _)| is_name(name))
-            .ok_or_else(|| format!("line {number}: it is not NAME=VALUE"))?;
+            .ok_or_else(|| format!("line {number}: expected NAME=VALUE"))?;
         let value = literal(value.trim_start())
             .ok_or_else(|| format!("line {number}: the value of {name} is ambiguous"))?;
         if variables.iter().any(|(other, _)| other == name) {
-            return Err(format!("line {number}: {name} is there twice"));
+            return Err(format!("line {number}: {name} is set twice"));
         }
         variables.push((name.to_owned(), Zeroizing::new(value.to_owned())));
     }
     Ok(variables)
 }
 
-/// The value, if every reader of such files takes it for the same.
+/// The value, if all parsers of such files agree on it.
 fn literal(text: &str) -> Option<&str> {
     let quoted = |quote| text.strip_prefix(quote)?.strip_suffix(quote);
     if let Some(value) = quoted('\'') {
@@ -120,7 +120,7 @@ mod tests {
         }
         assert!(parse("FOSSAWORK_A=1\nFOSSAWORK_A=1").unwrap_err().contains("twice"));
         for line in ["FOSSAWORK_MASTER_KEY: secret", "FOSSAWORK_MASTER_KEY: secret=$x"] {
-            assert_eq!(parse(line).unwrap_err(), "line 1: it is not NAME=VALUE");
+            assert_eq!(parse(line).unwrap_err(), "line 1: expected NAME=VALUE");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Warnings, and with `-v` what is done, on standard error.
+//! Log events on standard error: warnings, and more with `-v`.
 
 use std::fmt::{self, Write as _};
 
@@ -10,7 +10,7 @@ use tracing_subscriber::registry::Registry;
 
 use super::style;
 
-/// Begins to show events: warnings, from `-v` on what is done, from `-vv` on every call into the sandbox.
+/// Starts showing events: warnings; with `-v` the main steps; with `-vv` every call into the sandbox.
 pub(super) fn show(verbose: u8, quiet: bool, json: bool) {
     let level = match (quiet, verbose) {
         (true, _) => Level::ERROR,
@@ -18,7 +18,7 @@ pub(super) fn show(verbose: u8, quiet: bool, json: bool) {
         (false, 1) => Level::INFO,
         (false, _) => Level::DEBUG,
     };
-    // It can only fail when there is one already, and this is the program's only one.
+    // Fails only if a subscriber is already set, and this is the only one.
     let _ =
         tracing::subscriber::set_global_default(Registry::default().with(Printer { level, json }));
 }
@@ -30,7 +30,7 @@ struct Printer {
 
 impl<S: Subscriber> Layer<S> for Printer {
     fn enabled(&self, metadata: &tracing::Metadata<'_>, _: Context<'_, S>) -> bool {
-        // An error is what the program fails with, and reports at its end.
+        // Not errors: the program reports those itself when it ends.
         let level = *metadata.level();
         level != Level::ERROR && level <= self.level && metadata.target().starts_with("moat")
     }
@@ -45,10 +45,10 @@ impl<S: Subscriber> Layer<S> for Printer {
             _ => "debug",
         };
         if self.json {
-            style::tell_value(&json!({ level: { "message": text } }));
+            style::print_json(&json!({ level: { "message": text } }));
         } else {
             let style = if level == "warning" { style::YELLOW } else { style::BOLD };
-            style::tell(style, level, &text);
+            style::print_message(style, level, &text);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Failures as the user meets them: an exit code, what is wrong, and the way out.
+//! Failures as the user sees them: an exit code, what is wrong, and what to do.
 
 use std::fmt::{self, Write as _};
 use std::io;
@@ -11,20 +11,20 @@ use serde_json::json;
 
 use crate::{ambient, style};
 
-/// Done.
+/// Success.
 const DONE: u8 = 0;
-/// A failure without a code of its own.
+/// A failure without a specific code.
 const OTHER: u8 = 1;
 const USAGE: u8 = 2;
-/// `verify` found a record that doesn't open.
+/// `verify` found a record that can't be decrypted.
 pub(super) const NOT_DECRYPTED: u8 = 5;
-/// `migrate` failed with a record, or with a backup for another reason than the directory's.
+/// `migrate` failed for a record, or for a backup for a reason other than the directory.
 pub(super) const NEEDS_MIGRATION: u8 = 7;
 
-/// The audit log can't be used, or isn't as it was written.
+/// The audit log can't be used, or was altered.
 pub(super) const AUDIT: u8 = 10;
 
-/// What to do about the error that this is the source of.
+/// What to do about an error; attached to it as its source.
 #[derive(Debug)]
 pub(super) struct Remedy(pub(super) String);
 
@@ -46,7 +46,7 @@ pub(super) struct Failure {
 }
 
 impl Failure {
-    /// The arguments can't be followed.
+    /// The arguments are wrong.
     pub(super) fn usage(message: impl Into<String>, hint: impl Into<String>) -> Self {
         Self { exit: USAGE, code: "usage", message: message.into(), hint: hint.into() }
     }
@@ -61,7 +61,7 @@ impl Failure {
         }
     }
 
-    /// What is asked for would lose something that is still needed.
+    /// The request would destroy something that is still needed.
     pub(super) fn in_use(message: impl Into<String>, hint: impl Into<String>) -> Self {
         Self {
             exit: exit_code(ErrorCode::Conflict),
@@ -86,7 +86,7 @@ impl Failure {
         Self { exit: OTHER, code: "other", message: message.into(), hint: hint.into() }
     }
 
-    /// A program that couldn't be run: 127 when there is none, else 126, as shells have it.
+    /// A program that couldn't be run: 127 if it doesn't exist, otherwise 126, as in shells.
     pub(super) fn program(program: &str, error: &io::Error) -> Self {
         let missing = error.kind() == io::ErrorKind::NotFound;
         Self {
@@ -110,33 +110,33 @@ impl Failure {
         Self::library(error, hint(error, path))
     }
 
-    /// The system gives no thread.
+    /// The system can't start a thread.
     pub(super) fn no_thread(error: &io::Error) -> Self {
         Self::other(format!("starting a thread: {error}"), THREADS_HINT)
     }
 
-    /// The process could not be confined, on a kernel that has what it takes.
+    /// The process could not be confined, although the kernel supports it.
     pub(super) fn confinement(error: &dyn std::error::Error) -> Self {
         Self::other(
             format!("the process can't confine itself: {error}"),
-            "a filter around this program, such as a unit's SystemCallFilter=, has to allow seccomp and landlock_*",
+            "a filter around this program, such as a unit's SystemCallFilter=, must allow seccomp and landlock_*",
         )
     }
 
-    /// What is wrong, and the way out.
+    /// The message and the hint.
     pub(super) fn text(&self) -> (&str, &str) {
         (&self.message, &self.hint)
     }
 
-    /// Says it, and gives the exit code.
+    /// Prints the failure, and returns the exit code.
     pub(super) fn report(self, json: bool) -> ExitCode {
         let Self { exit, code, message, hint } = self;
         if json {
             let error = json!({ "code": code, "message": message, "hint": hint });
-            style::tell_value(&json!({ "error": error }));
+            style::print_json(&json!({ "error": error }));
         } else {
-            style::tell(style::RED, "error", &message);
-            style::tell(style::BOLD, "hint", &hint);
+            style::print_message(style::RED, "error", &message);
+            style::print_message(style::BOLD, "hint", &hint);
         }
         ExitCode::from(exit)
     }
@@ -161,112 +161,117 @@ pub(super) fn exit_code(code: ErrorCode) -> u8 {
 fn hint(error: &Error, path: &Path) -> String {
     let shown = path.display();
     match error.code() {
-        ErrorCode::NotFound => format!("`moat list` shows whose credentials are in {shown}"),
+        ErrorCode::NotFound => format!("run `moat list` to see the users in {shown}"),
         ErrorCode::InvalidUserId => USER_ID_HINT.to_owned(),
-        ErrorCode::InvalidCredential => "give each field a name of its own, that is neither reserved nor empty".to_owned(),
+        ErrorCode::InvalidCredential => "field names must be unique, not reserved and not empty".to_owned(),
         ErrorCode::MasterKeyMissing => match cause::<Remedy>(error) {
             Some(remedy) => remedy.to_string(),
-            // No source is named. Beside records there is a key already, and another would split them.
+            // No source is specified. If there are records, a key exists already: with a new one, no single key would
+            // decrypt all of them.
             None if ambient::holds_records(path) => {
-                format!("give the master key that the records in {shown} were written with: --master-key-file PATH or --keyring PATH")
+                format!("provide the master key that the records in {shown} are encrypted with: --master-key-file PATH or --keyring PATH")
             }
-            None => "make a key with `moat keygen --out PATH`, and name it with --master-key-file PATH".to_owned(),
+            None => "create a key with `moat keygen --out PATH`, then pass it with --master-key-file PATH".to_owned(),
         },
-        ErrorCode::MasterKeyRefused => format!("if it is the right key and whole: {REPLACE_KEY}"),
+        ErrorCode::MasterKeyRefused => format!("if this is the right key and it is complete: {REPLACE_KEY}"),
         ErrorCode::WrongKeyOrTampered if cause::<KeyMismatch>(error).is_some() => {
-            format!("give the master key that the records in {shown} are encrypted with; if this one is to be used beside it, say so with --allow-new-key")
+            format!("provide the master key that the records in {shown} are encrypted with; to use this one as well, pass --allow-new-key")
         }
         ErrorCode::WrongKeyOrTampered => {
-            format!("give the master key that {shown} was written with; nothing was changed")
+            format!("nothing was changed; provide the master key that the records in {shown} are encrypted with")
         }
         ErrorCode::Malformed => {
             format!("nothing was changed; restore the file in {shown} from a backup")
         }
         ErrorCode::UnsupportedVersion => {
-            "nothing was changed; a newer moat may know this version".to_owned()
+            "nothing was changed; a newer release of moat may support this version".to_owned()
         }
         ErrorCode::NeedsMigration => {
-            "compare it with a backup or change the password first, with `moat put USER`: anyone who could write to the directory could have put it there; `moat migrate --dry-run` names the flag that takes it for genuine".to_owned()
+            "first compare it with a backup, or change the password with `moat put USER`: anyone who could write to the directory could have put it there; `moat migrate --dry-run` names the flag that accepts it".to_owned()
         }
-        ErrorCode::Conflict => "nothing was changed; look at what is there with `moat get USER`, then run this again".to_owned(),
-        ErrorCode::Locked => "run this again when the other process is done, or wait longer with --lock-wait SECONDS".to_owned(),
-        ErrorCode::TooLarge => format!("a record has at most 65536 bytes, a new one 61440: store less in one credential; a larger file in {shown} is to be restored from a backup"),
+        ErrorCode::Conflict => "nothing was changed; check the current credential with `moat get USER`, then run this again".to_owned(),
+        ErrorCode::Locked => "run this again when the other process has finished, or wait longer with --lock-wait SECONDS".to_owned(),
+        ErrorCode::TooLarge => format!("a record has at most 65536 bytes, a new one 61440: store less in one credential; restore a larger file in {shown} from a backup"),
         ErrorCode::Audit => audit_hint(error),
         ErrorCode::Unavailable if error.io_kind() == Some(io::ErrorKind::WouldBlock) => {
             THREADS_HINT.to_owned()
         }
         ErrorCode::Directory => directory_hint(error, path),
-        _ => "compare the digest of `moat component` with the release's; please report this".to_owned(),
+        _ => "compare the digest shown by `moat component` with that of the release, and report this as a bug".to_owned(),
     }
 }
 
-/// The source of an error, if it is of this type.
+/// The source of an error, if it has this type.
 fn cause<T: std::error::Error + 'static>(error: &Error) -> Option<&T> {
     std::error::Error::source(error)?.downcast_ref()
 }
 
-/// How a master key that must not encrypt is given up without losing what is under it.
-pub(super) const REPLACE_KEY: &str = "make another with `moat keygen --out PATH`, give this one as FOSSAWORK_MASTER_KEY_PREVIOUS, and run `moat rotate`";
+/// How to replace a master key that is too weak to encrypt with, without losing the records encrypted with it.
+pub(super) const REPLACE_KEY: &str = "create a new one with `moat keygen --out PATH`, set FOSSAWORK_MASTER_KEY_PREVIOUS to this one, and run `moat rotate`";
 
-/// What to do about a failure of the credentials directory or another.
+/// What to do about a failure of the credentials directory or another directory.
 pub(super) fn directory_hint(error: &Error, path: &Path) -> String {
     let path = path.display();
     if let Some(refused) = cause::<RefusedFile>(error) {
         let remedy = match refused {
             RefusedFile::SymbolicLink => {
-                "look where it leads (ls -l FILE), and put the file itself there: cp -p FILE FILE.new && mv FILE.new FILE"
+                "check where it leads (ls -l FILE), then replace it with the file itself: cp -p FILE FILE.new && mv FILE.new FILE"
             }
             RefusedFile::HardLink => {
-                "give it a file of its own: cp -p FILE FILE.new && mv FILE.new FILE"
+                "make it a separate file: cp -p FILE FILE.new && mv FILE.new FILE"
             }
             RefusedFile::OtherOwner => {
-                "if you know where it is from, make it yours: chown $(id -u) FILE"
+                "if you know where it comes from, take ownership: chown $(id -u) FILE"
             }
-            _ => "look what it is (ls -l FILE), and move it elsewhere",
+            _ => "check what it is (ls -l FILE), then move it elsewhere",
         };
         return format!("nothing was changed; in {path}, {remedy}");
     }
     match error.io_kind() {
         Some(io::ErrorKind::NotFound) => {
-            "check --dir and FOSSAWORK_CREDENTIALS_DIR; `moat put` makes the directory".to_owned()
+            "check --dir and FOSSAWORK_CREDENTIALS_DIR; `moat put` creates the directory".to_owned()
         }
         Some(io::ErrorKind::NotADirectory) => {
-            format!("{path} is no directory, or leads through a file: name another with --dir")
+            format!(
+                "{path} is not a directory, or its path leads through a file: choose another with --dir"
+            )
         }
         Some(
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge,
         ) => {
-            format!("make room on the disk of {path} and run this again; the old record is whole")
+            format!(
+                "free some space on the disk of {path} and run this again; the old record is intact"
+            )
         }
         Some(io::ErrorKind::ReadOnlyFilesystem) => format!("{path} is mounted read-only"),
         Some(io::ErrorKind::PermissionDenied) => format!(
-            "{path} has to belong to the user who runs this, with mode 0700, below directories that this user can enter (ls -ld, chown, chmod)"
+            "{path} must belong to the user who runs this, have mode 0700, and be in directories that this user can enter (ls -ld, chown, chmod)"
         ),
         _ => format!(
-            "check the disk of {path}; the record there is whole, the old one or the new one"
+            "check the disk of {path}; the record there is intact, either the old or the new one"
         ),
     }
 }
 
 fn audit_hint(error: &Error) -> String {
-    let way_out = match error.io_kind() {
+    let remedy = match error.io_kind() {
         Some(
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge,
-        ) => "make room on the disk of the audit log",
+        ) => "free some space on the disk of the audit log",
         Some(io::ErrorKind::PermissionDenied) => {
-            "the audit log has to belong to the user who runs this, with mode 0600 (ls -l, chown, chmod)"
+            "make the user who runs this the owner of the audit log, with mode 0600 (ls -l, chown, chmod)"
         }
-        Some(io::ErrorKind::InvalidData) => "set the file aside (mv) and keep it",
-        _ => "`moat check` tells what is wrong with the audit log",
+        Some(io::ErrorKind::InvalidData) => "move the file aside (mv) and keep it",
+        _ => "run `moat check` to see what is wrong with the audit log",
     };
-    format!("{way_out}, and run this again; --audit=best-effort goes on without it")
+    format!("{remedy}, then run this again; --audit=best-effort continues without it")
 }
 
 pub(super) const THREADS_HINT: &str = "allow this user or container more processes and threads (ulimit -u, the pids limit), then run this again";
 
-const USER_ID_HINT: &str = "a user id is one plain file name: at most 250 bytes, no leading dot, no `/`, no control characters";
+const USER_ID_HINT: &str = "a user id is a plain file name: at most 250 bytes, no leading dot, no `/`, no control characters";
 
-/// A reader that has seen enough, as `head`, is no failure.
+/// A reader that stops early, such as `head`, is not a failure.
 pub(super) fn printed(outcome: io::Result<()>) -> Result<(), Failure> {
     match outcome {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(unprintable(error)),
@@ -274,17 +279,20 @@ pub(super) fn printed(outcome: io::Result<()>) -> Result<(), Failure> {
     }
 }
 
-/// Standard output doesn't take what is printed.
+/// Standard output can't be written to.
 #[allow(clippy::needless_pass_by_value, reason = "it is mapped from an error")]
 pub(super) fn unprintable(error: io::Error) -> Failure {
-    Failure::other(format!("printing: {error}"), "check standard output")
+    Failure::other(
+        format!("writing to standard output: {error}"),
+        "check where standard output goes",
+    )
 }
 
-/// Prints help and version; makes a failure of everything else that clap refuses.
+/// Prints help and version; turns every other error of clap into a failure.
 pub(super) fn from_clap(error: &clap::Error) -> Result<ExitCode, Failure> {
     match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
-            // It prints by itself, but wouldn't notice that there is nothing to print to.
+            // clap prints these itself, but wouldn't notice that standard output is missing.
             let printed = ambient::standard_output().and_then(|_| error.print());
             return self::printed(printed).map(|()| ExitCode::from(DONE));
         }
@@ -297,19 +305,19 @@ pub(super) fn from_clap(error: &clap::Error) -> Result<ExitCode, Failure> {
     };
     let argument = context(ContextKind::InvalidArg);
     let message = match (error.kind(), &argument) {
-        // What stands in a wrong place may be a secret; only what looks like an option is repeated, of `-xyz` just `-x`.
-        // But clap gives the whole of a word that is not UTF-8.
+        // A misplaced word may be a secret, so only what looks like an option is quoted; of `-xyz`, clap provides only
+        // `-x`. But of a word that isn't UTF-8 it provides all, so that is not quoted.
         (ErrorKind::UnknownArgument, Some(word))
             if word.starts_with('-') && !word.contains(char::REPLACEMENT_CHARACTER) =>
         {
-            format!("there is no option {}", word.split('=').next().unwrap_or_default())
+            format!("unknown option {}", word.split('=').next().unwrap_or_default())
         }
-        (ErrorKind::UnknownArgument, _) => "there is one argument too many".to_owned(),
-        (ErrorKind::InvalidSubcommand, _) => "there is no such verb".to_owned(),
+        (ErrorKind::UnknownArgument, _) => "unexpected argument".to_owned(),
+        (ErrorKind::InvalidSubcommand, _) => "unknown command".to_owned(),
         (ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand | ErrorKind::MissingSubcommand, _) => {
-            "no verb is given".to_owned()
+            "missing command".to_owned()
         }
-        (ErrorKind::MissingRequiredArgument, Some(words)) => format!("{words} is missing"),
+        (ErrorKind::MissingRequiredArgument, Some(words)) => format!("missing {words}"),
         (ErrorKind::ArgumentConflict, Some(word)) => {
             let mut message = format!("{word} can't be used");
             if let Some(other) = context(ContextKind::PriorArg) {
@@ -318,23 +326,21 @@ pub(super) fn from_clap(error: &clap::Error) -> Result<ExitCode, Failure> {
             message
         }
         (ErrorKind::ValueValidation | ErrorKind::InvalidValue, Some(word)) => {
-            let reason = std::error::Error::source(error).map_or_else(
-                || "it is not one of the possible values".to_owned(),
-                ToString::to_string,
-            );
+            let reason = std::error::Error::source(error)
+                .map_or_else(|| "not one of the possible values".to_owned(), ToString::to_string);
             format!("{word}: {reason}")
         }
         (_, Some(word)) => format!("{word} can't be used like this"),
         (kind, None) => kind.to_string(),
     };
     let hint = if argument.as_deref() == Some("--password") {
-        "a password is no argument, since other users see those: leave it out to be asked, or use --password-stdin"
+        "a password can't be an argument, because other users can see arguments: omit it to be asked for it, or use --password-stdin"
     } else if matches!(argument.as_deref(), Some("<USER>" | "<USER>..." | "[USERS]..."))
         && error.kind() == ErrorKind::ValueValidation
     {
         USER_ID_HINT
     } else {
-        "`moat help` shows the verbs, `moat VERB --help` the options"
+        "`moat help` lists the commands, `moat COMMAND --help` their options"
     };
     Err(Failure::usage(message, hint))
 }

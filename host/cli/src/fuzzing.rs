@@ -1,4 +1,4 @@
-//! What the fuzz targets try of the program.
+//! The entry points of the fuzz targets.
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -9,7 +9,7 @@ use crate::args::Arguments;
 use crate::env_file::Environment;
 use crate::failure;
 
-/// What is said of these arguments, if they are wrong.
+/// The error that these arguments cause, if they are wrong.
 pub fn complaint(arguments: impl Iterator<Item = OsString>) -> Option<String> {
     let error = Arguments::try_parse_from(arguments).err().filter(clap::Error::use_stderr)?;
     failure::from_clap(&error).err().map(|failure| format!("{failure:?}"))
@@ -19,7 +19,7 @@ pub fn complaint(arguments: impl Iterator<Item = OsString>) -> Option<String> {
 ///
 /// # Errors
 ///
-/// What is said of the file, if it is wrong.
+/// The error that the file causes, if it is wrong.
 pub fn variable(file: &Path, name: &str) -> Result<Option<Vec<u8>>, String> {
     let environment = Environment::load(Some(file)).map_err(|failure| format!("{failure:?}"))?;
     Ok(environment.find(name).map(|value| value.to_vec()))

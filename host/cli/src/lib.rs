@@ -1,21 +1,22 @@
-//! The program `moat`: arguments, then validated options, then one verb; output and exit codes in one place.
+//! The program `moat`: parses the arguments, validates the options, runs one command; output and exit codes are handled
+//! in one place.
 //!
-//! A library, so that its parts can be tested and fuzzed; it is no interface to build on.
+//! It is a library so that its parts can be tested and fuzzed, not a stable interface.
 
-mod age;
 mod ambient;
 mod args;
 mod audit;
 mod batch;
 mod confinement;
 mod context;
+mod duration;
 mod env_file;
 mod events;
 mod failure;
 #[doc(hidden)]
 pub mod fuzzing;
 mod input;
-mod keys;
+mod master_key;
 mod output;
 mod report;
 mod ring_file;
@@ -34,7 +35,7 @@ use failure::Failure;
 
 /// Runs the program.
 pub fn main() -> ExitCode {
-    // Before any secret is read. `moat component` tells when the system doesn't have it.
+    // Before any secret is read. If the system doesn't support it, `moat component` and `moat check` say so.
     let _ = confinement::forbid_dumps();
     let raw = ambient::arguments();
     let json = raw.iter().skip(1).take_while(|word| *word != "--").any(|word| word == "--json");

@@ -1,4 +1,4 @@
-//! `moat`: encrypted credentials on the command line.
+//! `moat`: an encrypted credential store for the command line.
 
 fn main() -> std::process::ExitCode {
     moat_cli::main()

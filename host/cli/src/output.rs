@@ -1,8 +1,8 @@
-//! What is printed: text for people, JSON for programs.
+//! The output: text for people, JSON for programs.
 //!
-//! No value is altered on its way out. Colours are written or not, never filtered out again. Into a pipe or a file
-//! every character goes as it is; at a terminal, one that could steer it or hide what is there is escaped: in text for
-//! the eye, in JSON so that it is still the same value.
+//! Values are never altered. Colors are either written or not, never filtered out afterwards. A pipe or a file gets
+//! every character unchanged. At a terminal, characters that could control it or hide text are escaped; in JSON, in
+//! such a way that the value stays the same.
 
 use std::io::{self, Write};
 
@@ -15,10 +15,10 @@ use crate::ambient;
 use crate::failure::{Failure, REPLACE_KEY, printed};
 use crate::style::{BOLD, on, one_line, printable, write_json};
 
-/// Of a record, or a copy of one, whose name is not UTF-8.
-pub(super) const NOT_UTF8: &str = "its name is not UTF-8, which no user id can be; rename it (mv $'OLD' NEW.cred) and run this again";
+/// Explains that the name of a record, or of a copy of one, is not UTF-8.
+pub(super) const NOT_UTF8: &str = "its name is not UTF-8, so it can't be a user id; rename it (mv $'OLD' NEW.cred) and run this again";
 
-/// Standard output, and how to write to it.
+/// How to write to standard output.
 pub(super) struct Output {
     pub(super) json: bool,
     quiet: bool,
@@ -29,22 +29,22 @@ impl Output {
         Self { json, quiet }
     }
 
-    /// Whether somebody watches who may be told how far the work is.
+    /// Whether to show progress.
     pub(super) fn shows_progress(&self) -> bool {
         !self.json && !self.quiet && ambient::standard_error_is_terminal()
     }
 
-    /// What was asked for: a line of text.
+    /// Prints the requested output: a line of text.
     pub(super) fn line(&self, text: &str) -> Result<(), Failure> {
         print(|stdout| writeln!(stdout, "{text}"))
     }
 
-    /// What was asked for, byte for byte.
+    /// Prints the requested output, byte for byte.
     pub(super) fn raw(&self, bytes: &[u8]) -> Result<(), Failure> {
         printed(ambient::standard_output().and_then(|mut stdout| stdout.write_all(bytes)))
     }
 
-    /// What was asked for, as one JSON object a line.
+    /// Prints the requested output as one line of JSON.
     pub(super) fn value(&self, value: &impl Serialize) -> Result<(), Failure> {
         let terminal = ambient::standard_output_is_terminal();
         print(|stdout| {
@@ -53,7 +53,7 @@ impl Output {
         })
     }
 
-    /// A confirmation, in words or as JSON.
+    /// Prints a confirmation, as text or JSON.
     pub(super) fn done(&self, text: &str, value: &Value) -> Result<(), Failure> {
         let lines: Vec<_> = text.split('\n').map(one_line).collect();
         let printed = match (self.json, self.quiet) {
@@ -61,11 +61,11 @@ impl Output {
             (false, false) => self.line(&lines.join("\n")),
             (false, true) => Ok(()),
         };
-        let hint = "it was done all the same; check standard output";
+        let hint = "the operation itself succeeded; check where standard output goes";
         printed.map_err(|failure| Failure::other(failure.text().0, hint))
     }
 
-    /// Rows of a label and a value.
+    /// Prints rows of a label and a value.
     pub(super) fn table(&self, rows: &[(&str, impl AsRef<str>)]) -> Result<(), Failure> {
         let width = rows.iter().map(|(label, _)| label.len()).max().unwrap_or(0);
         let terminal = ambient::standard_output_is_terminal();
@@ -84,8 +84,8 @@ impl Output {
     }
 }
 
-/// Prints what may be a secret: through one buffer that is wiped, and that never grows, which would leave
-/// copies behind. So it is written twice, the first time to see how long it is.
+/// Prints what may be a secret, through one buffer that is wiped and never grows, because growing would leave copies
+/// behind. So `write` is called twice, the first time to determine the length.
 fn print(write: impl Fn(&mut dyn Write) -> io::Result<()>) -> Result<(), Failure> {
     let outcome = (|| {
         let mut length = Length(0);
@@ -97,13 +97,14 @@ fn print(write: impl Fn(&mut dyn Write) -> io::Result<()>) -> Result<(), Failure
     printed(outcome)
 }
 
-/// Asks at a terminal, where there is one, whether to delete something.
+/// Asks whether to delete something, if standard input is a terminal.
 pub(super) fn confirm(question: &str) -> Result<(), Failure> {
     if !ambient::standard_input_is_terminal() {
         return Ok(());
     }
-    let answer = ambient::ask(&format!("{} [y/N] ", printable(question)))
-        .map_err(|error| Failure::other(format!("asking: {error}"), "give --yes"))?;
+    let answer = ambient::ask(&format!("{} [y/N] ", printable(question))).map_err(|error| {
+        Failure::other(format!("asking for confirmation: {error}"), "use --yes")
+    })?;
     if !matches!(answer.trim_ascii(), b"y" | b"Y" | b"yes") {
         return Err(Failure::other("not confirmed", "nothing was deleted"));
     }
@@ -124,7 +125,7 @@ impl Write for Length {
     }
 }
 
-/// All of a credential but its secrets, whose values are null.
+/// A credential with null in place of its secrets.
 pub(super) fn summary(summary: &Summary) -> Map<String, Value> {
     let hidden: Map<_, _> =
         summary.field_names.iter().map(|name| (name.clone(), Value::Null)).collect();
@@ -143,7 +144,7 @@ pub(super) fn summary(summary: &Summary) -> Map<String, Value> {
     object(value)
 }
 
-/// All of a credential; as JSON, without a copy of its secrets.
+/// A whole credential, serialized to JSON without copying its secrets.
 pub(super) struct Exposed<'r>(pub(super) &'r Revealed);
 
 impl Serialize for Exposed<'_> {
@@ -171,7 +172,7 @@ impl<'p, I: Iterator<Item = (&'p str, &'p str)> + Clone> Serialize for Pairs<I> 
     }
 }
 
-/// The outside of a record.
+/// The envelope of a record.
 pub(super) fn envelope(user_id: &str, envelope: &Envelope) -> Map<String, Value> {
     let value = json!({
         "user_id": user_id,
@@ -188,7 +189,7 @@ pub(super) fn envelope(user_id: &str, envelope: &Envelope) -> Map<String, Value>
     object(value)
 }
 
-/// A failure of one record among many.
+/// The error of one record among many.
 pub(super) fn error(error: &moat::Error) -> Value {
     json!({ "code": error.code().name(), "message": error.to_string() })
 }
@@ -200,7 +201,7 @@ fn object(value: Value) -> Map<String, Value> {
     }
 }
 
-/// Warns of a key that ought to be replaced.
+/// Warns about a key that should be replaced.
 pub(super) fn warn_of_weak_key(summary: &Summary) {
     match summary.key.weakness {
         Some(KeyWeakness::TooShort) => {

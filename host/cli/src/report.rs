@@ -1,5 +1,5 @@
-//! A list that is printed while it comes about: lines for people, or one JSON object with an array and a summary.
-//! It holds no secrets, and so is buffered, but for people who watch it.
+//! A list that is printed incrementally: as lines of text, or as one JSON object with an array and a summary. It
+//! contains no secrets, so it is buffered, except at a terminal.
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
@@ -11,10 +11,10 @@ use super::output::Output;
 use super::style;
 use crate::ambient;
 
-/// A list under way.
+/// A list that is being printed.
 pub(super) struct Report<'o> {
     output: &'o Output,
-    /// What the array is called.
+    /// The JSON name of the array.
     name: &'static str,
     stdout: BufWriter<File>,
     watched: bool,
@@ -32,13 +32,13 @@ impl<'o> Report<'o> {
         })
     }
 
-    /// Prints an entry.
+    /// Prints an entry, as text or JSON.
     pub(super) fn add(&mut self, text: &str, value: &Value) -> Result<(), Failure> {
         self.line(text)?;
         self.entry(value)
     }
 
-    /// Prints a line for people.
+    /// Prints a line of text, unless the output is JSON.
     pub(super) fn line(&mut self, text: &str) -> Result<(), Failure> {
         if self.output.json {
             return Ok(());
@@ -46,7 +46,7 @@ impl<'o> Report<'o> {
         self.print(&format!("{}\n", style::one_line(text)))
     }
 
-    /// Prints an element of the array.
+    /// Prints an element of the array, if the output is JSON.
     pub(super) fn entry(&mut self, value: &Value) -> Result<(), Failure> {
         if !self.output.json {
             return Ok(());
@@ -55,7 +55,7 @@ impl<'o> Report<'o> {
         self.print(&format!("{before}{}", style::json_text(value, self.watched)))
     }
 
-    /// Prints the summary, also of a list that was broken off.
+    /// Prints the summary, even if the list was interrupted.
     pub(super) fn finish(mut self, text: &str, summary: &Value) -> Result<(), Failure> {
         if self.output.json {
             let before = if self.begun { String::new() } else { self.before_entry() };

@@ -1,4 +1,4 @@
-//! The file with the key ring, open to be changed.
+//! Changing the file with the key ring.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use super::context::Context;
 use super::failure::{Failure, directory_hint};
 use crate::ambient;
 
-/// A ring file, and the directory that it is in.
+/// A ring file and its directory.
 pub(super) struct RingFile {
     path: PathBuf,
     name: String,
@@ -17,20 +17,20 @@ pub(super) struct RingFile {
 }
 
 impl RingFile {
-    /// The file that the master keys come from. Fails when they come from somewhere else.
+    /// The ring file that the master keys come from. Fails if they come from anywhere else.
     pub(super) fn of(context: &Context) -> Result<Self, Failure> {
         let keys = context.master_key()?;
         let path = keys.ring_file().ok_or_else(|| {
             Failure::usage(
-                "there is no key ring to change",
-                "name its file with --keyring PATH or in FOSSAWORK_KEYRING; `moat keys add` makes it",
+                "no key ring is specified",
+                "specify its file with --keyring PATH or FOSSAWORK_KEYRING; `moat keys add` creates it",
             )
         })?;
         let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
         let parent = parent.unwrap_or(Path::new("."));
         let failed = |error: Error| match error.io_kind() {
             Some(io::ErrorKind::NotFound) => {
-                let hint = format!("make it first: mkdir -m 700 {}", parent.display());
+                let hint = format!("create it first: mkdir -m 700 {}", parent.display());
                 Failure::library(&error, hint)
             }
             _ => Failure::library(&error, directory_hint(&error, parent)),
@@ -43,12 +43,12 @@ impl RingFile {
         Ok(Self { path: path.to_owned(), name, directory })
     }
 
-    /// Whether the file is there.
+    /// Whether the file exists.
     pub(super) fn exists(&self) -> bool {
         ambient::exists(&self.path)
     }
 
-    /// Replaces the file, whole or not at all.
+    /// Replaces the file atomically.
     pub(super) fn save(&self, ring: &mut RingDocument) -> Result<(), Failure> {
         ring.save(&self.directory, &self.name).map_err(|error| match error.code() {
             ErrorCode::Conflict => Failure::in_use(error.to_string(), "run this again"),
@@ -56,41 +56,41 @@ impl RingFile {
         })
     }
 
-    /// For people.
+    /// The path, for messages.
     pub(super) fn path(&self) -> std::path::Display<'_> {
         self.path.display()
     }
 }
 
-/// The ring as it is. Fails when the master key isn't one of a ring.
+/// Reads the ring. Fails if the master key is a single key.
 pub(super) fn read(context: &Context) -> Result<RingDocument, Failure> {
     let document = context.master_key()?.document().map_err(|error| context.explain(&error))?;
     document.ok_or_else(|| {
         Failure::usage(
-            "the master key is a single one, not of a ring",
-            "`moat keys add --keyring FILE --key-stdin` makes a ring of it; `moat rotate --status` counts what is under it",
+            "the master key is a single key, not a key ring",
+            "`moat keys add --keyring FILE --key-stdin` creates a ring with it; `moat rotate --status` counts the records encrypted with it",
         )
     })
 }
 
-/// A change that the ring doesn't take.
+/// A change that the ring refuses.
 #[allow(clippy::needless_pass_by_value, reason = "it is mapped from an error")]
 pub(super) fn refused(error: RingError) -> Failure {
     let hint = match &error {
         RingError::InUse(..) => {
-            "`moat rotate` encrypts them with the primary key; then run this again"
+            "run `moat rotate` to re-encrypt them with the primary key, then run this again"
         }
         RingError::Unexamined(..) => {
-            "`moat rotate --dry-run` says why of each; repair or restore them, or move them out of the directory if they are no longer needed; then run this again"
+            "run `moat rotate --dry-run` to see why; repair or restore them, or move them out of the directory if they are no longer needed; then run this again"
         }
-        RingError::IdTaken(_) | RingError::BadId => "give another --id",
-        RingError::NoSuchKey(_) | RingError::KeyTaken(_) => "`moat keys list` shows the keys",
+        RingError::IdTaken(_) | RingError::BadId => "choose another --id",
+        RingError::NoSuchKey(_) | RingError::KeyTaken(_) => "run `moat keys list` to see the keys",
         RingError::IsPrimary(_) => {
-            "make another key the primary one first: `moat keys add --primary` or `moat keys promote ID`"
+            "make another key primary first: `moat keys add --primary` or `moat keys promote ID`"
         }
         RingError::NotRetired(_) => "`moat keys retire ID` retires a key that no record needs",
         RingError::Weak(_) => {
-            "make a key with `moat keys add --primary`; this one can still open records"
+            "create a key with `moat keys add --primary`; this one can still decrypt records"
         }
         _ => "check the key",
     };

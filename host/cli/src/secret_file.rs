@@ -1,4 +1,4 @@
-//! Files that hold a secret: what keeps one from being used, and what to do about it.
+//! Files with a secret: why one can't be used, and what to do about it.
 
 use std::io;
 use std::path::Path;
@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 use crate::ambient::SecretFileError;
 use crate::failure::Failure;
 
-/// A file with a secret that can't be used, as a failure of the master key.
+/// The failure for an unusable file with a secret, reported as a problem of the master key.
 pub(super) fn unusable_file(path: &Path, error: &SecretFileError) -> Failure {
     Failure::master_key(describe(&path.display().to_string(), error), file_remedy(path, error))
 }
@@ -21,26 +21,29 @@ pub(super) fn file_remedy(path: &Path, error: &SecretFileError) -> String {
             format!("run: chmod 600 {shown}")
         }
         SecretFileError::Exposed { .. } => format!(
-            "copy it to a file of your own (install -m 600 {shown} NEW); a master key can also be read with --master-key-command 'cat {shown}'"
+            "copy it to your own file (install -m 600 {shown} NEW); a master key can also be read with --master-key-command 'cat {shown}'"
         ),
         SecretFileError::Foreign(_) => {
-            format!("if you know whose it is, make it yours: chown {} {shown}", user.as_raw())
+            format!(
+                "if you know where it comes from, take ownership: chown {} {shown}",
+                user.as_raw()
+            )
         }
         SecretFileError::TooLarge => {
-            "name the right file: a secret has at most 65536 bytes".to_owned()
+            "specify the right file: a secret has at most 65536 bytes".to_owned()
         }
         SecretFileError::Io(error) => match error.kind() {
             io::ErrorKind::NotFound if path == Path::new("-") => {
-                "standard input is called /dev/stdin".to_owned()
+                "use /dev/stdin for standard input".to_owned()
             }
             io::ErrorKind::NotFound => {
                 "check the path; if the file is gone, restore it from a backup".to_owned()
             }
-            io::ErrorKind::IsADirectory => "name the file in it".to_owned(),
+            io::ErrorKind::IsADirectory => "specify the file in it".to_owned(),
             io::ErrorKind::PermissionDenied => {
-                format!("run this as a user who may read it (ls -l {shown})")
+                format!("run this as a user who can read it (ls -l {shown})")
             }
-            _ => "check the path and its disk".to_owned(),
+            _ => "check the path and the disk".to_owned(),
         },
     }
 }
@@ -49,16 +52,16 @@ pub(super) fn describe(what: &str, error: &SecretFileError) -> String {
     match error {
         SecretFileError::Io(error) => format!("{what}: {error}"),
         SecretFileError::Exposed { mode, .. } => {
-            format!("{what}: others can read it (mode {mode:04o}); make it 0600")
+            format!("{what}: others can read it (mode {mode:04o})")
         }
         SecretFileError::Foreign(uid) => {
             format!("{what}: it belongs to uid {uid}, not to you or root")
         }
-        SecretFileError::TooLarge => format!("{what}: it is too large for a secret"),
+        SecretFileError::TooLarge => format!("{what}: too large for a secret"),
     }
 }
 
-/// Without one line break at the end, as editors and `echo` leave it.
+/// Removes one trailing line break, as left by editors and `echo`.
 pub(super) fn without_newline(mut text: Zeroizing<Vec<u8>>) -> Zeroizing<Vec<u8>> {
     if text.ends_with(b"\n") {
         text.pop();

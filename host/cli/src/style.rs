@@ -1,4 +1,4 @@
-//! How text is shown on a stream: its colours, and escapes for what could steer a terminal.
+//! How text is shown: colors, and escapes for characters that could control a terminal.
 
 use std::ffi::OsStr;
 use std::io::{self, Write};
@@ -12,27 +12,27 @@ use serde_json::ser::Formatter;
 
 use crate::ambient;
 
-/// Of the word "error".
+/// The style of the word "error".
 pub(super) const RED: Style = AnsiColor::Red.on_default().bold();
-/// Of the word "warning".
+/// The style of the word "warning".
 pub(super) const YELLOW: Style = AnsiColor::Yellow.on_default().bold();
-/// Of labels.
+/// The style of labels.
 pub(super) const BOLD: Style = Style::new().bold();
 
-/// Tells something by the way, or of a failure, on standard error. With that gone, the work still goes on.
-pub(super) fn tell(style: Style, label: &str, text: &str) {
+/// Prints a message on standard error. Failure to print is ignored, so that the work continues.
+pub(super) fn print_message(style: Style, label: &str, text: &str) {
     let style = on(&io::stderr(), style);
     let line = format!("{style}{label}:{style:#} {}\n", printable(text));
     let _ = io::stderr().write_all(line.as_bytes());
 }
 
-/// As [`tell`], in JSON.
-pub(super) fn tell_value(value: &Value) {
+/// As [`print_message`], in JSON.
+pub(super) fn print_json(value: &Value) {
     let line = json_text(value, ambient::standard_error_is_terminal()) + "\n";
     let _ = io::stderr().write_all(line.as_bytes());
 }
 
-/// The style as it is written to a stream: none where no colours are wanted, as NO_COLOR and the like have it.
+/// The style to use on a stream: none if no colors are wanted there, for example because of NO_COLOR.
 pub(super) fn on(stream: &impl RawStream, style: Style) -> Style {
     match AutoStream::choice(stream) {
         ColorChoice::Never => Style::new(),
@@ -40,7 +40,7 @@ pub(super) fn on(stream: &impl RawStream, style: Style) -> Style {
     }
 }
 
-/// JSON without a secret.
+/// A value without secrets, as JSON.
 pub(super) fn json_text(value: &Value, terminal: bool) -> String {
     let mut text = Vec::new();
     // Writing to memory doesn't fail, and JSON is UTF-8.
@@ -61,7 +61,7 @@ pub(super) fn write_json(
     written.map_err(io::Error::from)
 }
 
-/// JSON in which what could steer a terminal is escaped.
+/// Escapes characters that could control a terminal.
 struct ForTerminals;
 
 impl Formatter for ForTerminals {
@@ -83,18 +83,18 @@ impl Formatter for ForTerminals {
     }
 }
 
-/// The text with everything escaped that could steer a terminal or hide what is there.
+/// The text, with characters escaped that could control a terminal or hide text.
 pub(super) fn printable(text: &str) -> String {
     escaped(text, is_hidden)
 }
 
-/// The text as one line of standard output: a pipe gets every character that doesn't break the line.
+/// The text as one line for standard output. In a pipe, only control characters are escaped.
 pub(super) fn one_line(text: &str) -> String {
     let terminal = ambient::standard_output_is_terminal();
     escaped(text, if terminal { is_hidden } else { char::is_control })
 }
 
-/// Whether a character is invisible, and so can hide something, change the direction of the text, or steer a terminal.
+/// Whether a character is invisible: it could hide text, change its direction, or control a terminal.
 fn is_hidden(c: char) -> bool {
     c.is_control()
         || matches!(c,
@@ -103,7 +103,7 @@ fn is_hidden(c: char) -> bool {
 }
 
 fn escaped(text: &str, is_escaped: fn(char) -> bool) -> String {
-    // The longest that it can get: a buffer that grows would leave copies of a secret behind.
+    // The maximum length, because a growing buffer would leave copies of a secret behind.
     let mut escaped = String::with_capacity(text.len() * "\\u{7f}".len());
     for c in text.chars() {
         if is_escaped(c) {
@@ -115,7 +115,7 @@ fn escaped(text: &str, is_escaped: fn(char) -> bool) -> String {
     escaped
 }
 
-/// The name of a file: one that isn't UTF-8 with escapes, as `$'…'` in a shell takes them.
+/// The name of a file. One that isn't UTF-8 is escaped as in a shell's `$'…'`.
 pub(super) fn file_name(name: &OsStr) -> String {
     name.to_str().map_or_else(|| name.as_encoded_bytes().escape_ascii().to_string(), str::to_owned)
 }

@@ -1,4 +1,4 @@
-//! Landlock: no file but those below the directories, no TCP, no signal to other processes.
+//! Landlock: no files except those below the directories, no TCP, no signals to other processes.
 
 use std::os::fd::BorrowedFd;
 
@@ -11,7 +11,7 @@ use moat::Access;
 
 use super::Part;
 
-/// What is asked for; of this, an older kernel gives what it has.
+/// The requested version. An older kernel enforces the part that it supports.
 const NEWEST: ABI = ABI::V6;
 
 pub(super) fn confine(directories: &[(BorrowedFd<'_>, Access)]) -> Result<Part, RulesetError> {
@@ -33,7 +33,7 @@ fn restrict(directories: &[(BorrowedFd<'_>, Access)]) -> Result<RestrictionStatu
 fn rights(access: Access) -> BitFlags<AccessFs> {
     let mut rights = AccessFs::ReadFile | AccessFs::ReadDir;
     if access.writes() {
-        // The lock file and the temporary one are made and written by whoever removes a record, too.
+        // Removing a record also creates and writes the lock file and the temporary file.
         rights |= AccessFs::WriteFile | AccessFs::MakeReg | AccessFs::RemoveFile;
     }
     rights
@@ -43,23 +43,23 @@ fn describe(status: &RestrictionStatus, directories: usize) -> Part {
     let abi = match status.landlock {
         LandlockStatus::Available { effective_abi, .. } => effective_abi,
         LandlockStatus::NotEnabled => {
-            return Part::Missing("Landlock: this kernel was started without it".to_owned());
+            return Part::Missing("Landlock: not enabled in this kernel".to_owned());
         }
         LandlockStatus::NotImplemented => {
-            return Part::Missing("Landlock: this kernel doesn't have it".to_owned());
+            return Part::Missing("Landlock: this kernel doesn't support it".to_owned());
         }
     };
     let files = match directories {
-        0 => "no file",
-        1 => "no file outside of the directory",
-        _ => "no file outside of the directory and those of the key ring and the audit log",
+        0 => "no file access",
+        1 => "no file access outside the directory",
+        _ => "no file access outside the directory and those of the key ring and the audit log",
     };
     match status.ruleset {
-        RulesetStatus::FullyEnforced => {
-            Part::InForce(format!("Landlock: {files}, no TCP, no signal to others ({abi:?})"))
-        }
+        RulesetStatus::FullyEnforced => Part::InForce(format!(
+            "Landlock: {files}, no TCP, no signals to other processes ({abi:?})"
+        )),
         RulesetStatus::PartiallyEnforced => {
-            Part::InForce(format!("Landlock: {files}, as far as this kernel goes ({abi:?})"))
+            Part::InForce(format!("Landlock: {files}, as far as this kernel supports it ({abi:?})"))
         }
         RulesetStatus::NotEnforced => Part::Missing("Landlock: nothing was enforced".to_owned()),
     }

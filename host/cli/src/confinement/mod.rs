@@ -1,8 +1,8 @@
-//! The program confines itself, for the day when the sandbox has a hole: no core dumps and no debugger from
-//! the start; and once the directory is open, the keys are read and the component's code is mapped, no file
-//! outside of the directory (Landlock), and no system call but the few that are left to make (seccomp).
+//! The program confines itself, in case the sandbox is ever broken: no core dumps and no debuggers from the start. Once
+//! the directory is open, the keys are read and the component's code is mapped, no files outside the directory
+//! (Landlock) and only the few system calls that are still needed (seccomp).
 //!
-//! None of it can be taken back, and child processes and new threads inherit it.
+//! This can't be undone, and child processes and new threads inherit it.
 
 mod files;
 mod system_calls;
@@ -14,8 +14,8 @@ use std::os::fd::BorrowedFd;
 use moat::Access;
 use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 
-/// Keeps other processes of the same user from reading this one's memory, its variables included, and the
-/// system from dumping it. A program that this one becomes is not bound by it.
+/// Prevents other processes of the same user from reading this one's memory, including its environment, and the system
+/// from dumping it. `exec` lifts this for the program that replaces this one.
 pub(crate) fn forbid_dumps() -> Part {
     match set_dumpable_behavior(DumpableBehavior::NotDumpable) {
         Ok(()) => Part::InForce("the process can't be dumped or traced".to_owned()),
@@ -23,20 +23,20 @@ pub(crate) fn forbid_dumps() -> Part {
     }
 }
 
-/// Confines the calling thread, and all that it starts, to what each access needs in its directory; to no file
-/// at all without any. What this kernel doesn't have is left out; fails when something else goes wrong.
+/// Confines the calling thread, and all that it starts, to what each access needs in its directory; without
+/// directories, to no files at all. Skips what the kernel doesn't support; fails if anything else goes wrong.
 pub(crate) fn confine(
     directories: &[(BorrowedFd<'_>, Access)],
 ) -> Result<[Part; 2], Box<dyn Error>> {
-    // Landlock first: seccomp leaves no system call to do it with.
+    // Landlock first: seccomp forbids the system calls that it needs.
     Ok([files::confine(directories)?, system_calls::confine()?])
 }
 
-/// One part of the confinement, in words.
+/// A part of the confinement, with a description.
 pub(crate) enum Part {
     /// It is in force.
     InForce(String),
-    /// The system doesn't have it, or not all of it.
+    /// The system doesn't support it, or only in part.
     Missing(String),
 }
 
@@ -130,7 +130,7 @@ mod tests {
     fn nobody_makes_native_code() {
         confined(Operation::Put, |_| {
             let map = |protection| {
-                // SAFETY: a new mapping, of which nothing is read or run.
+                // SAFETY: a new mapping, which is neither read nor executed.
                 unsafe {
                     libc::mmap(
                         ptr::null_mut(),
@@ -145,7 +145,7 @@ mod tests {
             assert_eq!(map(libc::PROT_READ | libc::PROT_EXEC), libc::MAP_FAILED);
             let data = map(libc::PROT_READ);
             assert_ne!(data, libc::MAP_FAILED);
-            // SAFETY: the mapping just made; its protection stays as it is.
+            // SAFETY: the mapping just created; its protection must not change.
             assert_eq!(unsafe { libc::mprotect(data, 4096, libc::PROT_EXEC) }, -1);
         });
     }

@@ -1,6 +1,6 @@
-//! Seccomp: only the system calls that the rest of a verb makes. Others fail as if this kernel didn't have
-//! them, which libraries know how to live with: a newer libc gets an error where it had found a way around
-//! before, not a killed process.
+//! Seccomp: only the system calls that a command still needs. Others fail as if the kernel didn't support them.
+//! Libraries can handle that: if a newer libc tries a newer call, it gets an error and falls back, instead of being
+//! killed.
 
 use std::collections::BTreeMap;
 
@@ -23,7 +23,7 @@ use seccompiler::{
 
 use super::Part;
 
-/// Calls that are allowed whatever their arguments are.
+/// Calls that are allowed with any arguments.
 const ALLOWED: [i64; 51] = [
     // Files, which Landlock restricts.
     SYS_openat,
@@ -84,20 +84,20 @@ const ALLOWED: [i64; 51] = [
 pub(super) fn confine() -> Result<Part, Error> {
     match restrict() {
         Ok(calls) => {
-            Ok(Part::InForce(format!("seccomp: {calls} system calls, no new native code")))
+            Ok(Part::InForce(format!("seccomp: only {calls} system calls, no new native code")))
         }
-        // How a kernel without it, and this crate without the CPU, answer.
+        // The error of a kernel without seccomp; below, that of the crate for an unknown CPU.
         Err(Error::Seccomp(error)) if error.raw_os_error() == Some(EINVAL) => {
-            Ok(Part::Missing("seccomp: this kernel doesn't have it".to_owned()))
+            Ok(Part::Missing("seccomp: this kernel doesn't support it".to_owned()))
         }
         Err(Error::Backend(BackendError::InvalidTargetArch(_))) => {
-            Ok(Part::Missing("seccomp: not for this CPU".to_owned()))
+            Ok(Part::Missing("seccomp: not supported on this CPU".to_owned()))
         }
         Err(error) => Err(error),
     }
 }
 
-/// Installs the filter, and returns how many system calls it lets through.
+/// Installs the filter, and returns the number of system calls that it allows.
 fn restrict() -> Result<usize, Error> {
     let rules = rules()?;
     let calls = rules.len();
@@ -118,10 +118,10 @@ fn rules() -> Result<BTreeMap<i64, Vec<SeccompRule>>, Error> {
     for (call, argument, operator, value) in [
         (SYS_mmap, 2, not_executable.clone(), 0),
         (SYS_mprotect, 2, not_executable, 0),
-        // A thread, but no process. `clone3` can't be looked into; without it, libc uses `clone`.
+        // Threads, but no processes. A filter can't examine the arguments of `clone3`; without it, libc uses `clone`.
         (SYS_clone, 0, SeccompCmpOp::MaskedEq(thread), thread),
         (SYS_prctl, 0, SeccompCmpOp::Eq, bits(PR_SET_NAME)),
-        // Whether a file is a terminal.
+        // To test whether a file is a terminal.
         (SYS_ioctl, 1, SeccompCmpOp::Eq, TCGETS),
     ] {
         let condition = SeccompCondition::new(argument, SeccompCmpArgLen::Dword, operator, value)?;

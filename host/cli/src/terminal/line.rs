@@ -1,4 +1,4 @@
-//! A line as it is typed: edited by the terminal's own special characters, and otherwise taken byte for byte.
+//! A line being typed: edited with the terminal's own special characters, and otherwise taken byte for byte.
 
 use std::mem;
 
@@ -8,14 +8,14 @@ use zeroize::Zeroizing;
 
 use crate::ambient::MAX_SECRET_BYTES;
 
-/// What some terminals send before and after what is pasted.
+/// What some terminals send before and after pasted text.
 const PASTE_MARKERS: [&[u8]; 2] = [b"\x1b[200~", b"\x1b[201~"];
 
 /// What was typed.
 pub(super) enum Typed {
     /// A line; `None` for one of more than [`MAX_SECRET_BYTES`].
     Line(Option<Zeroizing<Vec<u8>>>),
-    /// The input's end.
+    /// End of input.
     End,
     /// A key that sends this signal.
     Key(Signal),
@@ -23,10 +23,10 @@ pub(super) enum Typed {
 
 pub(super) struct Line<'t> {
     terminal: &'t Termios,
-    /// At its full size from the start: a buffer that grows would leave copies behind.
+    /// Allocated at full size, because a growing buffer would leave copies behind.
     bytes: Zeroizing<Vec<u8>>,
     too_long: bool,
-    /// Whether the next byte is taken as it is.
+    /// Whether the next byte is taken literally.
     quoted: bool,
 }
 
@@ -37,7 +37,7 @@ impl<'t> Line<'t> {
         Self { terminal, bytes, too_long: false, quoted: false }
     }
 
-    /// Takes the next byte, and tells what was typed when it is complete.
+    /// Takes the next byte, and returns what was typed once it is complete.
     pub(super) fn typed(&mut self, byte: u8) -> Option<Typed> {
         if mem::take(&mut self.quoted) {
             self.push(byte);
@@ -63,7 +63,7 @@ impl<'t> Line<'t> {
         None
     }
 
-    /// Whether the byte is this special character. A zero stands for none.
+    /// Whether the byte is this special character. Zero means that it is not assigned.
     fn is(&self, byte: u8, special: SpecialCodeIndex) -> bool {
         byte != 0 && byte == self.terminal.special_codes[special]
     }
@@ -84,7 +84,7 @@ impl<'t> Line<'t> {
 
     fn push(&mut self, byte: u8) {
         if self.bytes.len() == MAX_SECRET_BYTES {
-            // Only starting anew mends this: which bytes are missing is known no more.
+            // Only clearing the line fixes this, because it is no longer known which bytes are missing.
             self.too_long = true;
             return;
         }
@@ -101,7 +101,7 @@ impl<'t> Line<'t> {
         }
     }
 
-    /// As Linux does it: what is between words, then the letters, digits and underscores of one.
+    /// As in Linux: erases what follows the last word, then the word's letters, digits and underscores.
     fn erase_word(&mut self) {
         for in_word in [false, true] {
             while let Some((last, start)) = self.last()
@@ -112,7 +112,7 @@ impl<'t> Line<'t> {
         }
     }
 
-    /// The last character, and where it starts. A byte that isn't UTF-8 is one by itself.
+    /// The last character and its position. A byte that isn't UTF-8 counts as one character.
     fn last(&self) -> Option<(char, usize)> {
         let length = self.bytes.len();
         let starting_at = |start| {

@@ -1,5 +1,5 @@
-//! The terminal while it is asked for secrets: nothing of an answer is shown, and whatever ends or stops the program
-//! meanwhile, the terminal is left as it was.
+//! Asking for secrets at the terminal: nothing of an answer is shown, and whatever ends or stops the program meanwhile,
+//! the terminal is restored.
 
 mod line;
 
@@ -19,8 +19,8 @@ use zeroize::Zeroizing;
 
 use line::{Line, Typed};
 
-/// What people and systems end, stop and resume programs with. While the terminal is altered, these signals wait.
-/// SIGTTIN doesn't: with it blocked, reading in the background would fail instead of waiting for the foreground.
+/// The signals with which users and systems end, stop and resume programs. They are blocked while the terminal is
+/// altered. SIGTTIN is not: if it were, reading in the background would fail instead of waiting for the foreground.
 const SIGNALS: [Signal; 10] = [
     Signal::SIGHUP,
     Signal::SIGINT,
@@ -39,7 +39,7 @@ const SIGNALS: [Signal; 10] = [
 pub(crate) enum Unanswered {
     /// The input ended before the line did.
     Cancelled,
-    /// The line has more than [`crate::ambient::MAX_SECRET_BYTES`].
+    /// The line is longer than [`crate::ambient::MAX_SECRET_BYTES`].
     TooLong,
     Io(io::Error),
 }
@@ -50,21 +50,21 @@ impl From<io::Error> for Unanswered {
     }
 }
 
-/// A terminal that shows nothing of what is typed, until this is dropped. A signal that comes meanwhile does what it
-/// always does, but on the terminal as it was; if that is not the end, the question is asked again.
+/// A terminal that doesn't show what is typed, until this is dropped. If a signal arrives, the terminal is restored
+/// first, then the signal takes its usual effect; if the program continues after that, it asks the question again.
 pub(crate) struct HiddenTerminal {
     terminal: File,
     before: Termios,
     now: Termios,
     altered: bool,
-    /// The signals that wait.
+    /// The blocked signals.
     held: SigSet,
-    /// Can be read once one of them has come.
+    /// Readable once one of them has arrived.
     arrived: SignalFd,
 }
 
 impl HiddenTerminal {
-    /// Hides what is typed at the terminal from here on. In the background it waits for the foreground.
+    /// Hides what is typed from here on. In the background, waits for the foreground.
     pub(crate) fn new(terminal: File) -> io::Result<Self> {
         let before = tcgetattr(&terminal)?;
         let blocked = SigSet::thread_get_mask()?;
@@ -76,11 +76,11 @@ impl HiddenTerminal {
         Ok(hidden)
     }
 
-    /// Asks a question and reads the line that is typed, without its end.
+    /// Asks a question and reads a line, without its end.
     pub(crate) fn ask(&mut self, question: &str) -> Result<Zeroizing<Vec<u8>>, Unanswered> {
         loop {
             let outcome = self.show(question).and_then(|()| self.read());
-            // Ends the line of the question, as Enter would have done.
+            // End the line of the question, as the hidden Enter would have done.
             let _ = (&self.terminal).write(b"\n");
             match outcome {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => self.restore(),
@@ -97,32 +97,33 @@ impl HiddenTerminal {
     }
 
     fn hide(&mut self) -> io::Result<()> {
-        // In the background this stops the process, which signals can still end there. (To flush would do so as well,
-        // but Linux first throws away what is being typed for the shell.)
+        // In the background this stops the process, and signals can still end it. (Flushing would stop it too, but
+        // Linux would first discard what is being typed for the shell.)
         tcdrain(&self.terminal)?;
         self.held.thread_block()?;
         self.before = tcgetattr(&self.terminal)?;
         let mut now = self.before.clone();
-        // The terminal's own mode for lines won't do: it cuts them at 4,095 bytes, without a word.
+        // Not the terminal's own line mode, which silently truncates lines at 4,095 bytes.
         now.local_modes.remove(LocalModes::ECHO | LocalModes::ECHONL | LocalModes::ICANON);
-        // A key's signal comes from here, once the terminal is as it was: a shell may be back before this process is.
+        // The signal of a key is sent from here, after the terminal is restored: a shell may resume before this process
+        // does.
         now.local_modes.remove(LocalModes::ISIG);
         now.special_codes[SpecialCodeIndex::VMIN] = 1;
         now.special_codes[SpecialCodeIndex::VTIME] = 0;
-        // These take or change bytes of an answer.
+        // These modes remove or change bytes of an answer.
         now.input_modes.remove(InputModes::ISTRIP | InputModes::IUCLC | InputModes::IXON);
         self.now = now;
         self.altered = true;
         tcsetattr(&self.terminal, OptionalActions::Now, &self.now)?;
-        // What was typed before the question is no answer to it.
+        // Discard what was typed before the question.
         Ok(tcflush(&self.terminal, QueueSelector::IFlush)?)
     }
 
-    /// Makes the terminal what it was, then lets the signals come that had to wait.
+    /// Restores the terminal, then unblocks the signals.
     fn restore(&mut self) {
         if mem::take(&mut self.altered) && (self.is_in_foreground() || self.is_untouched()) {
             let _ = tcsetattr(&self.terminal, OptionalActions::Now, &self.before);
-            // What is left of an answer is nothing for the shell to show or to run.
+            // The shell must not show or run what is left of an answer.
             let _ = tcflush(&self.terminal, QueueSelector::IFlush);
         }
         let _ = self.held.thread_unblock();
@@ -132,7 +133,7 @@ impl HiddenTerminal {
         tcgetpgrp(&self.terminal).is_ok_and(|foreground| foreground == getpgrp())
     }
 
-    /// Whether the terminal is as this made it. In the background, a shell may have made it its own since.
+    /// Whether the terminal still has the modes set here. In the background, a shell may have changed them since.
     fn is_untouched(&self) -> bool {
         tcgetattr(&self.terminal).is_ok_and(|found| {
             (found.input_modes, found.local_modes) == (self.now.input_modes, self.now.local_modes)
@@ -162,7 +163,7 @@ impl HiddenTerminal {
         }
     }
 
-    /// Waits until the terminal is ready. A signal that has to wait is the error "interrupted".
+    /// Waits until the terminal is ready. A blocked signal that arrives causes the error `Interrupted`.
     fn wait(&self, terminal: PollFlags) -> io::Result<()> {
         let mut polled =
             [PollFd::new(&self.arrived, PollFlags::IN), PollFd::new(&self.terminal, terminal)];

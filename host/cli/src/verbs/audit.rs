@@ -1,4 +1,4 @@
-//! Looking into the audit log.
+//! `moat audit`: shows and verifies the audit log.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -18,8 +18,8 @@ use crate::report::Report;
 pub(crate) fn run(context: &Context, verb: &AuditVerb) -> Result<ExitCode, Failure> {
     let settings = context.audit.as_ref().ok_or_else(|| {
         Failure::usage(
-            "there is no audit log to look into",
-            "name one with --audit-log PATH or in FOSSAWORK_AUDIT_LOG",
+            "no audit log is specified",
+            "specify one with --audit-log PATH or FOSSAWORK_AUDIT_LOG",
         )
     })?;
     match verb {
@@ -67,12 +67,12 @@ fn verify(
         }
         return Err(Failure::audit(
             finding.to_string(),
-            "keep the log as it is, and compare it with a copy that was made elsewhere",
+            "keep the log as it is, and compare it with a copy stored elsewhere",
         ));
     }
-    let against = if head.is_some() { ", and the head is in it" } else { "" };
+    let against = if head.is_some() { ", and it contains the head" } else { "" };
     let text = format!(
-        "whole: {entries} entries in {files} {}{against}",
+        "intact: {entries} entries in {files} {}{against}",
         if files == 1 { "file" } else { "files" }
     );
     context.output.done(&text, &value)?;
@@ -83,14 +83,14 @@ fn head(context: &Context, settings: &AuditSettings) -> Result<ExitCode, Failure
     let mut keys = keys(context, settings)?;
     let verification = walk(context, settings, &mut keys, None)?;
     if let Some(finding) = &verification.finding {
-        let hint = "`moat audit verify` tells more; a head of a broken log proves nothing";
+        let hint = "run `moat audit verify` for details; the head of a broken log proves nothing";
         return Err(Failure::audit(finding.to_string(), hint));
     }
     let head = keys.all().first().and_then(|key| verification.head(key));
     let head = head.ok_or_else(|| {
         Failure::audit(
-            "the audit log has no entry yet",
-            "check --audit-log; any verb writes the first",
+            "the audit log has no entries yet",
+            "check --audit-log; any logged command writes the first",
         )
     })?;
     context.output.value(&head)?;
@@ -101,8 +101,8 @@ fn read_head(path: &Path) -> Result<Head, Failure> {
     let text = ambient::read_file(path)
         .map_err(|error| Failure::usage(format!("{}: {error}", path.display()), "check --head"))?;
     serde_json::from_slice(&text).map_err(|_| {
-        let message = format!("{}: this is no head of an audit log", path.display());
-        Failure::usage(message, "give a file with what `moat audit head` printed")
+        let message = format!("{}: not a head of an audit log", path.display());
+        Failure::usage(message, "specify a file with the output of `moat audit head`")
     })
 }
 
@@ -186,7 +186,7 @@ fn row(entry: &Entry) -> String {
     .to_owned()
 }
 
-/// The user, or the beginning of the hash.
+/// The user, or the start of the hash.
 fn whose(entry: &Entry) -> &str {
     let hash = || entry.user_hash.as_ref().and_then(|hash| hash.get(..16));
     entry.user.as_deref().or_else(hash).unwrap_or("-")
@@ -213,7 +213,7 @@ fn value(operation: &AuditedOperation, entry: &Entry) -> Value {
     })
 }
 
-/// The operations of the log, as far as it can be read.
+/// The operations in the log, up to the first error.
 fn operations<'c>(
     context: &'c Context,
     settings: &AuditSettings,
@@ -223,7 +223,7 @@ fn operations<'c>(
     Ok(operations.map(|operation| operation.map_err(|error| context.explain(&error))))
 }
 
-/// Goes through the log.
+/// Verifies the log.
 fn walk(
     context: &Context,
     settings: &AuditSettings,

@@ -1,4 +1,5 @@
-//! What in the audit log is worth a look. These are signs, not proofs: each names what it has counted.
+//! `moat audit report`: finds suspicious activity in the audit log. The findings are hints, not proof, and each says
+//! what was counted.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::process::ExitCode;
@@ -13,16 +14,16 @@ use crate::context::Context;
 use crate::failure::Failure;
 use crate::report::Report;
 
-/// A user's operations failed often: this many of them, and at least a fifth.
+/// The operations on a user's record that must have failed for a finding; also at least a fifth of them.
 const MANY_FAILURES: u64 = 5;
-/// A credential that nobody has used for this many days is dormant.
+/// A credential that was not used for this many days is dormant.
 const DORMANT_DAYS: i64 = 60;
-/// By these somebody gets the secrets of a credential, or their effect.
+/// The operations that return the secrets of a credential, or use them.
 const USES: [Operation; 2] = [Operation::Reveal, Operation::Apply];
-/// A peak out of hours: this many uses in one hour, and at least three times the average of all hours.
+/// The uses in one hour that count as a peak outside working hours; also at least three times the hourly average.
 const PEAK: u64 = 10;
 
-/// Prints what is worth a look since a time, as far as the log goes back compared with what was before.
+/// Prints the findings since a time, compared with the log's earlier entries.
 pub(super) fn run(
     context: &Context,
     operations: impl Iterator<Item = Result<AuditedOperation, Failure>>,
@@ -46,7 +47,7 @@ pub(super) fn run(
         report.line(&line)?;
     }
     let Pattern { operations, failed, by_hour, .. } = &pattern;
-    let text = format!("{} worth a look in {operations} operations since {since}", findings.len());
+    let text = format!("{} findings in {operations} operations since {since}", findings.len());
     let summary = json!({
         "since": since, "findings": findings.len(), "operations": operations, "failed": failed,
         "uses_by_hour": by_hour,
@@ -61,19 +62,19 @@ struct Finding {
     message: String,
 }
 
-/// What was counted.
+/// What is counted.
 struct Pattern<'s> {
     since: &'s str,
-    /// Since then.
+    /// Operations since then.
     operations: u64,
     failed: u64,
-    /// Of each user: all operations since then, and those that failed, by their codes.
+    /// For each user: the number of operations since then, and of failures by their codes.
     by_user: BTreeMap<String, (u64, BTreeMap<String, u64>)>,
-    /// Uses since then in each hour of the day.
+    /// Uses since then, by hour of the day.
     by_hour: [u64; 24],
-    /// Uses since then in each single hour, by the first 13 characters of their time.
+    /// Uses since then in each individual hour, by the first 13 characters of the time.
     hours: BTreeMap<String, u64>,
-    /// Whether the log tells of any use before.
+    /// Whether the log contains any earlier use.
     has_history: bool,
     /// Who has used whose credential so far.
     actors: HashSet<(String, String)>,
@@ -120,7 +121,7 @@ impl<'s> Pattern<'s> {
 
     fn add_use(&mut self, entry: &Entry, user: &str, is_new: bool) {
         let Ok(time) = OffsetDateTime::parse(&entry.time, &Rfc3339) else { return };
-        let is_stranger = self.actors.insert((entry.actor.clone(), user.to_owned()));
+        let is_new_actor = self.actors.insert((entry.actor.clone(), user.to_owned()));
         let last = self.last_use.insert(user.to_owned(), time);
         if !is_new {
             self.has_history = true;
@@ -132,21 +133,19 @@ impl<'s> Pattern<'s> {
         let hour = entry.time.get(..13).unwrap_or_default();
         *self.hours.entry(hour.to_owned()).or_default() += 1;
         let day = entry.time.get(..10).unwrap_or_default();
-        if is_stranger && self.has_history {
+        if is_new_actor && self.has_history {
             let message = format!("{} used {user} for the first time, on {day}", entry.actor);
-            self.find("new actor", Some(user), message);
+            self.add_finding("new actor", Some(user), message);
         }
         let days = last.map_or(0, |last| (time - last).whole_days());
         if days >= DORMANT_DAYS {
-            let message = format!(
-                "{} used {user} on {day}, after {days} days in which nobody did",
-                entry.actor
-            );
-            self.find("dormant", Some(user), message);
+            let message =
+                format!("{} used {user} on {day}, after {days} days without any use", entry.actor);
+            self.add_finding("dormant", Some(user), message);
         }
     }
 
-    fn find(&mut self, kind: &'static str, user: Option<&str>, message: String) {
+    fn add_finding(&mut self, kind: &'static str, user: Option<&str>, message: String) {
         self.findings.push(Finding { kind, user: user.map(str::to_owned), message });
     }
 
@@ -175,14 +174,14 @@ impl<'s> Pattern<'s> {
         found
     }
 
-    /// How many hours the time since then has.
+    /// The number of hours since then.
     fn hours_since(&self) -> u64 {
         let begin = OffsetDateTime::parse(&format!("{}Z", self.since), &Rfc3339);
         let hours = begin.map_or(1, |begin| (OffsetDateTime::now_utc() - begin).whole_hours());
         u64::try_from(hours).unwrap_or(0).max(1)
     }
 
-    /// The uses by the hour of the day, as a line of bars.
+    /// The uses by hour of the day, as a bar chart.
     fn chart(&self) -> Vec<String> {
         const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
         let most = self.by_hour.iter().copied().max().unwrap_or(0);
@@ -194,7 +193,7 @@ impl<'s> Pattern<'s> {
             Err(_) => '█',
         };
         vec![
-            format!("uses by the hour of the day (UTC), at most {most} in one:"),
+            format!("uses by hour of the day (UTC), at most {most} per hour:"),
             self.by_hour.iter().map(bar).collect(),
             "0     6     12    18    ".trim_end().to_owned(),
         ]

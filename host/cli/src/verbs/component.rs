@@ -1,3 +1,5 @@
+//! `moat component`: shows or exports the sandboxed component.
+
 use std::process::ExitCode;
 
 use moat::{Limits, MAX_FILE_BYTES, Operation, Sandbox, component};
@@ -16,7 +18,7 @@ pub(crate) fn run(context: &Context, arguments: &Component) -> Result<ExitCode, 
         component::check().map_err(|error| context.explain(&error))?;
         ambient::write_new_file(path, component::BYTES).map_err(|error| {
             let message = format!("writing {}: {error}", path.display());
-            Failure::other(message, "name a new file in a directory where you can write")
+            Failure::other(message, "choose a new file in a directory that you can write to")
         })?;
         let text = format!("wrote {} ({} bytes)", path.display(), component::BYTES.len());
         let value = json!({ "file": path.display().to_string(), "digest": component::digest() });
@@ -38,8 +40,7 @@ fn describe(context: &Context) -> Result<(), Failure> {
     let memory = if sandbox.locks_memory() {
         Part::InForce("the sandbox's memory is locked, never dumped, and wiped".to_owned())
     } else {
-        let limit =
-            "the sandbox's memory is wiped, but the limit of `ulimit -l` is too low to lock it";
+        let limit = "the sandbox's memory is wiped, but `ulimit -l` is too low to lock it";
         Part::Missing(limit.to_owned())
     };
     let confinement = [dumps, memory, files, system_calls];
@@ -91,7 +92,7 @@ fn describe(context: &Context) -> Result<(), Failure> {
     context.output.table(&rows)
 }
 
-/// Each limit: what is limited, the number, and its unit if it has one.
+/// The limits: what is limited, the number, and its unit, if any.
 fn limits() -> [(&'static str, u64, &'static str); 12] {
     let limits = Limits::default();
     [

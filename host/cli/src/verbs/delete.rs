@@ -1,3 +1,5 @@
+//! `moat delete`: deletes a credential.
+
 use std::process::ExitCode;
 
 use moat::{Error, ErrorCode, Operation};

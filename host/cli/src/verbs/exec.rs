@@ -1,3 +1,5 @@
+//! `moat exec`: runs a program with a credential in its environment.
+
 use std::process::ExitCode;
 use std::thread;
 
@@ -11,7 +13,7 @@ use crate::failure::Failure;
 use crate::output;
 
 pub(crate) fn run(context: &Context, exec: &Exec) -> Result<ExitCode, Failure> {
-    // In a thread of its own, which is confined; the program that this one becomes must not be.
+    // In a separate thread, because it gets confined; the program that replaces this one must not be.
     let revealed = thread::scope(|scope| {
         let reveal = || {
             let vault = context.vault(Operation::Reveal.access())?;
@@ -26,7 +28,7 @@ pub(crate) fn run(context: &Context, exec: &Exec) -> Result<ExitCode, Failure> {
     output::warn_of_weak_key(revealed.summary());
     let variables = variables(&revealed, &exec.prefix)?;
     let Some((program, arguments)) = exec.command.split_first() else {
-        return Err(Failure::usage("no program is named", "name it after `--`"));
+        return Err(Failure::usage("missing program", "put it after `--`"));
     };
     drop(revealed);
     let error = ambient::become_program(program, arguments, variables);
@@ -35,7 +37,7 @@ pub(crate) fn run(context: &Context, exec: &Exec) -> Result<ExitCode, Failure> {
 
 type Variable = (String, Zeroizing<String>);
 
-/// The username, the password and the fields as variables: upper case, and `_` for what a name can't have.
+/// The username, the password and the fields as variables: in upper case, with `_` for characters not allowed in names.
 fn variables(revealed: &Revealed, prefix: &str) -> Result<Vec<Variable>, Failure> {
     let credential = revealed.credential();
     let own = [("username", credential.username()), ("password", credential.expose_password())];
@@ -47,20 +49,20 @@ fn variables(revealed: &Revealed, prefix: &str) -> Result<Vec<Variable>, Failure
         let variable = format!("{prefix}{}", upper.chars().map(allowed).collect::<String>());
         if variable.starts_with(|c: char| c.is_ascii_digit()) {
             return Err(Failure::usage(
-                format!("{name:?} makes no name of a variable without a prefix"),
-                "give a --prefix",
+                format!("{name:?} is not a valid variable name without a prefix"),
+                "set --prefix",
             ));
         }
         if value.contains('\0') {
             return Err(Failure::other(
-                format!("the value of {name:?} has a NUL, which no variable can hold"),
+                format!("the value of {name:?} contains a NUL byte, which a variable can't hold"),
                 "read it with `moat get USER --field NAME`",
             ));
         }
         if variables.iter().any(|(other, _)| *other == variable) {
             return Err(Failure::other(
-                format!("two fields would both be {variable}"),
-                "store them under names that differ in letters and digits",
+                format!("two fields would both become {variable}"),
+                "store them under names that differ in letters or digits",
             ));
         }
         variables.push((variable, Zeroizing::new(value.to_owned())));

@@ -1,3 +1,5 @@
+//! `moat completions` and `moat man`: generated from the definition of the arguments.
+
 use std::process::ExitCode;
 
 use clap::CommandFactory;
@@ -20,12 +22,12 @@ pub(crate) fn man(context: &Context, verb: Option<&str>) -> Result<ExitCode, Fai
     let command = match verb {
         None => program,
         Some(verb) => program.find_subcommand(verb).cloned().ok_or_else(|| {
-            Failure::usage(format!("there is no verb {verb:?}"), "`moat help` shows the verbs")
+            Failure::usage(format!("unknown command {verb:?}"), "`moat help` lists the commands")
         })?,
     };
     let mut page = Vec::new();
     clap_mangen::Man::new(command).render(&mut page).map_err(|error| {
-        Failure::other(format!("making the page: {error}"), "please report this")
+        Failure::other(format!("rendering the manual page: {error}"), "report this as a bug")
     })?;
     context.output.raw(&page)?;
     Ok(ExitCode::SUCCESS)

@@ -1,3 +1,5 @@
+//! `moat get`: shows a credential, or prints one of its values.
+
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::process::ExitCode;
@@ -75,7 +77,7 @@ fn print_field(context: &Context, revealed: &Revealed, name: &str) -> Result<(),
         let fields = if names.is_empty() { "it has none".to_owned() } else { format!("it has {names}") };
         Failure::usage(
             format!("the credential has no field {name:?}"),
-            format!("{fields}; besides: username, password, created_at, last_used, is_valid, validation_attempts, user_id, encryption_version, key_id"),
+            format!("{fields}; also available: username, password, created_at, last_used, is_valid, validation_attempts, user_id, encryption_version, key_id"),
         )
     })?;
     if context.output.json {
@@ -83,14 +85,16 @@ fn print_field(context: &Context, revealed: &Revealed, name: &str) -> Result<(),
     }
     let text = match &value {
         Found::Secret(text) => Cow::Borrowed(*text),
-        Found::Open(Value::String(text)) => Cow::Borrowed(text.as_str()),
-        Found::Open(Value::Null) => Cow::Borrowed(""),
-        Found::Open(other) => Cow::Owned(other.to_string()),
+        Found::Public(Value::String(text)) => Cow::Borrowed(text.as_str()),
+        Found::Public(Value::Null) => Cow::Borrowed(""),
+        Found::Public(other) => Cow::Owned(other.to_string()),
     };
     if ambient::standard_output_is_terminal() {
         let shown = Zeroizing::new(style::printable(&text));
         if *shown != text {
-            tracing::warn!("control characters are shown escaped; in a pipe the value is exact");
+            tracing::warn!(
+                "control characters are shown escaped; pipe the output to get the exact value"
+            );
         }
         return context.output.line(&shown);
     }
@@ -101,10 +105,10 @@ fn print_field(context: &Context, revealed: &Revealed, name: &str) -> Result<(),
 #[serde(untagged)]
 enum Found<'r> {
     Secret(&'r str),
-    Open(Value),
+    Public(Value),
 }
 
-/// A part of the credential, or else one of its fields.
+/// A standard member of the credential, or else one of its fields.
 fn find<'r>(revealed: &'r Revealed, name: &str) -> Option<Found<'r>> {
     let credential = revealed.credential();
     let field = || credential.fields().iter().find(|field| field.name() == name);
@@ -113,7 +117,7 @@ fn find<'r>(revealed: &'r Revealed, name: &str) -> Option<Found<'r>> {
         "fields" => None,
         _ => output::summary(revealed.summary())
             .remove(name)
-            .map(Found::Open)
+            .map(Found::Public)
             .or_else(|| Some(Found::Secret(field()?.expose_value()))),
     }
 }

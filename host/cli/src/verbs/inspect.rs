@@ -1,3 +1,5 @@
+//! `moat inspect`: shows the envelope of a record.
+
 use std::process::ExitCode;
 
 use moat::{Operation, TokenEncoding};

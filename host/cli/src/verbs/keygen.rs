@@ -1,3 +1,5 @@
+//! `moat keygen`: creates a new master key.
+
 use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
@@ -13,7 +15,7 @@ use crate::failure::Failure;
 pub(crate) fn run(context: &Context, keygen: &Keygen) -> Result<ExitCode, Failure> {
     let key = moat::generate_key().map_err(|error| context.explain(&error))?;
     if let Some(path) = &keygen.out {
-        // Without a line break, so that whoever reads the file byte for byte has the same key.
+        // Without a line break, so that programs that read the file byte for byte get the same key.
         ambient::write_new_secret_file(path, key.as_bytes())
             .map_err(|error| not_written(path, &error))?;
         let text = format!("wrote a new master key to {}", path.display());
@@ -22,7 +24,7 @@ pub(crate) fn run(context: &Context, keygen: &Keygen) -> Result<ExitCode, Failur
     }
     if let Some(mode) = ambient::standard_output_file_mode().filter(|mode| mode & 0o077 != 0) {
         tracing::warn!(
-            "others can read the file that the key goes to (mode {mode:04o}): run chmod 600 on it, or use `moat keygen --out PATH`"
+            "others can read the file that the key is written to (mode {mode:04o}): run chmod 600 on it, or use `moat keygen --out PATH`"
         );
     }
     if context.output.json {
@@ -37,16 +39,16 @@ fn not_written(path: &Path, error: &io::Error) -> Failure {
     let shown = path.display();
     match error.kind() {
         io::ErrorKind::AlreadyExists => Failure::in_use(
-            format!("{shown} is there already"),
-            "nothing was changed; choose another name, since a key that is there may be in use",
+            format!("{shown} already exists"),
+            "nothing was changed; choose another name, because an existing key may be in use",
         ),
         io::ErrorKind::NotFound => Failure::other(
             format!("writing {shown}: {error}"),
-            "make the directory first: mkdir -m 700 DIRECTORY",
+            "create the directory first: mkdir -m 700 DIRECTORY",
         ),
         _ => Failure::other(
             format!("writing {shown}: {error}"),
-            "name a new file in a directory where you can write",
+            "choose a new file in a directory that you can write to",
         ),
     }
 }

@@ -1,3 +1,5 @@
+//! `moat keys`: manages the keys of a key ring.
+
 use std::process::ExitCode;
 
 use moat::{KeyState, KeyUsage, RingDocument, RingError, RingKey};
@@ -43,7 +45,7 @@ fn list(context: &Context, records: bool) -> Result<ExitCode, Failure> {
     }
     let failed = counts.as_ref().map(|counts| counts.failed);
     let text = failed.filter(|failed| *failed > 0).map_or_else(String::new, |failed| {
-        format!("{failed} records don't open; `moat rotate --status --json` names them")
+        format!("{failed} records can't be decrypted; `moat rotate --status --json` names them")
     });
     report.finish(&text, &json!({ "keys": ring.keys().len(), "failed": failed }))?;
     let in_use = |key: &&RingKey| {
@@ -51,7 +53,7 @@ fn list(context: &Context, records: bool) -> Result<ExitCode, Failure> {
     };
     for key in ring.keys().iter().filter(|key| key.state() == KeyState::Retired).filter(in_use) {
         tracing::warn!(
-            "records are under the retired key {:?}: `moat keys restore` takes it into use again, then `moat rotate` frees it",
+            "records are encrypted with the retired key {:?}: put it back into use with `moat keys restore`, then run `moat rotate`",
             key.id()
         );
     }
@@ -111,7 +113,7 @@ fn change(
 fn retire(context: &Context, id: &str) -> Result<ExitCode, Failure> {
     let file = RingFile::of(context)?;
     let mut ring = ring_file::read(context)?;
-    // What needs no record to be refused, before they are gone through, which may take long.
+    // First a check without the records, because examining them may take a long time.
     ring.clone().retire(id, &KeyUsage::default()).map_err(refused)?;
     let usage = usage(context, &ring, &file)?;
     ring.retire(id, &usage).map_err(refused)?;
@@ -125,16 +127,14 @@ fn erase(context: &Context, id: &str, yes: bool) -> Result<ExitCode, Failure> {
     ring.clone().erase(id, &KeyUsage::default()).map_err(refused)?;
     if !yes {
         output::confirm(&format!(
-            "erase the key {id:?} for ever? Backups that are encrypted with it can't be decrypted then."
+            "permanently erase the key {id:?}? Backups encrypted with it can no longer be decrypted."
         ))?;
     }
     let usage = usage(context, &ring, &file)?;
     ring.erase(id, &usage).map_err(|error| match error {
         RingError::InUse(..) => Failure::in_use(
             error.to_string(),
-            format!(
-                "`moat keys restore {id}` takes it into use again; then `moat rotate` frees it"
-            ),
+            format!("put it back into use with `moat keys restore {id}`, then run `moat rotate`"),
         ),
         error => refused(error),
     })?;
@@ -144,7 +144,7 @@ fn erase(context: &Context, id: &str, yes: bool) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// What the records need, examined with all keys of the ring. The ring's own file can still be written then.
+/// Which keys the records need, examined with all keys of the ring. The ring file remains writable.
 fn usage(context: &Context, ring: &RingDocument, file: &RingFile) -> Result<KeyUsage, Failure> {
     let (keys, access) = (ring.ring_with_retired(), rotate::access(true));
     let vault = context.vault_beside_ring(keys, access, Some(&file.directory))?;

@@ -1,11 +1,13 @@
+//! `moat list`: lists the users.
+
 use std::process::ExitCode;
 
 use moat::Operation;
 use serde_json::json;
 
-use crate::age;
 use crate::args::List;
 use crate::context::Context;
+use crate::duration;
 use crate::failure::Failure;
 use crate::report::Report;
 use crate::{output, style};
@@ -18,10 +20,10 @@ pub(crate) fn run(context: &Context, list: &List) -> Result<ExitCode, Failure> {
         let user = user.map_err(|error| context.explain(&error))?;
         if let Some(age) = list.older_than {
             match vault.inspect(&user) {
-                Ok(record) if age::is_over(age, record.created_at.as_deref()) => {}
+                Ok(record) if duration::is_older_than(age, record.created_at.as_deref()) => {}
                 Ok(_) => return Ok(()),
                 Err(error) => {
-                    tracing::warn!("{user} is left out: {error}");
+                    tracing::warn!("skipped {user}: {error}");
                     return Ok(());
                 }
             }
@@ -35,7 +37,7 @@ pub(crate) fn run(context: &Context, list: &List) -> Result<ExitCode, Failure> {
         let leftover = leftover.map_err(|error| context.explain(&error))?;
         if leftover.needs_another_name() {
             let name = style::file_name(&leftover.name);
-            tracing::warn!("{name} is left out: {}", output::NOT_UTF8);
+            tracing::warn!("skipped {name}: {}", output::NOT_UTF8);
         }
     }
     Ok(ExitCode::SUCCESS)

@@ -1,3 +1,5 @@
+//! `moat mark`: stores the outcome of a login attempt.
+
 use std::process::ExitCode;
 
 use moat::Operation;

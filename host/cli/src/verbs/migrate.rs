@@ -1,3 +1,5 @@
+//! `moat migrate`: encrypts legacy records, and converts records to another version or token encoding.
+
 use std::process::ExitCode;
 
 use moat::{
@@ -23,9 +25,9 @@ pub(crate) fn run(context: &Context, arguments: &Migrate) -> Result<ExitCode, Fa
     options.version = arguments.to.map(|format| format.name().to_owned());
     options.token_encoding = arguments.token_encoding.map(Into::into);
 
-    let _turn =
+    let _lock =
         if arguments.dry_run { None } else { Some(vault.lock_batch().map_err(|e| failed(&e))?) };
-    // For new records, and so that the salt is there before any thread needs it.
+    // For new records, and so that the salt exists before any thread needs it.
     if is_whole(arguments) && (options.version.is_some() || options.token_encoding.is_some()) {
         vault
             .configure(options.version.as_deref(), options.token_encoding)
@@ -44,13 +46,13 @@ pub(crate) fn run(context: &Context, arguments: &Migrate) -> Result<ExitCode, Fa
                     counts.failed += 1;
                     if error.code() == ErrorCode::NeedsMigration {
                         counts.unprotected += 1;
-                        why += &format!(" ({} takes it for genuine)", flag_for(&vault, &user));
+                        why += &format!(" ({} accepts it as genuine)", flag_for(&vault, &user));
                     }
                 }
             }
             report.add(&line(action, user.as_str(), &why), &entry(&user, action, &why, &answer))?;
             match answer {
-                Err(error) if ends_all(&error) => Err(failed(&error)),
+                Err(error) if is_fatal(&error) => Err(failed(&error)),
                 _ => Ok(()),
             }
         });
@@ -67,7 +69,7 @@ pub(crate) fn run(context: &Context, arguments: &Migrate) -> Result<ExitCode, Fa
             }
             report.add(&line(action, &name, &why), &value)?;
             match error {
-                Some(error) if ends_all(&error) => Err(failed(&error)),
+                Some(error) if is_fatal(&error) => Err(failed(&error)),
                 _ => Ok(()),
             }
         })
@@ -76,25 +78,25 @@ pub(crate) fn run(context: &Context, arguments: &Migrate) -> Result<ExitCode, Fa
     outcome?;
     if counts.unprotected > 0 {
         tracing::warn!(
-            "anyone who could write to the directory could have put {} of these records there: compare them with a backup, or change their passwords first (`moat put USER`)",
+            "anyone who could write to the directory could have put {} of these records there: first compare them with a backup, or change their passwords (`moat put USER`)",
             counts.unprotected
         );
     }
     if counts.backups > 0 {
-        let way_out = if arguments.remove_plaintext_backups {
-            "each stays until its credential opens and it can be removed"
+        let remedy = if arguments.remove_plaintext_backups {
+            "each remains until its credential can be decrypted and the backup can be removed"
         } else {
-            "--remove-plaintext-backups removes those whose credential opens"
+            "--remove-plaintext-backups removes those whose credential can be decrypted"
         };
         tracing::warn!(
-            "{} of the old migration's backups are left, each with a password in the clear; {way_out}",
+            "{} of the old migration's backups remain, each with a password in the clear; {remedy}",
             counts.backups
         );
     }
     Ok(counts.exit_code())
 }
 
-/// Whether this is about the whole directory, and in earnest.
+/// Whether the whole directory is migrated, not just some users or as a dry run.
 fn is_whole(arguments: &Migrate) -> bool {
     arguments.user.is_empty() && !arguments.dry_run
 }
@@ -105,7 +107,7 @@ fn access(arguments: &Migrate) -> Access {
         access = access.or(Operation::RemoveBackup.access());
     }
     if arguments.dry_run {
-        // Then not even the process could write.
+        // So that the process couldn't write even by mistake.
         access.write = false;
         access.settings = false;
         access.remove_backups = false;
@@ -113,8 +115,8 @@ fn access(arguments: &Migrate) -> Access {
     access
 }
 
-/// Whether an error is one that every further record would meet.
-pub(super) fn ends_all(error: &Error) -> bool {
+/// Whether all further records would fail with the same error.
+pub(super) fn is_fatal(error: &Error) -> bool {
     use std::io::ErrorKind::{QuotaExceeded, ReadOnlyFilesystem, StorageFull};
     match error.code() {
         ErrorCode::MasterKeyMissing
@@ -135,21 +137,21 @@ fn describe(answer: &Result<Rewritten, Error>, arguments: &Migrate) -> (&'static
     let published = Some(KeyWeakness::PublishedDefault);
     let key = rewritten.key.as_ref();
     let was = match rewritten.before.kind {
-        RecordKind::LegacyPlaintext => "it was not encrypted".to_owned(),
+        RecordKind::LegacyPlaintext => "was not encrypted".to_owned(),
         _ if key.is_some_and(|key| key.weakness == published) => {
-            "it was under the published default key".to_owned()
+            "was encrypted with the published default key".to_owned()
         }
-        RecordKind::LegacyEncrypted => "it had no version".to_owned(),
+        RecordKind::LegacyEncrypted => "had no version".to_owned(),
         _ if arguments.to.is_some_and(|to| to.name() != version) => {
-            format!("it was of version {version}")
+            format!("was version {version}")
         }
         _ => match rewritten.before.encoding {
-            Some(TokenEncoding::App) => "its token was in the application's form".to_owned(),
-            _ => "its token was in the documented form".to_owned(),
+            Some(TokenEncoding::App) => "token had the application's encoding".to_owned(),
+            _ => "token had the documented encoding".to_owned(),
         },
     };
     match (rewritten.changed, arguments.dry_run) {
-        (false, _) => ("unchanged", format!("it is of version {version}")),
+        (false, _) => ("unchanged", format!("already version {version}")),
         (true, false) => ("migrated", was),
         (true, true) => ("would migrate", was),
     }
@@ -163,7 +165,7 @@ fn flag_for(vault: &Vault, user: &UserId) -> &'static str {
     }
 }
 
-/// What is done with a leftover, and why; with the error that kept a backup from being removed.
+/// What to do with a leftover, and why; with the error if a backup could not be removed.
 fn clear_away(
     vault: &Vault,
     leftover: &Leftover,
@@ -173,14 +175,14 @@ fn clear_away(
         return ("failed", output::NOT_UTF8.to_owned(), None);
     }
     let Some(user) = &leftover.backup_of else {
-        return ("ignored", "it is not a record".to_owned(), None);
+        return ("ignored", "not a record".to_owned(), None);
     };
-    let backup = "the old migration's copy, with a password in the clear".to_owned();
+    let backup = "copy left by the old migration, with a password in the clear".to_owned();
     if !arguments.remove_plaintext_backups {
         return ("backup", backup, None);
     }
     if let Err(error) = vault.describe(user) {
-        let why = format!("it is kept, for its credential doesn't open: {error}");
+        let why = format!("kept, because its credential can't be decrypted: {error}");
         return ("backup", why, Some(error));
     }
     if arguments.dry_run {
@@ -188,7 +190,7 @@ fn clear_away(
     }
     match vault.remove_backup(&style::file_name(&leftover.name)) {
         Ok(_) => ("removed", backup, None),
-        Err(error) => ("failed", format!("the removal failed: {error}"), Some(error)),
+        Err(error) => ("failed", format!("removal failed: {error}"), Some(error)),
     }
 }
 
@@ -222,7 +224,7 @@ struct Counts {
     unchanged: usize,
     /// Records that couldn't be migrated, and backups that couldn't be removed.
     failed: usize,
-    /// Of these, the backups that the directory didn't let go.
+    /// Of these, the backups that could not be removed because of the directory.
     stuck: usize,
     /// Of the failed records, those that anyone could have written.
     unprotected: usize,
@@ -239,7 +241,7 @@ impl Counts {
             "backup" => self.backups += 1,
             "failed" => {
                 self.failed += 1;
-                // Without one it is a name that has to be changed first.
+                // Without an error, the file has to be renamed first.
                 if let Some(error) = error {
                     self.backups += 1;
                     self.stuck += usize::from(error.code() == ErrorCode::Directory);

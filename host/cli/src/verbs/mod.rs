@@ -1,4 +1,4 @@
-//! The verbs, one a file.
+//! The commands, one per file.
 
 pub(super) mod audit;
 mod audit_report;

@@ -1,3 +1,5 @@
+//! `moat put`: stores a credential.
+
 use std::process::ExitCode;
 
 use moat::{Credential, ErrorCode, Field, KeySource, PutOptions};
@@ -9,7 +11,7 @@ use crate::failure::Failure;
 use crate::{input, output};
 
 pub(crate) fn run(context: &Context, put: &Put) -> Result<ExitCode, Failure> {
-    // Before the user types a password in vain, and before a directory is made.
+    // First, so that nobody types a password in vain, and no directory is created in vain.
     let keys = context.master_key()?;
     keys.ring().map_err(|error| context.explain(&error))?;
 
@@ -31,7 +33,7 @@ pub(crate) fn run(context: &Context, put: &Put) -> Result<ExitCode, Failure> {
         if put.create_only && error.code() == ErrorCode::Conflict {
             return Failure::library(
                 &error,
-                "nothing was changed; `moat get USER` shows what is there",
+                "nothing was changed; run `moat get USER` to see the existing credential",
             );
         }
         context.explain(&error)
@@ -39,7 +41,7 @@ pub(crate) fn run(context: &Context, put: &Put) -> Result<ExitCode, Failure> {
 
     if !stored.dropped_fields.is_empty() {
         tracing::warn!(
-            "the record before had fields that are gone now: {}",
+            "fields of the previous record were dropped: {}",
             stored.dropped_fields.join(", ")
         );
     }
@@ -60,7 +62,7 @@ fn read_password(put: &Put) -> Result<Zeroizing<String>, Failure> {
     if password.is_empty() {
         return Err(Failure::usage(
             "the password is empty",
-            "nothing was stored; see what was to give it on standard input",
+            "nothing was stored; check what is passed on standard input",
         ));
     }
     Ok(password)

@@ -1,3 +1,5 @@
+//! `moat rotate`: re-encrypts records with the primary key.
+
 use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -7,7 +9,7 @@ use moat::{
 };
 use serde_json::{Value, json};
 
-use super::migrate::ends_all;
+use super::migrate::is_fatal;
 use crate::args::Rotate;
 use crate::batch::{self, Selection};
 use crate::context::Context;
@@ -16,41 +18,42 @@ use crate::output;
 use crate::report::Report;
 use crate::ring_file::{self, RingFile, refused};
 
-/// How often a directory is gone through to find nothing under old keys any more, while others write.
+/// The maximum number of passes over a directory until no record needs an old key. Several can be necessary, because
+/// other processes may write with an old key meanwhile.
 const PASSES: usize = 4;
 
 pub(crate) fn run(context: &Context, arguments: &Rotate) -> Result<ExitCode, Failure> {
     if let Some(age) = arguments.if_older_than {
-        return when_due(context, age, arguments.new_key);
+        return rotate_if_due(context, age, arguments.new_key);
     }
-    let looks_only = arguments.dry_run || arguments.status;
-    let vault = context.vault(access(looks_only))?;
+    let read_only = arguments.dry_run || arguments.status;
+    let vault = context.vault(access(read_only))?;
     let failed = |error: &Error| context.explain(error);
-    let _turn = if looks_only { None } else { Some(vault.lock_batch().map_err(|e| failed(&e))?) };
+    let _lock = if read_only { None } else { Some(vault.lock_batch().map_err(|e| failed(&e))?) };
 
     let mut report = Report::new(&context.output, "records")?;
     let mut failures = Vec::new();
     let selection = Selection { users: &arguments.user, older_than: arguments.older_than };
-    let (counts, outcome) = rewrap(context, &vault, selection, looks_only, |user, answer| {
+    let (counts, outcome) = rewrap(context, &vault, selection, read_only, |user, answer| {
         if let Err(error) = answer {
             failures.push(format!("failed  {user}: {error}"));
         }
         report.entry(&entry(user, answer))
     });
     failures.iter().try_for_each(|failure| report.line(failure))?;
-    report.finish(&counts.text(arguments), &counts.json(looks_only))?;
+    report.finish(&counts.text(arguments), &counts.json(read_only))?;
     outcome?;
     Ok(counts.exit_code())
 }
 
-/// What the program needs to look at all records, or to rotate them.
-pub(super) fn access(looks_only: bool) -> Access {
+/// The access needed to examine all records, or to rotate them.
+pub(super) fn access(read_only: bool) -> Access {
     let mut access = Operation::Rewrap.access().or(Operation::Users.access());
-    access.write = !looks_only;
+    access.write = !read_only;
     access
 }
 
-/// Looks at all records, and which keys they are encrypted with.
+/// Examines all records, and counts those encrypted with each key.
 pub(super) fn count(context: &Context, vault: &Vault) -> Result<Counts, Failure> {
     let (counts, outcome) = rewrap(context, vault, Selection::of(&[]), true, |_, _| Ok(()));
     outcome.map(|()| counts)
@@ -60,25 +63,25 @@ fn rewrap(
     context: &Context,
     vault: &Vault,
     selection: Selection<'_>,
-    looks_only: bool,
-    mut tell: impl FnMut(&UserId, &Result<Rewritten, Error>) -> Result<(), Failure>,
+    read_only: bool,
+    mut each: impl FnMut(&UserId, &Result<Rewritten, Error>) -> Result<(), Failure>,
 ) -> (Counts, Result<(), Failure>) {
     let mut counts = Counts::default();
-    let ask = |users: &[_]| vault.rewrap(users, looks_only);
+    let ask = |users: &[_]| vault.rewrap(users, read_only);
     let outcome = batch::for_each(context, vault, selection, ask, |(user, answer)| {
         counts.count(&user, &answer);
-        tell(&user, &answer)?;
+        each(&user, &answer)?;
         match answer {
-            Err(error) if ends_all(&error) => Err(context.explain(&error)),
+            Err(error) if is_fatal(&error) => Err(context.explain(&error)),
             _ => Ok(()),
         }
     });
     (counts, outcome)
 }
 
-/// The rotation of a ring that a timer calls for, as often as it likes: a new primary key when the old one is due,
-/// everything under it, and the keys before it retired. Broken off anywhere, the next run goes on.
-fn when_due(context: &Context, age: Duration, new_key: bool) -> Result<ExitCode, Failure> {
+/// Rotates a ring if it is due; meant to be run by a timer, any number of times. Creates a new primary key if the old
+/// one is due, re-encrypts everything with it, and retires the earlier keys. If interrupted, the next run resumes.
+fn rotate_if_due(context: &Context, age: Duration, new_key: bool) -> Result<ExitCode, Failure> {
     let file = RingFile::of(context)?;
     let mut ring = ring_file::read(context)?;
     if ring.primary().age() >= age {
@@ -86,32 +89,32 @@ fn when_due(context: &Context, age: Duration, new_key: bool) -> Result<ExitCode,
         if !new_key {
             return Err(Failure::other(
                 format!(
-                    "the primary key {id:?} is due: it is older than {} days",
+                    "the primary key {id:?} is due for rotation: it is at least {} days old",
                     age.as_secs() / 86_400
                 ),
-                "--new-key makes another in its place, and so does `moat keys add --primary`",
+                "create a new primary key with --new-key or `moat keys add --primary`",
             ));
         }
         let key = moat::generate_key().map_err(|error| context.explain(&error))?;
         let new = ring.add(None, key.as_bytes()).map_err(refused)?;
         ring.promote(&new).map_err(refused)?;
         file.save(&mut ring)?;
-        tracing::info!("the key {new} is the primary one in place of {id}");
+        tracing::info!("the key {new} replaces {id} as the primary key");
     }
     let superseded = superseded(&ring);
     let primary = ring.primary().id().to_owned();
     if superseded.is_empty() {
         let value = json!({ "primary": primary, "rotated": 0, "failed": 0, "retired": [] });
-        let text = format!("nothing to do: {primary} is the only key in use, and not due");
+        let text = format!("nothing to do: {primary} is the only key in use, and is not due");
         context.output.done(&text, &value)?;
         return Ok(ExitCode::SUCCESS);
     }
 
     let vault = context.vault_beside_ring(ring.ring(), access(false), Some(&file.directory))?;
-    let _turn = vault.lock_batch().map_err(|error| context.explain(&error))?;
+    let _lock = vault.lock_batch().map_err(|error| context.explain(&error))?;
     let mut rotated = 0;
     let mut counts = Counts::default();
-    // A record may have come under an old key meanwhile, from a process that knew no other.
+    // Meanwhile, a process that hasn't loaded the new key may have encrypted a record with an old one.
     for _ in 0..PASSES {
         let (found, outcome) =
             rewrap(context, &vault, Selection::of(&[]), false, |user, answer| {
@@ -150,7 +153,7 @@ fn when_due(context: &Context, age: Duration, new_key: bool) -> Result<ExitCode,
     Ok(counts.exit_code())
 }
 
-/// The keys in use that another one took the place of.
+/// The keys still in use that have been superseded as primary.
 fn superseded(ring: &RingDocument) -> Vec<String> {
     let waits = |key: &&moat::RingKey| key.state() == KeyState::Secondary && key.is_superseded();
     ring.keys().iter().filter(waits).map(|key| key.id().to_owned()).collect()
@@ -170,9 +173,9 @@ fn entry(user: &UserId, answer: &Result<Rewritten, Error>) -> Value {
 
 #[derive(Default)]
 pub(super) struct Counts {
-    /// Those that were under the primary key already.
+    /// Records already encrypted with the primary key.
     done: usize,
-    /// Those that were under another.
+    /// Records encrypted with another key.
     stale: usize,
     pub(super) failed: usize,
     pub(super) usage: KeyUsage,
@@ -198,19 +201,21 @@ impl Counts {
             let keys: String = usage
                 .keys()
                 .rev()
-                .map(|(id, primary, records)| format!("{records:7} under {}\n", label(id, primary)))
+                .map(|(id, primary, records)| {
+                    format!("{records:7} encrypted with {}\n", label(id, primary))
+                })
                 .collect();
             return format!("{keys}{done} done, {stale} stale, {failed} failed");
         }
         let rotated = if arguments.dry_run { "would be rotated" } else { "rotated" };
-        format!("{stale} {rotated}, {done} under the primary key already, {failed} failed")
+        format!("{stale} {rotated}, {done} already encrypted with the primary key, {failed} failed")
     }
 
-    fn json(&self, looks_only: bool) -> Value {
+    fn json(&self, read_only: bool) -> Value {
         let keys: BTreeMap<_, _> =
             self.usage.keys().map(|(id, primary, records)| (label(id, primary), records)).collect();
         json!({
-            "dry_run": looks_only,
+            "dry_run": read_only,
             "done": self.done,
             "stale": self.stale,
             "failed": self.failed,

@@ -1,3 +1,5 @@
+//! `moat touch`: marks a credential as used.
+
 use std::process::ExitCode;
 
 use moat::Operation;

@@ -1,3 +1,5 @@
+//! `moat verify`: checks that records can be decrypted.
+
 use std::process::ExitCode;
 
 use moat::{Operation, Summary};

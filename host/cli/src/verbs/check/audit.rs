@@ -1,4 +1,4 @@
-//! The audit log: kept at all, its owner's alone, whole, and with room to go on.
+//! Checks the audit log: whether there is one, who can access it, whether it is intact, and the free space.
 
 use cap_std::fs::MetadataExt;
 
@@ -22,8 +22,8 @@ pub(super) fn check(
     let Some(settings) = context.audit.as_ref().filter(|settings| settings.is_on()) else {
         return checks.warn(
             NAME,
-            "there is none: nobody will know who has read which credential",
-            "name one with --audit-log PATH or in FOSSAWORK_AUDIT_LOG",
+            "none is specified: nobody will know who has read which credential",
+            "specify one with --audit-log PATH or FOSSAWORK_AUDIT_LOG",
         );
     };
     let (dir, name) = match settings.place() {
@@ -40,8 +40,8 @@ pub(super) fn check(
     {
         checks.fail(
             NAME,
-            format!("others can replace {shown}: they can write in its directory"),
-            "chmod go-w on the directory, or name a log in another",
+            format!("others can replace {shown}: they can write to its directory"),
+            "chmod go-w on the directory, or put the log in another one",
         )?;
     }
     if let Ok(metadata) = dir.symlink_metadata(&name)
@@ -51,7 +51,7 @@ pub(super) fn check(
         checks.fixable(
             NAME,
             Level::Fail,
-            format!("others can reach {shown} (mode {:04o})", metadata.mode() & 0o777),
+            format!("others can access {shown} (mode {:04o})", metadata.mode() & 0o777),
             format!("chmod 600 {shown}"),
             || ambient::make_private(settings.path()),
         )?;
@@ -68,7 +68,7 @@ fn check_chain(
 ) -> Result<(), Failure> {
     let given = match settings.given_key() {
         Ok(None) if keys.is_none() => {
-            return checks.warn(NAME, "not verified: there is no key", "give the master key");
+            return checks.warn(NAME, "not verified: there is no key", "provide the master key");
         }
         given => given,
     };
@@ -87,15 +87,15 @@ fn check_chain(
                 checks.warn(
                     NAME,
                     note,
-                    "moat audit verify --head FILE    with a head that was kept elsewhere, if you can't explain it",
+                    "moat audit verify --head FILE    with a head stored elsewhere, if you can't explain this",
                 )?;
             }
             match &verification.finding {
-                None => checks.ok(NAME, format!("whole: {} entries", verification.entries)),
+                None => checks.ok(NAME, format!("intact: {} entries", verification.entries)),
                 Some(finding) => checks.fail(
                     NAME,
                     finding,
-                    "keep it as it is, and compare it with a copy made elsewhere",
+                    "keep it as it is, and compare it with a copy stored elsewhere",
                 ),
             }
         }

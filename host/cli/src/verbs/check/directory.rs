@@ -1,4 +1,4 @@
-//! The credentials directory: whose it is, who can reach what, and what doesn't belong there.
+//! Checks the credentials directory: its owner, who can access what, and what doesn't belong there.
 
 use std::ffi::OsString;
 use std::io;
@@ -18,19 +18,19 @@ use crate::failure::Failure;
 use crate::style;
 
 const NAME: &str = "directory";
-/// Below this much space, in bytes, somebody should make room.
+/// Below this much free space, in bytes, there is a warning.
 const SPACE: u64 = 64 << 20;
-/// Below this much space, in bytes, a record may not be written any more.
+/// Below this much free space, in bytes, writing a record may fail.
 const NO_SPACE: u64 = 1 << 20;
 
-/// The settings of the directory; by default those of one that has none.
+/// The settings of the directory; the default is that of a directory without settings.
 #[derive(Default)]
 pub(super) struct Settings {
-    /// Whether new records are for the FossaWork application to read.
+    /// Whether new records must be readable by the FossaWork application.
     pub(super) is_for_app: bool,
 }
 
-/// Looks at the directory from outside; `None` when there are no records to look at.
+/// Checks the directory and its files without decrypting; returns `None` if there are no records to examine.
 pub(super) fn check(
     context: &Context,
     checks: &mut Checks<'_>,
@@ -40,7 +40,7 @@ pub(super) fn check(
     let dir = match ambient::open_directory(&path) {
         Ok(dir) => dir,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            checks.warn(NAME, format!("{shown} is not there yet"), "`moat put` makes it")?;
+            checks.warn(NAME, format!("{shown} does not exist yet"), "`moat put` creates it")?;
             return Ok(None);
         }
         Err(error) => {
@@ -65,7 +65,7 @@ pub(super) fn check(
         )?;
     } else if mode & 0o077 != 0 {
         let level = if mode & 0o022 == 0 { Level::Warn } else { Level::Fail };
-        let can = if mode & 0o022 == 0 { "see the users' names in" } else { "write in" };
+        let can = if mode & 0o022 == 0 { "see the users' names in" } else { "write to" };
         checks.fixable(
             NAME,
             level,
@@ -74,7 +74,7 @@ pub(super) fn check(
             || set_mode(&dir, ".", 0o700),
         )?;
     } else {
-        checks.ok(NAME, format!("{shown} is its owner's alone (mode {mode:04o})"))?;
+        checks.ok(NAME, format!("only the owner can access {shown} (mode {mode:04o})"))?;
     }
     check_files(&dir, user, &path, checks).map_err(failed)??;
     check_space(NAME, &dir, checks)?;
@@ -93,7 +93,7 @@ fn check_files(
         let name = item.file_name();
         match dir.symlink_metadata(&name) {
             Ok(metadata) => found.add(name, &metadata, user),
-            // Somebody has removed it since.
+            // It was removed meanwhile.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(error),
         }
@@ -109,7 +109,7 @@ fn check_files(
 struct Files {
     records: usize,
     exposed: Vec<OsString>,
-    strangers: Names,
+    other_owners: Names,
     links: Names,
     irregular: Names,
     temporary: Names,
@@ -119,19 +119,19 @@ struct Files {
 impl Files {
     fn add(&mut self, file: OsString, metadata: &Metadata, user: u32) {
         let name = &style::file_name(&file);
-        let is_own = name.starts_with(".moat.") || name == "moat.json";
+        let is_internal = name.starts_with(".moat.") || name == "moat.json";
         self.has_settings |= name == "moat.json";
-        if !name.ends_with(".cred") && !is_own {
-            // The component tells of those.
+        if !name.ends_with(".cred") && !is_internal {
+            // The component reports those.
             return;
         }
-        self.records += usize::from(!is_own);
+        self.records += usize::from(!is_internal);
         if metadata.is_symlink() || metadata.is_file() && metadata.nlink() > 1 {
             self.links.add(name);
         } else if !metadata.is_file() {
             self.irregular.add(name);
         } else if metadata.uid() != user {
-            self.strangers.add(name);
+            self.other_owners.add(name);
         } else if metadata.mode() & 0o077 != 0 {
             self.exposed.push(file);
         }
@@ -152,25 +152,25 @@ impl Files {
             checks.fixable(
                 "files",
                 Level::Fail,
-                format!("others can reach {names}"),
+                format!("others can access {names}"),
                 format!("chmod 600 {shown}/*.cred"),
                 || self.exposed.iter().try_for_each(|name| set_mode(dir, name, 0o600)),
             )?;
         }
-        if !self.strangers.is_empty() {
-            let names = &self.strangers;
+        if !self.other_owners.is_empty() {
+            let names = &self.other_owners;
             checks.fail(
                 "files",
-                format!("of another owner: {names}"),
-                format!("chown {user} {shown}/*.cred    if you know where they are from"),
+                format!("owned by another user: {names}"),
+                format!("chown {user} {shown}/*.cred    if you know where they come from"),
             )?;
         }
         if !self.links.is_empty() {
             let names = &self.links;
             checks.fail(
                 "files",
-                format!("links to files that may be elsewhere: {names}"),
-                "look where they lead, and give each a file of its own: cp -p FILE FILE.new && mv FILE.new FILE",
+                format!("symbolic or hard links: {names}"),
+                "check where they lead, then make each a separate file: cp -p FILE FILE.new && mv FILE.new FILE",
             )?;
         }
         if !self.irregular.is_empty() {
@@ -178,7 +178,7 @@ impl Files {
             checks.fail(
                 "files",
                 format!("not regular files: {names}"),
-                "look what they are, and move them elsewhere",
+                "check what they are, then move them elsewhere",
             )?;
         }
         if !self.temporary.is_empty() {
@@ -186,7 +186,7 @@ impl Files {
             checks.fixable(
                 "files",
                 Level::Warn,
-                format!("a writer was ended in the middle and has left {names}"),
+                format!("an interrupted write left {names}"),
                 "the next write removes them",
                 || {
                     Directory::new(dir.try_clone().map_err(|error| error.to_string())?)
@@ -198,27 +198,27 @@ impl Files {
         if self.has_settings && settings(dir).is_none() {
             checks.fail(
                 "files",
-                "moat.json is damaged: it is not one JSON object",
-                "restore it from a backup; without it, `moat migrate --to VERSION` writes it anew",
+                "moat.json is damaged: it is not a JSON object",
+                "restore it from a backup; if moat.json is missing, `moat migrate --to VERSION` creates it again",
             )?;
         }
         if checks.warn + checks.fail == before {
             checks.ok(
                 "files",
-                format!("each of {} records is a file of its owner's alone", self.records),
+                format!("{} records, each accessible only to its owner", self.records),
             )?;
         }
         Ok(())
     }
 }
 
-/// The directory's settings; `None` when they are missing or damaged.
+/// The directory's settings; `None` if they are missing or damaged.
 fn settings(dir: &Dir) -> Option<Settings> {
     let members: Map<_, _> = serde_json::from_slice(&dir.read("moat.json").ok()?).ok()?;
     Some(Settings { is_for_app: members.get("token_encoding").is_some_and(|name| name == "app") })
 }
 
-/// Sets the mode of what stands there, and not of what it may lead to.
+/// Sets the mode of a file. Doesn't follow links.
 fn set_mode(dir: &Dir, name: impl AsRef<Path>, mode: u32) -> io::Result<()> {
     let mut options = OpenOptions::new();
     let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
@@ -226,10 +226,10 @@ fn set_mode(dir: &Dir, name: impl AsRef<Path>, mode: u32) -> io::Result<()> {
     dir.open_with(name, &options)?.set_permissions(Permissions::from_mode(mode))
 }
 
-/// Looks how much can still be written in a directory.
+/// Checks the free space for a directory.
 pub(super) fn check_space(name: &str, dir: &Dir, checks: &mut Checks<'_>) -> Result<(), Failure> {
     let space = match rustix::fs::fstatvfs(dir.as_fd()) {
-        // A file system without a number of inodes has no limit of them.
+        // A file system that reports no inodes has no limit on them.
         Ok(stat) if stat.f_files > 0 && stat.f_favail == 0 => 0,
         Ok(stat) => stat.f_bavail.saturating_mul(stat.f_frsize),
         Err(error) => {
@@ -240,10 +240,10 @@ pub(super) fn check_space(name: &str, dir: &Dir, checks: &mut Checks<'_>) -> Res
             );
         }
     };
-    let finding = format!("{} MiB are left on its disk", space >> 20);
+    let finding = format!("{} MiB free on its disk", space >> 20);
     match space {
-        0..NO_SPACE => checks.fail(name, finding, "make room: nothing can be written any more"),
-        NO_SPACE..SPACE => checks.warn(name, finding, "make room"),
+        0..NO_SPACE => checks.fail(name, finding, "free some space: nothing more can be written"),
+        NO_SPACE..SPACE => checks.warn(name, finding, "free some space"),
         _ => checks.ok(name, finding),
     }
 }

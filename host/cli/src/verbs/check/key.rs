@@ -1,4 +1,4 @@
-//! The master key: there, strong, its source for its owner alone, and not too old.
+//! Checks the master key: whether it exists, its strength, who can read its source, and its age.
 
 use moat::{KeyRing, KeySource, KeyState, KeyWeakness, RingDocument};
 
@@ -10,14 +10,14 @@ use crate::failure::{Failure, REPLACE_KEY};
 
 const NAME: &str = "master key";
 
-/// The keys to look at the records with.
+/// The keys for examining the records.
 pub(super) struct Keys {
     pub(super) ring: KeyRing,
-    /// Of a ring: which key is in what state.
+    /// The ring document with the state of each key, if the key comes from a ring.
     pub(super) document: Option<RingDocument>,
 }
 
-/// Looks at the master key; `None` when there is none to look at records with.
+/// Checks the master key; returns `None` if there is none to examine the records with.
 pub(super) fn check(
     context: &Context,
     arguments: &Check,
@@ -55,7 +55,7 @@ pub(super) fn check(
         }
     };
     match ring.primary().weakness() {
-        None => checks.ok(NAME, format!("it is from {source}, and strong enough"))?,
+        None => checks.ok(NAME, format!("it comes from {source} and is strong enough"))?,
         Some(KeyWeakness::PublishedDefault) => checks.fail(
             NAME,
             "it is the application's published default, which anyone can read",
@@ -91,7 +91,7 @@ fn check_ring(
     }
     let idle = document.keys().iter().filter(|key| key.state() == KeyState::Retired).count();
     if idle > 0 {
-        checks.ok("key ring", format!("retired keys that are kept for backups: {idle}"))?;
+        checks.ok("key ring", format!("retired keys kept for backups: {idle}"))?;
     }
     if is_file
         && let (Ok(directory), Some(path)) = (context.path(), context.master_key()?.ring_file())
@@ -99,8 +99,8 @@ fn check_ring(
     {
         checks.fail(
             "key ring",
-            format!("{} is in the directory of the records that it opens", path.display()),
-            "move it to a directory of its own, and name it there with --keyring",
+            format!("{} is in the same directory as the records that it decrypts", path.display()),
+            "move it to a separate directory, and pass its new path with --keyring",
         )?;
     }
     Ok(())

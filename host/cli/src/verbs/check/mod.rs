@@ -1,4 +1,4 @@
-//! Whether this installation is safe: each thing that can be wrong with it, looked at in its own place.
+//! `moat check`: whether this installation is safe. Each area has its own module.
 
 mod audit;
 mod directory;
@@ -16,8 +16,8 @@ use crate::context::Context;
 use crate::failure::Failure;
 use crate::report::Report;
 
-/// Looks at everything, in the order in which the means to look are given up: first what takes paths, then what
-/// the confined process can still see.
+/// Checks everything, first what needs access to paths: after that, the process is confined and can only check what it
+/// still has access to.
 pub(crate) fn run(context: &Context, arguments: &Check) -> Result<ExitCode, Failure> {
     let mut checks = Checks::new(context, arguments.fix)?;
     let keys = key::check(context, arguments, &mut checks)?;
@@ -30,13 +30,13 @@ pub(crate) fn run(context: &Context, arguments: &Check) -> Result<ExitCode, Fail
     checks.finish()
 }
 
-/// How bad it is.
+/// The severity of a finding.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Level {
     Ok,
-    /// It can wait, but not for long.
+    /// It should be fixed soon.
     Warn,
-    /// Somebody could read or forge what they mustn't, or something can't be read any more.
+    /// Someone could read or forge a secret, or something can't be read any more.
     Fail,
 }
 
@@ -44,7 +44,7 @@ enum Level {
 struct Checks<'c> {
     report: Report<'c>,
     fix: bool,
-    /// How many of each level.
+    /// The number of findings per level.
     ok: usize,
     warn: usize,
     fail: usize,
@@ -65,32 +65,32 @@ impl<'c> Checks<'c> {
         &mut self,
         name: &str,
         finding: impl Display,
-        mend: impl Display,
+        remedy: impl Display,
     ) -> Result<(), Failure> {
-        self.add(name, Level::Warn, &finding, Some(&mend))
+        self.add(name, Level::Warn, &finding, Some(&remedy))
     }
 
     fn fail(
         &mut self,
         name: &str,
         finding: impl Display,
-        mend: impl Display,
+        remedy: impl Display,
     ) -> Result<(), Failure> {
-        self.add(name, Level::Fail, &finding, Some(&mend))
+        self.add(name, Level::Fail, &finding, Some(&remedy))
     }
 
-    /// What `--fix` can mend, if that is asked for; else what this level says of it.
+    /// Fixes the problem if `--fix` was given; otherwise reports it with this level.
     fn fixable<E: Display>(
         &mut self,
         name: &str,
         level: Level,
         finding: impl Display,
-        mend: impl Display,
+        remedy: impl Display,
         fix: impl FnOnce() -> Result<(), E>,
     ) -> Result<(), Failure> {
         if !self.fix {
-            let mend = format!("{mend}    (or `moat check --fix`)");
-            return self.add(name, level, &finding, Some(&mend));
+            let remedy = format!("{remedy}    (or `moat check --fix`)");
+            return self.add(name, level, &finding, Some(&remedy));
         }
         match fix() {
             Ok(()) => {
@@ -98,7 +98,7 @@ impl<'c> Checks<'c> {
                 self.ok(name, format!("fixed: {finding}"))
             }
             Err(error) => {
-                self.add(name, level, &format!("{finding}; --fix failed: {error}"), Some(&mend))
+                self.add(name, level, &format!("{finding}; --fix failed: {error}"), Some(&remedy))
             }
         }
     }
@@ -108,7 +108,7 @@ impl<'c> Checks<'c> {
         name: &str,
         level: Level,
         finding: &dyn Display,
-        mend: Option<&dyn Display>,
+        remedy: Option<&dyn Display>,
     ) -> Result<(), Failure> {
         let (word, count) = match level {
             Level::Ok => ("ok", &mut self.ok),
@@ -116,24 +116,25 @@ impl<'c> Checks<'c> {
             Level::Fail => ("fail", &mut self.fail),
         };
         *count += 1;
-        let (finding, mend) = (finding.to_string(), mend.map(ToString::to_string));
+        let (finding, remedy) = (finding.to_string(), remedy.map(ToString::to_string));
         self.report.line(&format!("{word:4}  {name:12}  {finding}"))?;
-        if let Some(mend) = &mend {
-            self.report.line(&format!("{:20}{mend}", ""))?;
+        if let Some(remedy) = &remedy {
+            self.report.line(&format!("{:20}{remedy}", ""))?;
         }
-        self.report.entry(&json!({ "name": name, "level": word, "finding": finding, "mend": mend }))
+        self.report
+            .entry(&json!({ "name": name, "level": word, "finding": finding, "fix": remedy }))
     }
 
     fn finish(self) -> Result<ExitCode, Failure> {
         let Self { report, ok, warn, fail, fixed, .. } = self;
-        let text = format!("{ok} ok, {warn} to look at, {fail} failed, {fixed} fixed");
+        let text = format!("{ok} ok, {warn} warnings, {fail} failed, {fixed} fixed");
         let summary = json!({ "ok": ok, "warn": warn, "fail": fail, "fixed": fixed });
         report.finish(&text, &summary)?;
         Ok(if fail == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
 }
 
-/// Some of many names, and how many there are.
+/// The first few of many names, and their number.
 #[derive(Default)]
 struct Names {
     count: usize,

@@ -1,4 +1,5 @@
-//! The records, through the sandbox: whether each is encrypted, opens, and is under a key of now.
+//! Checks the records, through the sandbox: whether each is encrypted, can be decrypted, and is encrypted with a
+//! current key.
 
 use std::collections::BTreeMap;
 
@@ -10,17 +11,17 @@ use moat::{
 use super::directory::Settings;
 use super::key::Keys;
 use super::{Checks, Names, audit};
-use crate::age;
 use crate::args::Check;
 use crate::batch::{self, Selection};
 use crate::confinement::{self, Part};
 use crate::context::Context;
+use crate::duration;
 use crate::failure::Failure;
 use crate::style;
 
 const NAME: &str = "records";
 
-/// Looks at the records, if there are keys and a directory to do so. Returns what confines the process now.
+/// Checks the records, if there are keys and a directory. Returns what confines the process now.
 pub(super) fn check(
     context: &Context,
     arguments: &Check,
@@ -28,8 +29,8 @@ pub(super) fn check(
     settings: Option<Settings>,
     checks: &mut Checks<'_>,
 ) -> Result<[Part; 2], Failure> {
-    let mend = "mend what is found above, and run this again";
-    let Some(settings) = settings else { return unbound() };
+    let remedy = "fix what is reported above, then run this again";
+    let Some(settings) = settings else { return confine_without_directory() };
     let opened = match &keys {
         Some(keys) => {
             let access = [Operation::Inspect, Operation::Leftovers, Operation::Verify]
@@ -38,25 +39,29 @@ pub(super) fn check(
             context.vault_and_confinement(keys.ring.clone(), access)
         }
         None => {
-            checks.warn(NAME, "not examined: there is no master key to open them with", mend)?;
-            return unbound();
+            checks.warn(
+                NAME,
+                "not examined: there is no master key to decrypt them with",
+                remedy,
+            )?;
+            return confine_without_directory();
         }
     };
     let (vault, confinement) = match opened {
         Ok(opened) => opened,
         Err(failure) => {
-            checks.fail(NAME, format!("not examined: {}", failure.text().0), mend)?;
-            return unbound();
+            checks.fail(NAME, format!("not examined: {}", failure.text().0), remedy)?;
+            return confine_without_directory();
         }
     };
-    // Every call is written down first; so the first one tells whether that can be done.
+    // Every call is logged first, so the first call shows whether logging works.
     if let Some(Err(error)) = vault.users().next()
         && error.code() == ErrorCode::Audit
     {
         let failure = context.explain(&error);
         let (message, hint) = failure.text();
         checks.fail(audit::NAME, message, hint)?;
-        checks.warn(NAME, "not examined: that can't be written down", mend)?;
+        checks.warn(NAME, "not examined: that can't be logged", remedy)?;
         return Ok(confinement);
     }
     let mut found = Found { is_for_app: settings.is_for_app, ..Found::default() };
@@ -65,26 +70,26 @@ pub(super) fn check(
     Ok(confinement)
 }
 
-/// Without a directory.
-fn unbound() -> Result<[Part; 2], Failure> {
+/// Confines the process if there is no directory to examine.
+fn confine_without_directory() -> Result<[Part; 2], Failure> {
     confinement::confine(&[]).map_err(|error| Failure::confinement(&*error))
 }
 
 #[derive(Default)]
 struct Found {
-    sound: usize,
+    decryptable: usize,
     plaintext: Names,
     unversioned: Names,
     published: Names,
-    unopened: Names,
+    undecryptable: Names,
     why: Option<String>,
-    /// Whether anything says that the FossaWork application reads here: the settings, or a record as it writes it.
+    /// Whether the settings or any record indicate that the FossaWork application uses this directory.
     is_for_app: bool,
-    /// What the application can't read: tokens as documented, and records of version 2.0.
+    /// What the application can't read: tokens with the documented encoding, and records of version 2.0.
     documented: Names,
     version_2: Names,
     overdue: Names,
-    /// How many records are under each key.
+    /// The number of records encrypted with each key.
     keys: BTreeMap<String, usize>,
     backups: Names,
     /// Records and backups whose names are not UTF-8.
@@ -101,9 +106,9 @@ fn examine(
     let ask = |users: &[UserId]| vault.verify(users);
     batch::for_each(context, vault, Selection::of(&[]), ask, |(user, answer)| {
         match answer {
-            Ok(summary) => found.opened(&user, &summary, arguments),
+            Ok(summary) => found.decrypted(&user, &summary, arguments),
             Err(error) if error.code() == ErrorCode::NeedsMigration => found.legacy(vault, &user),
-            Err(error) => found.unopened(&user, &error),
+            Err(error) => found.undecryptable(&user, &error),
         }
         Ok(())
     })?;
@@ -122,15 +127,15 @@ fn examine(
 }
 
 impl Found {
-    fn opened(&mut self, user: &UserId, summary: &Summary, arguments: &Check) {
-        self.sound += 1;
+    fn decrypted(&mut self, user: &UserId, summary: &Summary, arguments: &Check) {
+        self.decryptable += 1;
         if is_published(Some(&summary.key)) {
             self.published.add(user);
         } else if summary.envelope.kind == RecordKind::LegacyEncrypted {
             self.unversioned.add(user);
         }
-        self.spelled(user, &summary.envelope);
-        if age::is_over(arguments.credential_age, summary.created_at.as_deref()) {
+        self.note_readers(user, &summary.envelope);
+        if duration::is_older_than(arguments.credential_age, summary.created_at.as_deref()) {
             self.overdue.add(user);
         }
         if let Some(id) = &summary.key.id {
@@ -138,13 +143,13 @@ impl Found {
         }
     }
 
-    /// What a record needs that only `migrate` opens shows when that is rehearsed.
+    /// A dry run of `migrate` shows what a record needs that only `migrate` can decrypt.
     fn legacy(&mut self, vault: &Vault, user: &UserId) {
         let options = MigrateOptions::default().dry_run().accept_default_key().accept_plaintext();
         let answers = vault.migrate(std::slice::from_ref(user), &options);
         match answers.and_then(|mut answers| answers.pop().transpose()) {
             Ok(Some(record)) => {
-                self.spelled(user, &record.before);
+                self.note_readers(user, &record.before);
                 match record.before.kind {
                     RecordKind::LegacyPlaintext => self.plaintext.add(user),
                     _ if is_published(record.key.as_ref()) => self.published.add(user),
@@ -152,12 +157,12 @@ impl Found {
                 }
             }
             Ok(None) => {}
-            Err(error) => self.unopened(user, &error),
+            Err(error) => self.undecryptable(user, &error),
         }
     }
 
-    /// Notes who can read a record: this program alone, or the application too.
-    fn spelled(&mut self, user: &UserId, record: &Envelope) {
+    /// Notes whether the FossaWork application can read the record too.
+    fn note_readers(&mut self, user: &UserId, record: &Envelope) {
         match (record.version.as_deref(), record.encoding) {
             (Some("2.0"), _) => self.version_2.add(user),
             (_, Some(TokenEncoding::Documented)) => self.documented.add(user),
@@ -165,30 +170,35 @@ impl Found {
         }
     }
 
-    fn unopened(&mut self, user: &UserId, error: &Error) {
+    fn undecryptable(&mut self, user: &UserId, error: &Error) {
         self.why.get_or_insert_with(|| format!("{user}: {error}"));
-        self.unopened.add(user);
+        self.undecryptable.add(user);
     }
 
     fn report(self, keys: Option<&Keys>, checks: &mut Checks<'_>) -> Result<(), Failure> {
         let before = checks.fail;
         if !self.plaintext.is_empty() {
             let finding = format!("not encrypted: {}", self.plaintext);
-            checks.fail(NAME, finding, genuine("--accept-plaintext"))?;
+            checks.fail(NAME, finding, how_to_accept("--accept-plaintext"))?;
         }
         if !self.published.is_empty() {
-            let finding = format!("under the application's published key: {}", self.published);
-            checks.fail(NAME, finding, genuine("--accept-default-key"))?;
+            let finding =
+                format!("encrypted with the application's published key: {}", self.published);
+            checks.fail(NAME, finding, how_to_accept("--accept-default-key"))?;
         }
         if !self.unversioned.is_empty() {
-            checks.warn(NAME, format!("of a legacy kind: {}", self.unversioned), "moat migrate")?;
+            checks.warn(
+                NAME,
+                format!("in a legacy format: {}", self.unversioned),
+                "moat migrate",
+            )?;
         }
-        if !self.unopened.is_empty() {
+        if !self.undecryptable.is_empty() {
             let why = self.why.unwrap_or_default();
             checks.fail(
                 NAME,
-                format!("these don't open: {} ({why})", self.unopened),
-                "moat verify    tells why of each; restore them from a backup, or give the key that they are under",
+                format!("can't be decrypted: {} ({why})", self.undecryptable),
+                "moat verify    shows why for each; restore them from a backup, or provide the key that they are encrypted with",
             )?;
         }
         let document = keys.and_then(|keys| keys.document.as_ref());
@@ -197,42 +207,42 @@ impl Found {
             match state(id) {
                 Some(KeyState::Retired) => checks.fail(
                     NAME,
-                    format!("{records} under the retired key {id:?}"),
+                    format!("{records} encrypted with the retired key {id:?}"),
                     format!("moat keys restore {id}; moat rotate; moat keys retire {id}"),
                 )?,
                 Some(KeyState::Secondary) => checks.warn(
                     NAME,
-                    format!("{records} not under the primary key, but under {id:?}"),
+                    format!("{records} encrypted with {id:?} instead of the primary key"),
                     "moat rotate",
                 )?,
                 _ => {}
             }
         }
         if self.is_for_app {
-            for (names, why, mend) in [
+            for (names, why, remedy) in [
                 (
                     &self.documented,
-                    "their tokens are as documented",
+                    "their tokens have the documented encoding",
                     "moat migrate --token-encoding app",
                 ),
                 (
                     &self.version_2,
-                    "they are of version 2.0",
+                    "they are version 2.0",
                     "moat migrate --to 1.0 --token-encoding app",
                 ),
             ] {
                 if !names.is_empty() {
                     let finding = format!("the FossaWork application can't read {names}: {why}");
-                    checks.warn(NAME, finding, mend)?;
+                    checks.warn(NAME, finding, remedy)?;
                 }
             }
         }
         if !self.overdue.is_empty() {
-            let finding = format!("not changed for long: {}", self.overdue);
+            let finding = format!("not changed for a long time: {}", self.overdue);
             checks.warn(
                 NAME,
                 finding,
-                "change the passwords where they are used, then `moat put USER`",
+                "change the passwords where they are used, then store them with `moat put USER`",
             )?;
         }
         if !self.backups.is_empty() {
@@ -240,26 +250,28 @@ impl Found {
             checks.fail("backups", finding, "moat migrate --remove-plaintext-backups")?;
         }
         if !self.misnamed.is_empty() {
-            let finding =
-                format!("records of no user, since their names are not UTF-8: {}", self.misnamed);
+            let finding = format!(
+                "records without a user, because their names are not UTF-8: {}",
+                self.misnamed
+            );
             checks.fail("files", finding, "rename each: mv $'OLD' NEW.cred; then moat migrate")?;
         }
         if !self.foreign.is_empty() {
-            let finding = format!("files that are no credentials: {}", self.foreign);
+            let finding = format!("files that are not credentials: {}", self.foreign);
             checks.warn("files", finding, "move them elsewhere")?;
         }
         if checks.fail == before {
-            checks.ok(NAME, format!("{} open", self.sound))?;
+            checks.ok(NAME, format!("{} can be decrypted", self.decryptable))?;
         }
         Ok(())
     }
 }
 
 /// What to do about records that anyone could have written.
-fn genuine(flag: &str) -> String {
+fn how_to_accept(flag: &str) -> String {
     format!(
-        "compare them with a backup or change the passwords first, with `moat put USER`: anyone who could write to \
-         the directory could have put them there; moat migrate {flag} --user USER    takes them for genuine"
+        "first compare them with a backup, or change the passwords with `moat put USER`: anyone who could write to \
+         the directory could have put them there; moat migrate {flag} --user USER    accepts them as genuine"
     )
 }
 

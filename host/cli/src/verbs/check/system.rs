@@ -1,4 +1,4 @@
-//! What stands around the sandbox: the component itself, and what the system does for it.
+//! Checks what surrounds the sandbox: the component itself, and what the system provides.
 
 use std::io::ErrorKind;
 
@@ -9,17 +9,17 @@ use crate::ambient;
 use crate::confinement::{self, Part};
 use crate::failure::{Failure, THREADS_HINT};
 
-/// Looks where memory can go to; the process must not be confined yet.
+/// Checks whether memory can be written to disk. The process must not be confined yet.
 pub(super) fn check_memory(checks: &mut Checks<'_>) -> Result<(), Failure> {
     check_part(&confinement::forbid_dumps(), checks)?;
     // The first line is a heading.
     let swaps = ambient::swaps();
     match swaps.lines().skip(1).find(|line| !line.contains("zram")) {
-        None => checks.ok("swap", "memory is never written to a disk"),
+        None => checks.ok("swap", "memory is never written to disk"),
         Some(swap) => checks.warn(
             "swap",
             format!(
-                "memory may be written to {}; the sandbox's is locked against it, but not all of the host's",
+                "memory may be written to {}; the sandbox's memory is locked, but not all of the host's",
                 swap.split_whitespace().next().unwrap_or("a disk")
             ),
             "swapoff -a    or encrypt the swap",
@@ -27,7 +27,7 @@ pub(super) fn check_memory(checks: &mut Checks<'_>) -> Result<(), Failure> {
     }
 }
 
-/// Looks at the component and at what confines it; the process has to be confined by now.
+/// Checks the component and its confinement. The process must be confined by now.
 pub(super) fn check(
     sandbox: Result<Sandbox, Failure>,
     confinement: &[Part],
@@ -42,7 +42,7 @@ fn check_part(part: &Part, checks: &mut Checks<'_>) -> Result<(), Failure> {
     if part.is_in_force() {
         checks.ok(NAME, part)
     } else {
-        checks.warn(NAME, part, "run this on a kernel that has it")
+        checks.warn(NAME, part, "run this on a kernel that supports it")
     }
 }
 
@@ -51,7 +51,7 @@ fn check_component(
     checks: &mut Checks<'_>,
 ) -> Result<(), Failure> {
     const NAME: &str = "component";
-    let reinstall = "install moat anew from a release, and compare its digest";
+    let reinstall = "reinstall moat from a release, and compare its digest";
     let sandbox = match sandbox {
         Ok(sandbox) => sandbox,
         Err(failure) => return checks.fail(NAME, failure.text().0, reinstall),
@@ -59,22 +59,24 @@ fn check_component(
     if sandbox.digest() == component::digest() {
         checks.ok(NAME, format!("it is the embedded one, sha256:{}", sandbox.digest()))?;
     } else {
-        let finding = format!("it is another than the embedded one, sha256:{}", sandbox.digest());
-        checks.warn(NAME, finding, "leave --component out")?;
+        let finding = format!("it is not the embedded one, sha256:{}", sandbox.digest());
+        checks.warn(NAME, finding, "omit --component")?;
     }
     let imports = sandbox.imports().len();
-    checks.ok(NAME, format!("it imports {imports} interfaces, none but those of the contract"))?;
+    checks.ok(NAME, format!("it imports {imports} interfaces, all of them in the contract"))?;
     let remedy = |error: &Error| match error.io_kind() {
         Some(ErrorKind::WouldBlock) => THREADS_HINT,
         _ => reinstall,
     };
     match sandbox.self_test() {
-        Ok(()) => checks.ok(NAME, "it encrypts and decrypts to the known answers")?,
+        Ok(()) => checks.ok(NAME, "it encrypts and decrypts with the known answers")?,
         Err(error) => checks.fail(NAME, &error, remedy(&error))?,
     }
     match sandbox.try_to_store_in_the_clear() {
-        Ok(()) => checks
-            .ok(NAME, "it stores nothing without a key, under a short one, or in the clear")?,
+        Ok(()) => checks.ok(
+            NAME,
+            "it refuses to store anything without a key, with a short key, or in the clear",
+        )?,
         Err(error) => checks.fail(NAME, &error, remedy(&error))?,
     }
     if sandbox.locks_memory() {

@@ -1,7 +1,7 @@
-//! Where the master key comes from, and reading it: only when a verb needs it, and only once.
+//! Where the master key comes from. It is read only if a command needs it, and only once.
 //!
-//! Whatever is wrong with a source that is named, no remedy is a new key: the one that the records are under exists
-//! somewhere, and a second one would split them.
+//! If a specified source can't be used, no hint suggests a new key: the records are encrypted with a key that exists
+//! somewhere, and with a second one no single key would decrypt all of them.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -16,15 +16,15 @@ use crate::failure::{Failure, Remedy};
 use crate::secret_file::{describe, file_remedy, without_newline};
 
 const VARIABLE: &str = "FOSSAWORK_MASTER_KEY";
-/// Keys that open what is under them and don't encrypt, one a line.
+/// Decrypt-only keys, one per line.
 const PREVIOUS_VARIABLE: &str = "FOSSAWORK_MASTER_KEY_PREVIOUS";
-/// A file with a ring of keys.
+/// The path of a key ring.
 const RING_VARIABLE: &str = "FOSSAWORK_KEYRING";
 const FILE_VARIABLE: &str = "FOSSAWORK_MASTER_KEY_FILE";
 const COMMAND_VARIABLE: &str = "FOSSAWORK_MASTER_KEY_COMMAND";
 const SYSTEMD_CREDENTIAL: &str = "fossawork-master-key";
 
-/// A place that the master key comes from, and the ring once it was read.
+/// Where the master key comes from, and the ring once it has been read.
 pub(super) struct MasterKeySource {
     place: Place,
     previous: Zeroizing<Vec<u8>>,
@@ -54,8 +54,8 @@ impl fmt::Display for Place {
 }
 
 impl MasterKeySource {
-    /// The place named by a flag; else by one variable; else systemd. Two variables at once are refused: with
-    /// the wrong one of them, credentials would be encrypted that the right one doesn't open.
+    /// The source specified by a flag; else by one variable; else systemd. Two variables at once are refused: with the
+    /// wrong one, credentials would be encrypted that the right one can't decrypt.
     pub(super) fn choose(
         environment: &Environment,
         ring: Option<&Path>,
@@ -75,9 +75,10 @@ impl MasterKeySource {
     fn from_environment(environment: &Environment) -> Result<Place, Failure> {
         let text = |name: &str, value: Zeroizing<Vec<u8>>| match std::str::from_utf8(&value) {
             Ok(text) => Ok(text.to_owned()),
-            Err(_) => {
-                Err(Failure::master_key(format!("{name} is not UTF-8"), format!("set {name} anew")))
-            }
+            Err(_) => Err(Failure::master_key(
+                format!("{name} is not UTF-8"),
+                format!("set {name} to valid UTF-8"),
+            )),
         };
         let mut found = Vec::new();
         for name in [VARIABLE, RING_VARIABLE, FILE_VARIABLE, COMMAND_VARIABLE] {
@@ -89,7 +90,7 @@ impl MasterKeySource {
         if names.len() > 1 {
             return Err(Failure::master_key(
                 format!("the master key has more than one source: {}", names.join(" and ")),
-                "unset all but one of them, or name one with --keyring, --master-key-file or --master-key-command",
+                "unset all but one of them, or choose one with --keyring, --master-key-file or --master-key-command",
             ));
         }
         match found.pop() {
@@ -108,7 +109,7 @@ impl MasterKeySource {
         };
         let key = match &self.place {
             Place::Variable(key) => return Ok(key.clone()),
-            // As it stands there, since it may be written again.
+            // Unchanged, because the document may be written back.
             Place::Ring(path) => return read_file(path),
             Place::File(path) => read_file(path)?,
             Place::Command(command) => {
@@ -120,24 +121,26 @@ impl MasterKeySource {
         };
         let key = without_newline(key);
         if key.is_empty() {
-            return Err(unusable(format!("{} holds no key", self.place), self.remedy()));
+            return Err(unusable(format!("{} contains no key", self.place), self.remedy()));
         }
         Ok(key)
     }
 
-    /// What to do when the source gives something, but no key and no ring.
+    /// What to do if the source provides neither a key nor a ring.
     fn remedy(&self) -> &'static str {
         match self.place {
-            Place::Ring(_) | Place::File(_) => "restore it from a backup, or name the right file",
-            Place::Command(_) => {
-                "run the command by hand: it has to print the key or the ring, and end with 0"
+            Place::Ring(_) | Place::File(_) => {
+                "restore it from a backup, or specify the right file"
             }
-            Place::Variable(_) => "set it anew",
-            Place::Systemd => "look what the unit's LoadCredential= or SetCredential= passes on",
+            Place::Command(_) => {
+                "run the command by hand: it must print the key or the ring, and exit with 0"
+            }
+            Place::Variable(_) => "correct it",
+            Place::Systemd => "check what the unit's LoadCredential= or SetCredential= provides",
         }
     }
 
-    /// The file with the ring document, if the keys come from one.
+    /// The file with the ring document, if the keys come from such a file.
     pub(super) fn ring_file(&self) -> Option<&Path> {
         match &self.place {
             Place::Ring(path) => Some(path),
@@ -145,7 +148,7 @@ impl MasterKeySource {
         }
     }
 
-    /// The file that the key or the ring is in, if it is in one.
+    /// The file with the key or the ring, if they come from a file.
     pub(super) fn file(&self) -> Option<&Path> {
         match &self.place {
             Place::Ring(path) | Place::File(path) => Some(path),
@@ -153,12 +156,12 @@ impl MasterKeySource {
         }
     }
 
-    /// The ring document; `None` when there is just a key.
+    /// The ring document; `None` if there is only a single key.
     pub(super) fn document(&self) -> Result<Option<RingDocument>, Error> {
         self.document_in(&self.read()?)
     }
 
-    /// All keys, the retired ones too.
+    /// All keys, including retired ones.
     pub(super) fn whole_ring(&self) -> Result<KeyRing, Error> {
         let text = self.read()?;
         let document = self.document_in(&text)?;
@@ -171,9 +174,9 @@ impl MasterKeySource {
             Place::Variable(_) => return Ok(None),
             _ if !RingDocument::is_meant(text) => return Ok(None),
             Place::File(path) => {
-                let remedy = format!("name it with --keyring {}", path.display());
+                let remedy = format!("pass it with --keyring {}", path.display());
                 return Err(unusable(
-                    format!("{} holds a key ring, not a key", self.place),
+                    format!("{} contains a key ring, not a key", self.place),
                     remedy,
                 ));
             }
@@ -181,7 +184,7 @@ impl MasterKeySource {
         }
         if !self.previous.is_empty() {
             return Err(unusable(
-                format!("{PREVIOUS_VARIABLE} is set beside {}", self.place),
+                format!("{PREVIOUS_VARIABLE} can't be used with {}", self.place),
                 "add its keys to the ring with `moat keys add --key-stdin`, then unset it",
             ));
         }
@@ -217,7 +220,7 @@ impl KeySource for MasterKeySource {
             Some(document) => document.ring(),
             None => self.single(&text),
         };
-        tracing::info!("the master key is from {}", self.place);
+        tracing::info!("using the master key from {}", self.place);
         Ok(self.ring.get_or_init(|| ring).clone())
     }
 }
