@@ -117,10 +117,10 @@ const STOPPED: &[(Verb, &str, &str)] = &[
     (INSPECT, "version-out-of-bounds", OUT_OF_BOUNDS),
     (INSPECT, "version-that-is-no-text", NO_UTF8),
     (REVEAL, "empty-answer", "the component answered for another user"),
-    (VERIFY, "empty-answer", "the component answered for fewer or more users"),
+    (VERIFY, "empty-answer", "the component returned the wrong number of answers"),
     (USERS, "users-of-4-gib", OUT_OF_BOUNDS),
     (USERS, "users-at-an-odd-address", UNALIGNED),
-    (USERS, "users-that-are-none", "the component listed no user"),
+    (USERS, "users-that-are-none", "the component listed something that is not a user id"),
     (USERS, "users-all-in-one-place", FUEL),
     (USERS, "users-without-end", "it reported a page that doesn't exist"),
     // No record of this user.

@@ -1,4 +1,4 @@
-//! The tests of the library and of the program, one module a theme.
+//! The tests of the library and of the program, one module per theme.
 
 #![allow(
     missing_docs,
@@ -30,6 +30,7 @@ mod hints;
 mod hostile;
 mod kills;
 mod locks;
+mod maintenance;
 mod memory;
 mod migration;
 mod neighbours;

@@ -1,4 +1,4 @@
-//! Durations given as options (`90d`), and comparing the times in records with them.
+//! Durations and times given as options: `90d`, `2026-01-31`.
 
 use std::time::{Duration, SystemTime};
 
@@ -35,11 +35,4 @@ fn ago(age: Duration) -> Option<String> {
 
 fn to_seconds(time: OffsetDateTime) -> Option<String> {
     time.format(&Rfc3339).ok()?.get(..19).map(str::to_owned)
-}
-
-/// Whether a time in a record is longer ago than this. Records have ISO 8601 times, whose first 19 characters sort
-/// chronologically. The FossaWork application writes local times, so its records can be off by a few hours.
-pub(super) fn is_older_than(age: Duration, time: Option<&str>) -> bool {
-    let limit = ago(age).unwrap_or_default();
-    time.and_then(|time| time.get(..19)).is_some_and(|time| time < limit.as_str())
 }

@@ -6,7 +6,6 @@
 mod ambient;
 mod args;
 mod audit;
-mod batch;
 mod confinement;
 mod context;
 mod duration;
@@ -18,6 +17,7 @@ pub mod fuzzing;
 mod input;
 mod master_key;
 mod output;
+mod progress;
 mod report;
 mod ring_file;
 mod secret_file;

@@ -34,6 +34,7 @@ mod digest;
 mod directory;
 mod error;
 mod keys;
+pub mod maintenance;
 mod operation;
 mod ops;
 pub mod plugin;

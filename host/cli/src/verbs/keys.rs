@@ -2,14 +2,15 @@
 
 use std::process::ExitCode;
 
-use moat::{KeyState, KeyUsage, RingDocument, RingError, RingKey};
+use moat::maintenance::{Rotation, Selection};
+use moat::{Directory, KeyState, KeyUsage, Operation, RingDocument, RingError, RingKey};
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
-use super::rotate;
 use crate::args::{AddKey, Keys};
 use crate::context::Context;
 use crate::failure::Failure;
+use crate::progress::Progress;
 use crate::report::Report;
 use crate::ring_file::{self, RingFile, refused};
 use crate::{input, output};
@@ -27,29 +28,23 @@ pub(crate) fn run(context: &Context, keys: &Keys) -> Result<ExitCode, Failure> {
 
 fn list(context: &Context, records: bool) -> Result<ExitCode, Failure> {
     let ring = ring_file::read(context)?;
-    let counts = if records {
-        let vault =
-            context.vault_beside_ring(ring.ring_with_retired(), rotate::access(true), None)?;
-        Some(rotate::count(context, &vault)?)
-    } else {
-        None
-    };
+    let found = if records { Some(examine(context, &ring, None)?) } else { None };
     let mut report = Report::new(&context.output, "keys")?;
     report.line(&format!("{:9}  {:>7}  {:>8}  id", "state", "records", "age"))?;
     for key in ring.keys() {
-        let records = counts.as_ref().map(|counts| counts.usage.encrypted_with(key.id()));
+        let records = found.as_ref().map(|found| found.usage.encrypted_with(key.id()));
         let shown = records.map_or_else(|| "-".to_owned(), |records| records.to_string());
         let days = format!("{} days", days(key));
         let line = format!("{:9}  {shown:>7}  {days:>8}  {}", key.state().name(), key.id());
         report.add(&line, &entry(key, records))?;
     }
-    let failed = counts.as_ref().map(|counts| counts.failed);
+    let failed = found.as_ref().map(|found| found.failed);
     let text = failed.filter(|failed| *failed > 0).map_or_else(String::new, |failed| {
         format!("{failed} records can't be decrypted; `moat rotate --status --json` names them")
     });
     report.finish(&text, &json!({ "keys": ring.keys().len(), "failed": failed }))?;
     let in_use = |key: &&RingKey| {
-        counts.as_ref().is_some_and(|counts| counts.usage.encrypted_with(key.id()) > 0)
+        found.as_ref().is_some_and(|found| found.usage.encrypted_with(key.id()) > 0)
     };
     for key in ring.keys().iter().filter(|key| key.state() == KeyState::Retired).filter(in_use) {
         tracing::warn!(
@@ -146,9 +141,23 @@ fn erase(context: &Context, id: &str, yes: bool) -> Result<ExitCode, Failure> {
 
 /// Which keys the records need, examined with all keys of the ring. The ring file remains writable.
 fn usage(context: &Context, ring: &RingDocument, file: &RingFile) -> Result<KeyUsage, Failure> {
-    let (keys, access) = (ring.ring_with_retired(), rotate::access(true));
-    let vault = context.vault_beside_ring(keys, access, Some(&file.directory))?;
-    Ok(rotate::count(context, &vault)?.usage)
+    Ok(examine(context, ring, Some(&file.directory))?.usage)
+}
+
+/// Examines all records with all keys of the ring, whose directory remains writable.
+fn examine(
+    context: &Context,
+    ring: &RingDocument,
+    directory: Option<&Directory>,
+) -> Result<Rotation, Failure> {
+    let mut access = Operation::Rewrap.access().or(Operation::Users.access());
+    access.write = false;
+    let vault = context.vault_beside_ring(ring.ring_with_retired(), access, directory)?;
+    let progress = Progress::over(context, &vault, Selection::default());
+    let report = |_: &_, _: &_| progress.report(|| Ok(()));
+    let (found, outcome) = Rotation::run(&vault, Selection::default(), true, report);
+    outcome.map_err(|interruption| interruption.explain(context))?;
+    Ok(found)
 }
 
 fn done(

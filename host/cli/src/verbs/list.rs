@@ -3,11 +3,11 @@
 use std::process::ExitCode;
 
 use moat::Operation;
+use moat::maintenance::is_older_than;
 use serde_json::json;
 
 use crate::args::List;
 use crate::context::Context;
-use crate::duration;
 use crate::failure::Failure;
 use crate::report::Report;
 use crate::{output, style};
@@ -20,7 +20,7 @@ pub(crate) fn run(context: &Context, list: &List) -> Result<ExitCode, Failure> {
         let user = user.map_err(|error| context.explain(&error))?;
         if let Some(age) = list.older_than {
             match vault.inspect(&user) {
-                Ok(record) if duration::is_older_than(age, record.created_at.as_deref()) => {}
+                Ok(record) if is_older_than(record.created_at.as_deref(), age) => {}
                 Ok(_) => return Ok(()),
                 Err(error) => {
                     tracing::warn!("skipped {user}: {error}");

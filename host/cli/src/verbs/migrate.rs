@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use moat::maintenance::{Selection, affects_all_records, for_each};
 use moat::{
     Access, Error, ErrorCode, KeyWeakness, Leftover, MigrateOptions, Operation, RecordKind,
     Rewritten, TokenEncoding, UserId, Vault,
@@ -9,9 +10,9 @@ use moat::{
 use serde_json::{Value, json};
 
 use crate::args::Migrate;
-use crate::batch::{self, Selection};
 use crate::context::Context;
 use crate::failure::{Failure, NEEDS_MIGRATION, exit_code};
+use crate::progress::Progress;
 use crate::report::Report;
 use crate::{output, style};
 
@@ -36,26 +37,27 @@ pub(crate) fn run(context: &Context, arguments: &Migrate) -> Result<ExitCode, Fa
     let mut report = Report::new(&context.output, "records")?;
     let mut counts = Counts::default();
     let ask = |users: &[_]| vault.migrate(users, &options);
-    let outcome =
-        batch::for_each(context, &vault, Selection::of(&arguments.user), ask, |(user, answer)| {
-            let (action, mut why) = describe(&answer, arguments);
-            match &answer {
-                Ok(rewritten) if rewritten.changed => counts.migrated += 1,
-                Ok(_) => counts.unchanged += 1,
-                Err(error) => {
-                    counts.failed += 1;
-                    if error.code() == ErrorCode::NeedsMigration {
-                        counts.unprotected += 1;
-                        why += &format!(" ({} accepts it as genuine)", flag_for(&vault, &user));
-                    }
+    let selection = Selection::of(&arguments.user);
+    let progress = Progress::over(context, &vault, selection);
+    let outcome = for_each(&vault, selection, ask, |user, answer| {
+        let (action, mut why) = describe(answer, arguments);
+        match answer {
+            Ok(rewritten) if rewritten.changed => counts.migrated += 1,
+            Ok(_) => counts.unchanged += 1,
+            Err(error) => {
+                counts.failed += 1;
+                if error.code() == ErrorCode::NeedsMigration {
+                    counts.unprotected += 1;
+                    why += &format!(" ({} accepts it as genuine)", flag_for(&vault, user));
                 }
             }
-            report.add(&line(action, user.as_str(), &why), &entry(&user, action, &why, &answer))?;
-            match answer {
-                Err(error) if is_fatal(&error) => Err(failed(&error)),
-                _ => Ok(()),
-            }
-        });
+        }
+        progress.report(|| {
+            report.add(&line(action, user.as_str(), &why), &entry(user, action, &why, answer))
+        })
+    });
+    drop(progress);
+    let outcome = outcome.map_err(|interruption| interruption.explain(context));
     let outcome = outcome.and_then(|()| {
         let mut leftovers = vault.leftovers().filter(|_| arguments.user.is_empty());
         leftovers.try_for_each(|leftover| {
@@ -69,7 +71,7 @@ pub(crate) fn run(context: &Context, arguments: &Migrate) -> Result<ExitCode, Fa
             }
             report.add(&line(action, &name, &why), &value)?;
             match error {
-                Some(error) if is_fatal(&error) => Err(failed(&error)),
+                Some(error) if affects_all_records(&error) => Err(failed(&error)),
                 _ => Ok(()),
             }
         })
@@ -113,18 +115,6 @@ fn access(arguments: &Migrate) -> Access {
         access.remove_backups = false;
     }
     access
-}
-
-/// Whether all further records would fail with the same error.
-pub(super) fn is_fatal(error: &Error) -> bool {
-    use std::io::ErrorKind::{QuotaExceeded, ReadOnlyFilesystem, StorageFull};
-    match error.code() {
-        ErrorCode::MasterKeyMissing
-        | ErrorCode::MasterKeyRefused
-        | ErrorCode::Locked
-        | ErrorCode::Audit => true,
-        _ => matches!(error.io_kind(), Some(StorageFull | QuotaExceeded | ReadOnlyFilesystem)),
-    }
 }
 
 /// What was done with a record, and why.

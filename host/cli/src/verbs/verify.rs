@@ -2,14 +2,15 @@
 
 use std::process::ExitCode;
 
-use moat::{Operation, Summary};
+use moat::maintenance::{Selection, for_each};
+use moat::{Error, Operation, Summary, UserId};
 use serde_json::{Value, json};
 
 use crate::args::Verify;
-use crate::batch::{self, Answer, Selection};
 use crate::context::Context;
 use crate::failure::{Failure, NOT_DECRYPTED};
 use crate::output;
+use crate::progress::Progress;
 use crate::report::Report;
 
 pub(crate) fn run(context: &Context, verify: &Verify) -> Result<ExitCode, Failure> {
@@ -18,23 +19,28 @@ pub(crate) fn run(context: &Context, verify: &Verify) -> Result<ExitCode, Failur
     let mut report = Report::new(&context.output, "records")?;
     let (mut ok, mut failed) = (0, 0);
     let ask = |users: &[_]| vault.verify(users);
-    let outcome = batch::for_each(context, &vault, Selection::of(&verify.users), ask, |answer| {
-        match &answer.1 {
-            Ok(_) => ok += 1,
-            Err(_) => failed += 1,
-        }
-        let text = match &answer {
-            (user, Ok(_)) => format!("ok      {user}"),
-            (user, Err(error)) => format!("failed  {user}: {error}"),
+    let selection = Selection::of(&verify.users);
+    let progress = Progress::over(context, &vault, selection);
+    let outcome = for_each(&vault, selection, ask, |user, answer| {
+        let text = match answer {
+            Ok(_) => {
+                ok += 1;
+                format!("ok      {user}")
+            }
+            Err(error) => {
+                failed += 1;
+                format!("failed  {user}: {error}")
+            }
         };
-        report.add(&text, &record(&answer))
+        progress.report(|| report.add(&text, &record(user, answer)))
     });
+    drop(progress);
     report.finish(&format!("{ok} ok, {failed} failed"), &json!({ "ok": ok, "failed": failed }))?;
-    outcome?;
+    outcome.map_err(|interruption| interruption.explain(context))?;
     Ok(ExitCode::from(if failed == 0 { 0 } else { NOT_DECRYPTED }))
 }
 
-fn record((user, answer): &Answer<Summary>) -> Value {
+fn record(user: &UserId, answer: &Result<Summary, Error>) -> Value {
     match answer {
         Ok(summary) => {
             let version = &summary.envelope.version;

@@ -12,9 +12,9 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use zeroize::Zeroizing;
 
-use super::ring::{KeyRing, MasterKey, random_bytes};
+use super::ring::{KeyRing, MasterKey, generate_key, random_bytes};
 use super::usage::KeyUsage;
-use crate::contract::KeyWeakness;
+use crate::contract::{ErrorCode, KeyWeakness};
 use crate::digest::hex;
 use crate::directory::{Directory, MAX_FILE_BYTES, revision};
 use crate::error::Error;
@@ -24,7 +24,7 @@ use moat_format::key_strength::weakness;
 const VERSION: u32 = 1;
 
 /// The longest id of a key, in bytes.
-const MAX_ID_BYTES: usize = 64;
+const MAX_ID_BYTES: usize = moat_format::record::MAX_LABEL_BYTES;
 
 /// What a key of a ring is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -353,6 +353,43 @@ impl RingDocument {
         check_unused(id, usage)?;
         self.set_state(id, KeyState::Retired);
         Ok(())
+    }
+
+    /// Whether the primary key has been in the ring for at least this long.
+    pub fn is_due(&self, age: Duration) -> bool {
+        self.primary().age() >= age
+    }
+
+    /// Makes a new random key the primary one, and returns its id.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorCode::Unavailable`] when the system gives no random bytes.
+    pub fn replace_primary(&mut self) -> Result<String, Error> {
+        let refused =
+            |error: RingError| Error::caused(ErrorCode::MasterKeyRefused, error.to_string(), error);
+        let key = generate_key()?;
+        let id = self.add(None, key.as_bytes()).map_err(refused)?;
+        self.promote(&id).map_err(refused)?;
+        Ok(id)
+    }
+
+    /// The keys still in use that another key replaced as the primary one.
+    pub fn superseded(&self) -> impl Iterator<Item = &RingKey> {
+        self.keys.iter().filter(|key| key.state == KeyState::Secondary && key.superseded)
+    }
+
+    /// Retires the superseded keys that no record needs. Returns their ids, and why the others stay.
+    pub fn retire_superseded(&mut self, usage: &KeyUsage) -> (Vec<String>, Vec<RingError>) {
+        let superseded: Vec<_> = self.superseded().map(|key| key.id.clone()).collect();
+        let (mut retired, mut kept) = (Vec::new(), Vec::new());
+        for id in superseded {
+            match self.retire(&id, usage) {
+                Ok(()) => retired.push(id),
+                Err(why) => kept.push(why),
+            }
+        }
+        (retired, kept)
     }
 
     /// Takes a retired key into use again, as a secondary one.

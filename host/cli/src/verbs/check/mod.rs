@@ -6,26 +6,29 @@ mod key;
 mod records;
 mod system;
 
+use std::ffi::OsString;
 use std::fmt::Display;
 use std::process::ExitCode;
 
+use moat::maintenance::Names;
 use serde_json::json;
 
 use crate::args::Check;
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::report::Report;
+use crate::style;
 
 /// Checks everything, first what needs access to paths: after that, the process is confined and can only check what it
 /// still has access to.
 pub(crate) fn run(context: &Context, arguments: &Check) -> Result<ExitCode, Failure> {
     let mut checks = Checks::new(context, arguments.fix)?;
     let keys = key::check(context, arguments, &mut checks)?;
-    let settings = directory::check(context, &mut checks)?;
+    let directory = directory::check(context, &mut checks)?;
     audit::check(context, keys.as_ref(), &mut checks)?;
     system::check_memory(&mut checks)?;
     let sandbox = context.sandbox();
-    let confinement = records::check(context, arguments, keys, settings, &mut checks)?;
+    let confinement = records::check(context, arguments, keys, directory, &mut checks)?;
     system::check(sandbox, &confinement, &mut checks)?;
     checks.finish()
 }
@@ -134,32 +137,23 @@ impl<'c> Checks<'c> {
     }
 }
 
-/// The first few of many names, and their number.
-#[derive(Default)]
-struct Names {
-    count: usize,
-    first: Vec<String>,
+/// How many names a finding shows.
+const SHOWN: usize = 5;
+
+/// The first few names, and the number of the others.
+fn shown(names: &Names) -> String {
+    some(names.first(), names.count())
 }
 
-impl Names {
-    fn add(&mut self, name: impl Display) {
-        self.count += 1;
-        if self.first.len() < 5 {
-            self.first.push(name.to_string());
-        }
-    }
-
-    fn is_empty(&self) -> bool {
-        self.count == 0
-    }
+/// The first few of these names, and the number of the others.
+fn first_of(names: &[OsString]) -> String {
+    some(names, names.len())
 }
 
-impl Display for Names {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.first.join(", "))?;
-        match self.count - self.first.len() {
-            0 => Ok(()),
-            more => write!(f, " and {more} more"),
-        }
+fn some(names: &[OsString], count: usize) -> String {
+    let first: Vec<_> = names.iter().take(SHOWN).map(|name| style::file_name(name)).collect();
+    match count - first.len() {
+        0 => first.join(", "),
+        more => format!("{} and {more} more", first.join(", ")),
     }
 }

@@ -1,23 +1,16 @@
 //! Checks the records, through the sandbox: whether each is encrypted, can be decrypted, and is encrypted with a
 //! current key.
 
-use std::collections::BTreeMap;
+use moat::maintenance::{DirectoryReport, RecordsReport, Selection, SettingsState};
+use moat::{ErrorCode, KeyState, Operation, TokenEncoding};
 
-use moat::{
-    Envelope, Error, ErrorCode, KeyInfo, KeyState, KeyWeakness, MigrateOptions, Operation,
-    RecordKind, Summary, TokenEncoding, UserId, Vault,
-};
-
-use super::directory::Settings;
 use super::key::Keys;
-use super::{Checks, Names, audit};
+use super::{Checks, audit, shown};
 use crate::args::Check;
-use crate::batch::{self, Selection};
 use crate::confinement::{self, Part};
 use crate::context::Context;
-use crate::duration;
 use crate::failure::Failure;
-use crate::style;
+use crate::progress::Progress;
 
 const NAME: &str = "records";
 
@@ -26,11 +19,11 @@ pub(super) fn check(
     context: &Context,
     arguments: &Check,
     keys: Option<Keys>,
-    settings: Option<Settings>,
+    directory: Option<DirectoryReport>,
     checks: &mut Checks<'_>,
 ) -> Result<[Part; 2], Failure> {
     let remedy = "fix what is reported above, then run this again";
-    let Some(settings) = settings else { return confine_without_directory() };
+    let Some(directory) = directory else { return confine_without_directory() };
     let opened = match &keys {
         Some(keys) => {
             let access = [Operation::Inspect, Operation::Leftovers, Operation::Verify]
@@ -64,9 +57,12 @@ pub(super) fn check(
         checks.warn(NAME, "not examined: that can't be logged", remedy)?;
         return Ok(confinement);
     }
-    let mut found = Found { is_for_app: settings.is_for_app, ..Found::default() };
-    examine(context, arguments, &vault, &mut found)?;
-    found.report(keys.as_ref(), checks)?;
+    let progress = Progress::over(context, &vault, Selection::default());
+    let each = || progress.report(|| Ok(()));
+    let report = RecordsReport::examine(&vault, arguments.credential_age, each);
+    drop(progress);
+    let report = report.map_err(|interruption| interruption.explain(context))?;
+    print(&report, directory.settings, keys.as_ref(), checks)?;
     Ok(confinement)
 }
 
@@ -75,196 +71,102 @@ fn confine_without_directory() -> Result<[Part; 2], Failure> {
     confinement::confine(&[]).map_err(|error| Failure::confinement(&*error))
 }
 
-#[derive(Default)]
-struct Found {
-    decryptable: usize,
-    plaintext: Names,
-    unversioned: Names,
-    published: Names,
-    undecryptable: Names,
-    why: Option<String>,
-    /// Whether the settings or any record indicate that the FossaWork application uses this directory.
-    is_for_app: bool,
-    /// What the application can't read: tokens with the documented encoding, and records of version 2.0.
-    documented: Names,
-    version_2: Names,
-    overdue: Names,
-    /// The number of records encrypted with each key.
-    keys: BTreeMap<String, usize>,
-    backups: Names,
-    /// Records and backups whose names are not UTF-8.
-    misnamed: Names,
-    foreign: Names,
-}
-
-fn examine(
-    context: &Context,
-    arguments: &Check,
-    vault: &Vault,
-    found: &mut Found,
+fn print(
+    report: &RecordsReport,
+    settings: SettingsState,
+    keys: Option<&Keys>,
+    checks: &mut Checks<'_>,
 ) -> Result<(), Failure> {
-    let ask = |users: &[UserId]| vault.verify(users);
-    batch::for_each(context, vault, Selection::of(&[]), ask, |(user, answer)| {
-        match answer {
-            Ok(summary) => found.decrypted(&user, &summary, arguments),
-            Err(error) if error.code() == ErrorCode::NeedsMigration => found.legacy(vault, &user),
-            Err(error) => found.undecryptable(&user, &error),
+    let before = checks.fail;
+    if !report.plaintext.is_empty() {
+        let finding = format!("not encrypted: {}", shown(&report.plaintext));
+        checks.fail(NAME, finding, how_to_accept("--accept-plaintext"))?;
+    }
+    if !report.published.is_empty() {
+        let finding =
+            format!("encrypted with the application's published key: {}", shown(&report.published));
+        checks.fail(NAME, finding, how_to_accept("--accept-default-key"))?;
+    }
+    if !report.unversioned.is_empty() {
+        checks.warn(
+            NAME,
+            format!("in a legacy format: {}", shown(&report.unversioned)),
+            "moat migrate",
+        )?;
+    }
+    if !report.undecryptable.is_empty() {
+        let why = report.first_failure.as_deref().unwrap_or_default();
+        checks.fail(
+            NAME,
+            format!("can't be decrypted: {} ({why})", shown(&report.undecryptable)),
+            "moat verify    shows why for each; restore them from a backup, or provide the key that they are encrypted with",
+        )?;
+    }
+    let document = keys.and_then(|keys| keys.document.as_ref());
+    let state = |id: &str| document?.key(id).ok().map(moat::RingKey::state);
+    for (id, records) in &report.keys {
+        match state(id) {
+            Some(KeyState::Retired) => checks.fail(
+                NAME,
+                format!("{records} encrypted with the retired key {id:?}"),
+                format!("moat keys restore {id}; moat rotate; moat keys retire {id}"),
+            )?,
+            Some(KeyState::Secondary) => checks.warn(
+                NAME,
+                format!("{records} encrypted with {id:?} instead of the primary key"),
+                "moat rotate",
+            )?,
+            _ => {}
         }
-        Ok(())
-    })?;
-    for leftover in vault.leftovers() {
-        let leftover = leftover.map_err(|error| context.explain(&error))?;
-        let names = if leftover.needs_another_name() {
-            &mut found.misnamed
-        } else if leftover.backup_of.is_some() {
-            &mut found.backups
-        } else {
-            &mut found.foreign
-        };
-        names.add(style::file_name(&leftover.name));
+    }
+    let is_for_app = settings == SettingsState::Found(Some(TokenEncoding::App));
+    if is_for_app || report.has_application_records {
+        for (names, why, remedy) in [
+            (
+                &report.documented,
+                "their tokens have the documented encoding",
+                "moat migrate --token-encoding app",
+            ),
+            (
+                &report.version_2,
+                "they are version 2.0",
+                "moat migrate --to 1.0 --token-encoding app",
+            ),
+        ] {
+            if !names.is_empty() {
+                let finding =
+                    format!("the FossaWork application can't read {}: {why}", shown(names));
+                checks.warn(NAME, finding, remedy)?;
+            }
+        }
+    }
+    if !report.overdue.is_empty() {
+        let finding = format!("not changed for a long time: {}", shown(&report.overdue));
+        checks.warn(
+            NAME,
+            finding,
+            "change the passwords where they are used, then store them with `moat put USER`",
+        )?;
+    }
+    if !report.backups.is_empty() {
+        let finding = format!("copies with a password in the clear: {}", shown(&report.backups));
+        checks.fail("backups", finding, "moat migrate --remove-plaintext-backups")?;
+    }
+    if !report.misnamed.is_empty() {
+        let finding = format!(
+            "records without a user, because their names are not UTF-8: {}",
+            shown(&report.misnamed)
+        );
+        checks.fail("files", finding, "rename each: mv $'OLD' NEW.cred; then moat migrate")?;
+    }
+    if !report.foreign.is_empty() {
+        let finding = format!("files that are not credentials: {}", shown(&report.foreign));
+        checks.warn("files", finding, "move them elsewhere")?;
+    }
+    if checks.fail == before {
+        checks.ok(NAME, format!("{} can be decrypted", report.decryptable))?;
     }
     Ok(())
-}
-
-impl Found {
-    fn decrypted(&mut self, user: &UserId, summary: &Summary, arguments: &Check) {
-        self.decryptable += 1;
-        if is_published(Some(&summary.key)) {
-            self.published.add(user);
-        } else if summary.envelope.kind == RecordKind::LegacyEncrypted {
-            self.unversioned.add(user);
-        }
-        self.note_readers(user, &summary.envelope);
-        if duration::is_older_than(arguments.credential_age, summary.created_at.as_deref()) {
-            self.overdue.add(user);
-        }
-        if let Some(id) = &summary.key.id {
-            *self.keys.entry(id.clone()).or_default() += 1;
-        }
-    }
-
-    /// A dry run of `migrate` shows what a record needs that only `migrate` can decrypt.
-    fn legacy(&mut self, vault: &Vault, user: &UserId) {
-        let options = MigrateOptions::default().dry_run().accept_default_key().accept_plaintext();
-        let answers = vault.migrate(std::slice::from_ref(user), &options);
-        match answers.and_then(|mut answers| answers.pop().transpose()) {
-            Ok(Some(record)) => {
-                self.note_readers(user, &record.before);
-                match record.before.kind {
-                    RecordKind::LegacyPlaintext => self.plaintext.add(user),
-                    _ if is_published(record.key.as_ref()) => self.published.add(user),
-                    _ => self.unversioned.add(user),
-                }
-            }
-            Ok(None) => {}
-            Err(error) => self.undecryptable(user, &error),
-        }
-    }
-
-    /// Notes whether the FossaWork application can read the record too.
-    fn note_readers(&mut self, user: &UserId, record: &Envelope) {
-        match (record.version.as_deref(), record.encoding) {
-            (Some("2.0"), _) => self.version_2.add(user),
-            (_, Some(TokenEncoding::Documented)) => self.documented.add(user),
-            (_, Some(TokenEncoding::App) | None) => self.is_for_app = true,
-        }
-    }
-
-    fn undecryptable(&mut self, user: &UserId, error: &Error) {
-        self.why.get_or_insert_with(|| format!("{user}: {error}"));
-        self.undecryptable.add(user);
-    }
-
-    fn report(self, keys: Option<&Keys>, checks: &mut Checks<'_>) -> Result<(), Failure> {
-        let before = checks.fail;
-        if !self.plaintext.is_empty() {
-            let finding = format!("not encrypted: {}", self.plaintext);
-            checks.fail(NAME, finding, how_to_accept("--accept-plaintext"))?;
-        }
-        if !self.published.is_empty() {
-            let finding =
-                format!("encrypted with the application's published key: {}", self.published);
-            checks.fail(NAME, finding, how_to_accept("--accept-default-key"))?;
-        }
-        if !self.unversioned.is_empty() {
-            checks.warn(
-                NAME,
-                format!("in a legacy format: {}", self.unversioned),
-                "moat migrate",
-            )?;
-        }
-        if !self.undecryptable.is_empty() {
-            let why = self.why.unwrap_or_default();
-            checks.fail(
-                NAME,
-                format!("can't be decrypted: {} ({why})", self.undecryptable),
-                "moat verify    shows why for each; restore them from a backup, or provide the key that they are encrypted with",
-            )?;
-        }
-        let document = keys.and_then(|keys| keys.document.as_ref());
-        let state = |id: &str| document?.key(id).ok().map(moat::RingKey::state);
-        for (id, records) in &self.keys {
-            match state(id) {
-                Some(KeyState::Retired) => checks.fail(
-                    NAME,
-                    format!("{records} encrypted with the retired key {id:?}"),
-                    format!("moat keys restore {id}; moat rotate; moat keys retire {id}"),
-                )?,
-                Some(KeyState::Secondary) => checks.warn(
-                    NAME,
-                    format!("{records} encrypted with {id:?} instead of the primary key"),
-                    "moat rotate",
-                )?,
-                _ => {}
-            }
-        }
-        if self.is_for_app {
-            for (names, why, remedy) in [
-                (
-                    &self.documented,
-                    "their tokens have the documented encoding",
-                    "moat migrate --token-encoding app",
-                ),
-                (
-                    &self.version_2,
-                    "they are version 2.0",
-                    "moat migrate --to 1.0 --token-encoding app",
-                ),
-            ] {
-                if !names.is_empty() {
-                    let finding = format!("the FossaWork application can't read {names}: {why}");
-                    checks.warn(NAME, finding, remedy)?;
-                }
-            }
-        }
-        if !self.overdue.is_empty() {
-            let finding = format!("not changed for a long time: {}", self.overdue);
-            checks.warn(
-                NAME,
-                finding,
-                "change the passwords where they are used, then store them with `moat put USER`",
-            )?;
-        }
-        if !self.backups.is_empty() {
-            let finding = format!("copies with a password in the clear: {}", self.backups);
-            checks.fail("backups", finding, "moat migrate --remove-plaintext-backups")?;
-        }
-        if !self.misnamed.is_empty() {
-            let finding = format!(
-                "records without a user, because their names are not UTF-8: {}",
-                self.misnamed
-            );
-            checks.fail("files", finding, "rename each: mv $'OLD' NEW.cred; then moat migrate")?;
-        }
-        if !self.foreign.is_empty() {
-            let finding = format!("files that are not credentials: {}", self.foreign);
-            checks.warn("files", finding, "move them elsewhere")?;
-        }
-        if checks.fail == before {
-            checks.ok(NAME, format!("{} can be decrypted", self.decryptable))?;
-        }
-        Ok(())
-    }
 }
 
 /// What to do about records that anyone could have written.
@@ -273,8 +175,4 @@ fn how_to_accept(flag: &str) -> String {
         "first compare them with a backup, or change the passwords with `moat put USER`: anyone who could write to \
          the directory could have put them there; moat migrate {flag} --user USER    accepts them as genuine"
     )
-}
-
-fn is_published(key: Option<&KeyInfo>) -> bool {
-    key.is_some_and(|key| key.weakness == Some(KeyWeakness::PublishedDefault))
 }

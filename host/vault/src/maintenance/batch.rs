@@ -8,12 +8,11 @@ use std::sync::{Mutex, PoisonError, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use moat::{Error, ErrorCode, UserId, Vault};
-
-use super::context::Context;
-use super::duration;
-use super::failure::Failure;
+use super::is_older_than;
+use crate::contract::ErrorCode;
+use crate::error::Error;
+use crate::vault::Vault;
+use moat_format::user_id::UserId;
 
 /// The minimum and maximum number of records per call into the sandbox. Larger calls need fewer syncs.
 const PER_CALL: (usize, usize) = (4, 192);
@@ -22,23 +21,25 @@ const PER_CALL: (usize, usize) = (4, 192);
 const CALL: Duration = Duration::from_millis(200);
 
 /// The result for one user's record.
-pub(super) type Answer<T> = (UserId, Result<T, Error>);
+type Answer<T> = (UserId, Result<T, Error>);
 
 /// Which records to work on: those of these users, or all if the list is empty.
-#[derive(Clone, Copy)]
-pub(super) struct Selection<'s> {
-    pub(super) users: &'s [UserId],
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Selection<'s> {
+    /// These users, or all if the list is empty.
+    pub users: &'s [UserId],
     /// Only records encrypted longer ago than this.
-    pub(super) older_than: Option<Duration>,
+    pub older_than: Option<Duration>,
 }
 
 impl<'s> Selection<'s> {
     /// The records of these users, or all if the list is empty.
-    pub(super) fn of(users: &'s [UserId]) -> Self {
+    pub fn of(users: &'s [UserId]) -> Self {
         Self { users, older_than: None }
     }
 
-    fn users(
+    /// The users that are named, or all of the vault; not restricted by age.
+    pub fn users(
         self,
         vault: &'s Vault,
     ) -> Box<dyn Iterator<Item = Result<UserId, Error>> + Send + 's> {
@@ -53,23 +54,26 @@ impl<'s> Selection<'s> {
     fn includes(self, vault: &Vault, user: &UserId) -> bool {
         self.older_than.is_none_or(|age| {
             let record = vault.inspect(user);
-            record
-                .map_or(true, |record| duration::is_older_than(age, record.encrypted_at.as_deref()))
+            record.map_or(true, |record| is_older_than(record.encrypted_at.as_deref(), age))
         })
     }
 }
 
-/// Calls `ask` for a selection of users, and reports each answer. If a report fails, no further calls are started.
+/// Calls `ask` for a selection of users, on all cores, and reports each answer.
 ///
 /// If no users are named, a record that was removed after it was listed is skipped silently. If the system provides
 /// fewer threads than there are cores, or none, the work continues with those available.
-pub(super) fn for_each<T: Send>(
-    context: &Context,
+///
+/// # Errors
+///
+/// The first error of `report`; an error of the vault that would affect all further records too, such as a full disk. No
+/// further calls are started then.
+pub fn for_each<T: Send, E: From<Error>>(
     vault: &Vault,
     selection: Selection<'_>,
     ask: impl Fn(&[UserId]) -> Result<Vec<Result<T, Error>>, Error> + Sync,
-    mut report: impl FnMut(Answer<T>) -> Result<(), Failure>,
-) -> Result<(), Failure> {
+    mut report: impl FnMut(&UserId, &Result<T, Error>) -> Result<(), E>,
+) -> Result<(), E> {
     let is_included = |user: &Result<UserId, Error>| {
         user.as_ref().map_or(true, |user| selection.includes(vault, user))
     };
@@ -92,13 +96,9 @@ pub(super) fn for_each<T: Send>(
         *size = if fast { *size * 2 } else { *size / 2 }.clamp(PER_CALL.0, PER_CALL.1);
         Some((number, answers))
     };
-    let is_gone = |(_, answer): &Answer<T>| {
-        let not_found = answer.as_ref().is_err_and(|error| error.code() == ErrorCode::NotFound);
-        not_found && selection.users.is_empty()
-    };
-    let progress = progress(context, vault, selection);
+    let is_gone = |error: &Error| error.code() == ErrorCode::NotFound && selection.users.is_empty();
     let over = AtomicBool::new(false);
-    // The first call is made here, so that the library's thread that enforces the deadline is started before the
+    // The first call is made here, so that the thread that enforces the deadline is started before the
     // workers use up the last threads that the system provides.
     let mut size = PER_CALL.0;
     let first = do_call(&mut size);
@@ -127,42 +127,34 @@ pub(super) fn for_each<T: Send>(
 
         let all = first.into_iter().chain(in_order(&received, 2)).chain(alone);
         let outcome = all.map(|(_, answers)| answers).try_for_each(|answers| {
-            answers.map_err(|error| context.explain(&error))?.into_iter().try_for_each(|answer| {
-                progress.inc(1);
-                if is_gone(&answer) {
-                    return Ok(());
+            answers?.into_iter().try_for_each(|(user, answer)| match answer {
+                Err(error) if is_gone(&error) => Ok(()),
+                Err(error) if is_of_no_record(&error) => Err(error.into()),
+                answer => {
+                    report(&user, &answer)?;
+                    answer.map(drop).or_else(|error| {
+                        if affects_all_records(&error) { Err(error.into()) } else { Ok(()) }
+                    })
                 }
-                if let (_, Err(error)) = &answer
-                    && affects_all_records(error)
-                {
-                    return Err(context.explain(error));
-                }
-                progress.suspend(|| report(answer))
             })
         });
-        progress.finish_and_clear();
         over.store(true, Ordering::Relaxed);
         outcome
     })
 }
 
-/// Whether an error is not specific to one record, so that all further records would fail too.
-fn affects_all_records(error: &Error) -> bool {
+/// Whether an error says nothing about the record.
+fn is_of_no_record(error: &Error) -> bool {
     matches!(error.code(), ErrorCode::Audit | ErrorCode::Unavailable)
 }
 
-/// A progress bar on standard error, if it is a terminal and progress is wanted.
-fn progress(context: &Context, vault: &Vault, selection: Selection<'_>) -> ProgressBar {
-    const LOOK: &str = "{wide_bar} {pos}/{len} {per_sec} {eta} left";
-    if !context.output.shows_progress() {
-        return ProgressBar::hidden();
-    }
-    let total = selection.users(vault).count();
-    let bar = ProgressBar::with_draw_target(Some(total as u64), ProgressDrawTarget::stderr());
-    match ProgressStyle::with_template(LOOK) {
-        Ok(style) => bar.with_style(style),
-        Err(_) => bar,
-    }
+/// Whether all further records would fail with this error too.
+pub fn affects_all_records(error: &Error) -> bool {
+    use std::io::ErrorKind::{QuotaExceeded, ReadOnlyFilesystem, StorageFull};
+    let is_full = matches!(error.io_kind(), Some(StorageFull | QuotaExceeded | ReadOnlyFilesystem));
+    let is_without_key =
+        matches!(error.code(), ErrorCode::MasterKeyMissing | ErrorCode::MasterKeyRefused);
+    is_of_no_record(error) || is_without_key || error.code() == ErrorCode::Locked || is_full
 }
 
 /// Calls `ask` for a few users at once. If the call as a whole fails, it is repeated for each user separately, so that

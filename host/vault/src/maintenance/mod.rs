@@ -1,0 +1,15 @@
+//! Looking after a whole directory: work on many records at once, key rotation, and examining what is there.
+
+mod age;
+mod batch;
+mod directory;
+mod names;
+mod records;
+mod rotation;
+
+pub use age::is_older_than;
+pub use batch::{Selection, affects_all_records, for_each};
+pub use directory::{DirectoryReport, SettingsState, free_space};
+pub use names::Names;
+pub use records::RecordsReport;
+pub use rotation::{Rotation, rewrap_until_current};
