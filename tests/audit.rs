@@ -18,7 +18,7 @@ use moat::audit::{
 };
 use moat::{Credential, ErrorCode, MigrateOptions, PutOptions, UserId, Vault};
 use serde_json::Value;
-use support::{KEY, MOAT, Store, expect, run, run_with_input, write_private};
+use support::{KEY, MOAT, Store, Tool, expect, run, run_with_input, tool, write_private};
 
 const AUDIT_KEY: &[u8] = b"the key of the audit log";
 
@@ -462,6 +462,7 @@ fn without_room_for_the_log_nothing_is_released_or_changed() {
 /// The intent goes through, and everything from then on fails, or the program is killed.
 #[test]
 fn an_outcome_that_is_not_durable_releases_nothing() {
+    let Some(strace) = tool("strace") else { return };
     let audited = Audited::new();
     expect(0, &audited.put("anna"));
     let before = fs::read(audited.store.file("anna")).unwrap();
@@ -479,7 +480,7 @@ fn an_outcome_that_is_not_durable_releases_nothing() {
         ),
         ("flock:error=EIO:when=1", &["get", "anna", "--field", "password"], "nothing was done"),
     ] {
-        let mut strace = support::tool("strace");
+        let mut strace = strace.command();
         strace.args(["-qq", "-f", "-o", "/dev/null", "-e", &format!("inject={fault}")]);
         let mut command = audited.store.moat_under(strace, verb);
         let (stdout, stderr) = expect(10, &run(audited.surround(&mut command)));
@@ -592,25 +593,29 @@ fn the_chain_goes_on_from_file_to_file() {
     assert_eq!(audited.verify().files, files + 2);
 }
 
+/// Not on the path of everybody.
+const LOGROTATE: &str = "/usr/sbin/logrotate";
+
 /// The tool that sets a log aside, with the file that is shipped for it.
-fn logrotate(audited: &Audited, compresses: bool) -> Command {
+fn logrotate(tool: Tool, audited: &Audited, compresses: bool) -> Command {
     let shipped = support::tests().join("../host/units/moat-audit.logrotate");
     let path = audited.path().display().to_string();
     let text = fs::read_to_string(shipped).unwrap().replace("/var/log/moat/audit.log", &path);
     let lines = text.split_inclusive('\n').filter(|l| compresses || !l.ends_with("compress\n"));
     let configuration = audited.store.beside("logrotate.conf");
     write_private(&configuration, lines.collect::<String>().as_bytes());
-    let mut logrotate = support::tool("logrotate");
+    let mut logrotate = tool.command();
     logrotate.arg("--force").arg("--state").arg(audited.store.beside("state")).arg(configuration);
     logrotate
 }
 
 #[test]
 fn a_log_that_is_set_aside_while_it_is_verified_is_whole() {
+    let Some(tool) = tool(LOGROTATE) else { return };
     for compresses in [true, false] {
         let audited = three_operations();
         let vault = audited.vault(audited.log(Rotation::default()));
-        let mut logrotate = logrotate(&audited, compresses);
+        let mut logrotate = logrotate(tool, &audited, compresses);
         let is_over = AtomicBool::new(false);
         thread::scope(|scope| {
             let verifying = scope.spawn(|| {
@@ -636,9 +641,10 @@ fn a_log_that_is_set_aside_while_it_is_verified_is_whole() {
 
 #[test]
 fn logrotate_breaks_no_chain() {
+    let Some(tool) = tool(LOGROTATE) else { return };
     let audited = three_operations();
     let vault = audited.vault(audited.log(Rotation::default()));
-    let mut logrotate = logrotate(&audited, true);
+    let mut logrotate = logrotate(tool, &audited, true);
     for turn in 1..=3 {
         expect(0, &run(&mut logrotate));
         vault.inspect(&user("anna")).unwrap();
@@ -959,7 +965,8 @@ fn many_callers_share_a_sync() {
     if std::env::var_os("MOAT_AUDIT_THREADS").is_some() {
         return reveal_from_many_threads(THREADS, EACH);
     }
-    let mut strace = support::tool("strace");
+    let Some(strace) = tool("strace") else { return };
+    let mut strace = strace.command();
     let trace = tempfile::NamedTempFile::new().unwrap();
     strace.args(["-qq", "-f", "-e", "trace=fdatasync", "-o"]).arg(trace.path());
     strace.arg(std::env::current_exe().unwrap());

@@ -4,10 +4,8 @@ use std::fs;
 use std::process::Command;
 
 use serde_json::Value;
-use support::callers::{
-    self, below_host, c_programs, component, javascript, javascript_package, python_script,
-};
-use support::{KEY, Store, expect, run, target_tmpdir, write_private};
+use support::callers::{CHROMIUM, Node, below_host, c, component, node, python};
+use support::{KEY, Store, as_root, expect, run, target_tmpdir, tool, write_private};
 
 /// The blocks of a language in a README, one after the other.
 fn blocks(readme: &str, language: &str) -> String {
@@ -19,17 +17,28 @@ fn blocks(readme: &str, language: &str) -> String {
 
 /// Gives a command the master key, and a directory to work in where `credentials` are.
 fn run_beside(store: &Store, command: &mut Command) -> (String, String) {
-    let command =
-        store.surround(command).env("HOME", store.beside("")).env("PYTHONDONTWRITEBYTECODE", "1");
+    let command = store.surround(command).env("HOME", store.beside(""));
     expect(0, &run(command.current_dir(store.beside(""))))
+}
+
+/// A piece of JavaScript with the npm package's `NodeDirectory`, and one of Python, each where its package is.
+fn over_a_directory(in_node: &str, in_python: &str) -> Vec<Command> {
+    let with_library = |node: Node| {
+        let library = node.path("dist/lib/node/node-directory.js");
+        node.eval(&format!("import {{ NodeDirectory }} from {library:?};\n{in_node}"))
+    };
+    let in_node = node().map(with_library);
+    let in_python = python().map(|python| python.eval(in_python));
+    in_node.into_iter().chain(in_python).collect()
 }
 
 #[test]
 fn the_python_packages_readme_does_what_it_says() {
+    let Some(python) = python() else { return };
     let store = Store::new();
     let script = store.beside("readme.py");
     fs::write(&script, blocks("bindings/python/README.md", "python")).unwrap();
-    let (stdout, _) = run_beside(&store, Command::new(callers::python()).arg(&script));
+    let (stdout, _) = run_beside(&store, &mut python.run(&script));
     let lines: Vec<_> = stdout.lines().collect();
     assert_eq!((lines[0], lines.len()), ("correct horse", 5), "{stdout}");
     assert!(lines[2].starts_with("not-found - "), "{stdout}");
@@ -40,17 +49,18 @@ fn the_python_packages_readme_does_what_it_says() {
 
 #[test]
 fn the_drop_in_for_the_application_does_all_of_its_methods() {
-    let (stdout, _) =
-        run_beside(&Store::new(), &mut python_script("bindings/python/try_fossawork.py"));
+    let Some(python) = python() else { return };
+    let script = below_host("bindings/python/try_fossawork.py");
+    let (stdout, _) = run_beside(&Store::new(), &mut python.run(script));
     assert!(stdout.ends_with("all as expected\n"), "{stdout}");
 }
 
 #[test]
 fn the_npm_packages_readme_does_what_it_says() {
+    let Some(node) = node() else { return };
     let store = Store::new();
-    let script = javascript_package().join("readme.mjs");
-    fs::write(&script, blocks("bindings/javascript/README.md", "js")).unwrap();
-    let (stdout, _) = run_beside(&store, Command::new("node").arg(&script));
+    fs::write(node.path("readme.mjs"), blocks("bindings/javascript/README.md", "js")).unwrap();
+    let (stdout, _) = run_beside(&store, &mut node.run("readme.mjs"));
     let lines: Vec<_> = stdout.lines().collect();
     assert!(stdout.contains("username: 'anna'") && !stdout.contains("horse"), "{stdout}");
     assert_eq!(lines[lines.len() - 3..], ["} 13", "anna@example.com", "true not-found"]);
@@ -61,23 +71,19 @@ fn the_npm_packages_readme_does_what_it_says() {
 /// Whatever a component names, no host of these reads, writes or removes anything outside of the directory.
 #[test]
 fn no_name_leads_out_of_the_directory() {
-    let library = javascript_package().join("dist/lib/node/node-directory.js");
-    let in_node = format!(
-        r#"
-        import {{ NodeDirectory }} from {library:?};
+    let in_node = r#"
         const directory = new NodeDirectory('credentials', 10);
-        for (const name of ['../key', '..', '.', '', 'a/b', '/etc/passwd', 'a\0b']) {{
+        for (const name of ['../key', '..', '.', '', 'a/b', '/etc/passwd', 'a\0b']) {
             for (const work of [
                 () => directory.read(name),
                 () => directory.write(name, new Uint8Array(1)),
                 () => directory.write(name, new Uint8Array(1), 'x'),
                 () => directory.remove(name),
                 () => directory.remove(name, 'x'),
-            ]) {{
-                try {{ work(); console.log('done', name); }} catch (error) {{ console.log(error.code); }}
-            }}
-        }}"#
-    );
+            ]) {
+                try { work(); console.log('done', name); } catch (error) { console.log(error.code); }
+            }
+        }"#;
     let in_python = r#"
 from moat.directory import Directory
 from moat import MoatError
@@ -96,7 +102,7 @@ for name in ("../key", "..", ".", "", "a/b", "/etc/passwd", "a\0b"):
         except MoatError as error:
             print(error.code)
 "#;
-    for mut command in [callers::in_node(&in_node), callers::in_python(in_python)] {
+    for mut command in over_a_directory(in_node, in_python) {
         let store = Store::new();
         write_private(&store.beside("key"), b"not to be touched");
         let (stdout, _) = run_beside(&store, &mut command);
@@ -124,22 +130,18 @@ fn the_pages_of_a_directory_are_in_the_contracts_order() {
         "\u{ff5e} a.cred",
         "\u{1f511}.cred",
     ];
-    let library = javascript_package().join("dist/lib/node/node-directory.js");
-    let in_node = format!(
-        r#"
-        import {{ NodeDirectory }} from {library:?};
+    let in_node = r#"
         const directory = new NodeDirectory('credentials', 10);
-        for (let limit = 1; limit <= 15; limit += 1) {{
+        for (let limit = 1; limit <= 15; limit += 1) {
             const all = [];
-            for (let cursor, more = true; more;) {{
+            for (let cursor, more = true; more;) {
                 const page = directory.names(cursor, limit);
                 all.push(...page.names);
                 cursor = page.next;
                 more = cursor !== undefined;
-            }}
+            }
             console.log(JSON.stringify(all));
-        }}"#
-    );
+        }"#;
     let in_python = r#"
 import json
 from moat.directory import Directory
@@ -151,7 +153,7 @@ for limit in range(1, 16):
         names += page
     print(json.dumps(names))
 "#;
-    for mut command in [callers::in_node(&in_node), callers::in_python(in_python)] {
+    for mut command in over_a_directory(in_node, in_python) {
         let store = Store::new();
         names.iter().for_each(|name| write_private(&store.path().join(name), b""));
         let (stdout, _) = run_beside(&store, &mut command);
@@ -165,13 +167,13 @@ for limit in range(1, 16):
 /// A user's way through the page, which sends nothing.
 #[test]
 fn the_page_opens_a_record_and_is_silent() {
-    callers::needed("chromium");
+    let (Some(_), Some(node)) = (tool(CHROMIUM), node()) else { return };
     let store = Store::new();
     store.put("anna@example.com", "correct horse battery staple");
     write_private(&store.beside("key"), KEY.as_bytes());
     let screenshot = target_tmpdir().join("page.png");
-    let mut page = javascript("conformance/page.mjs");
-    page.arg(javascript_package().join("dist/page")).arg(store.file("anna@example.com"));
+    let mut page = node.run("conformance/page.mjs");
+    page.arg(node.path("dist/page")).arg(store.file("anna@example.com"));
     let (stdout, _) = expect(0, &run(page.arg(store.beside("key")).arg(&screenshot)));
     let seen: Value = serde_json::from_str(&stdout).unwrap();
     assert_eq!(seen["shown"]["Password"], "correct horse battery staple", "{stdout}");
@@ -181,10 +183,11 @@ fn the_page_opens_a_record_and_is_silent() {
 
 #[test]
 fn the_example_in_c_opens_a_record() {
+    let Some(c) = c() else { return };
     let store = Store::new();
     store.put("anna", "correct horse");
     let get = |arguments: &[&str]| {
-        let mut get = Command::new(c_programs().join("get"));
+        let mut get = c.program("get");
         run(store.surround(&mut get).arg(component()).arg(store.path()).args(arguments))
     };
     let (stdout, _) = expect(0, &get(&["anna"]));
@@ -197,8 +200,9 @@ fn the_example_in_c_opens_a_record() {
 
 #[test]
 fn the_component_goes_through_a_registry_and_comes_back() {
-    callers::needed("docker-registry");
-    let (stdout, _) = expect(0, &run(python_script("examples/oci/try.py").arg(component())));
+    let (Some(_), Some(python)) = (tool("docker-registry"), python()) else { return };
+    let mut script = python.run(below_host("examples/oci/try.py"));
+    let (stdout, _) = expect(0, &run(script.arg(component())));
     let seen: Value = serde_json::from_str(&stdout).unwrap();
     assert_eq!(seen["component"], format!("sha256:{}", moat::component::digest()));
     println!("{stdout}");
@@ -210,12 +214,9 @@ fn what_stands_in_place_of_a_record_is_a_matter_of_the_directory() {
     let in_python = "import moat
 try: moat.Vault('credentials').reveal('anna')
 except moat.MoatError as error: print(error.code)";
-    let library = javascript_package().join("dist/lib/node/node-directory.js");
-    let in_node = format!(
-        "import {{ NodeDirectory }} from {library:?};
-        try {{ new NodeDirectory('credentials', 10).read('anna.cred'); console.log('read'); }}
-        catch (error) {{ console.log(error.code); }}"
-    );
+    let in_node =
+        "try { new NodeDirectory('credentials', 10).read('anna.cred'); console.log('read'); }
+catch (error) { console.log(error.code); }";
     let shell = |script: &str| {
         let store = Store::new();
         store.put("anna", "horse");
@@ -228,17 +229,21 @@ except moat.MoatError as error: print(error.code)";
         "rm anna.cred && mkfifo anna.cred",
         "rm anna.cred && mkdir anna.cred",
     ];
-    if rustix::process::geteuid().is_root() {
+    if as_root("give a file away") {
         scripts.push("chown 12345 anna.cred");
     }
+    let mut commands = over_a_directory(in_node, in_python);
+    let c = c();
     for script in scripts {
         let store = shell(script);
-        for mut command in [callers::in_python(in_python), callers::in_node(&in_node)] {
-            assert_eq!(run_beside(&store, &mut command).0, "directory\n", "{script}: {command:?}");
+        for command in &mut commands {
+            assert_eq!(run_beside(&store, command).0, "directory\n", "{script}: {command:?}");
         }
-        let mut get = Command::new(c_programs().join("get"));
-        store.surround(get.arg(component()).arg(store.path()).arg("anna"));
-        let (_, stderr) = expect(1, &run(&mut get));
-        assert!(stderr.starts_with("error: directory: "), "{script}: {stderr}");
+        if let Some(c) = &c {
+            let mut get = c.program("get");
+            store.surround(get.arg(component()).arg(store.path()).arg("anna"));
+            let (_, stderr) = expect(1, &run(&mut get));
+            assert!(stderr.starts_with("error: directory: "), "{script}: {stderr}");
+        }
     }
 }

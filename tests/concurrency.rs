@@ -120,6 +120,7 @@ fn waiting_for_the_lock_does_not_count_against_the_deadline() {
 /// A record that is removed after the directory was listed is not there, and that is no failure.
 #[test]
 fn what_is_removed_meanwhile_fails_nobody() {
+    let Some(strace) = tool("strace") else { return };
     // The last call for names of the listing that the records are gone through by, during which one goes.
     for (verb, listing, summary) in [
         (&["verify"][..], 2, "2 ok, 0 failed"),
@@ -130,7 +131,7 @@ fn what_is_removed_meanwhile_fails_nobody() {
         let store = Store::new();
         ["anna", "bob", "carl"].iter().for_each(|user| store.put(user, "horse"));
         let trace = store.beside("trace");
-        let mut strace = tool("strace");
+        let mut strace = strace.command();
         let delay = format!("inject=getdents64:delay_exit=3000000:when={listing}");
         strace.args(["-f", "-e", "trace=getdents64", "-e", &delay, "-o"]).arg(&trace);
         let mut command = store.moat_under(strace, verb);
@@ -155,11 +156,12 @@ fn what_is_removed_meanwhile_fails_nobody() {
 /// Where the system gives no further thread, nothing panics: what can go on does, and what can't says why.
 #[test]
 fn without_threads_the_work_goes_on_or_says_why_it_does_not() {
+    let Some(strace) = tool("strace") else { return };
     let store = Store::new();
     let users: Vec<String> = (0..9).map(|n| format!("user{n}")).collect();
     users.iter().for_each(|user| store.put(user, "horse"));
     let under = |threads: u32, arguments: &[&str]| {
-        let mut strace = tool("strace");
+        let mut strace = strace.command();
         let refuse = format!("inject=clone,clone3:error=EAGAIN:when={}+", threads + 1);
         strace.args(["-f", "-e", "trace=clone,clone3", "-e", &refuse, "-o", "/dev/null"]);
         run(&mut store.moat_under(strace, arguments))

@@ -7,6 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, Signal, kill_process};
 use support::{KEY, MOAT, Store, expect, run};
 
 /// The program, held in the middle of its work because this test has the directory's lock.
@@ -75,8 +76,7 @@ fn no_core_is_dumped() {
             .unwrap();
         thread::sleep(Duration::from_millis(300));
         // A shell's background jobs ignore SIGQUIT, this one nobody does.
-        let killed = Command::new("kill").args(["-ABRT", &child.id().to_string()]).status();
-        assert!(killed.unwrap().success());
+        kill_process(Pid::from_raw(child.id().cast_signed()).unwrap(), Signal::ABORT).unwrap();
         let status = child.wait().unwrap();
         assert_eq!(status.signal(), Some(libc::SIGABRT));
         status.core_dumped()

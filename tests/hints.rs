@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::Command;
 
 use memchr::memmem;
-use support::{KEY, MOAT, Store, done, expect, run, run_with_input, write_private};
+use support::{KEY, MOAT, Store, as_root, done, expect, run, run_with_input, tool, write_private};
 
 const NOBODY: u32 = 65534;
 
@@ -117,8 +117,9 @@ fn no_remedy_of_a_named_key_source_is_a_new_key() {
 /// As root, since only root can have files of somebody else.
 #[test]
 fn a_key_of_somebody_else() {
-    if !rustix::process::geteuid().is_root() {
-        return support::skipped("only root can make files of somebody else");
+    let Some(setpriv) = tool("setpriv") else { return };
+    if !as_root("make files of somebody else") {
+        return;
     }
     let store = installation();
     chown(store.beside("exposed"), Some(NOBODY), None).unwrap();
@@ -137,7 +138,7 @@ fn a_key_of_somebody_else() {
     set_mode(&store.beside("exposed"), 0o440);
     fs::copy(MOAT.as_str(), store.beside("moat")).unwrap();
     let as_nobody = |arguments: &[&str]| {
-        let mut setpriv = support::tool("setpriv");
+        let mut setpriv = setpriv.command();
         let program = store.beside("moat");
         setpriv.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).arg(program);
         store.surround(setpriv.args(arguments)).env_remove("FOSSAWORK_MASTER_KEY");
@@ -244,8 +245,8 @@ fn the_remedies_mend_it() {
     follow(&store, &hint, "cp -p");
     assert_eq!(fs::metadata(store.file("anna")).unwrap().permissions().mode() & 0o777, 0o600);
 
-    if !rustix::process::geteuid().is_root() {
-        return support::skipped("only root can make files of somebody else");
+    if !as_root("make files of somebody else") {
+        return;
     }
     chown(store.file("anna"), Some(NOBODY), None).unwrap();
     let (message, hint) = failure(9, &mut store.moat(&["get", "anna"]));

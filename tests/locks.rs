@@ -17,9 +17,9 @@ use anyhow::{Result, ensure};
 use moat::{Credential, ErrorCode, PutOptions, UserId, Vault};
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 use sha2::{Digest, Sha256};
-use support::callers::{below_host, c_programs, javascript_package, python};
+use support::callers::{C, below_host, c, node, python};
 use support::traced::{CALLS, Point, Stopping, points, under};
-use support::{KEY, Store, expect, long, run, run_with_input, tests, tool, write_private};
+use support::{KEY, Store, Tool, expect, long, run, run_with_input, tests, tool, write_private};
 use tempfile::TempDir;
 
 const OLD: &str = "old";
@@ -142,9 +142,9 @@ impl Stage {
     }
 
     /// The calls of a command from where it takes the lock.
-    fn points(&self, command: &Command) -> Vec<Point> {
+    fn points(&self, strace: Tool, command: &Command) -> Vec<Point> {
         let trace = self.store.beside("trace");
-        let mut strace = tool("strace");
+        let mut strace = strace.command();
         strace.arg("-D").arg("-o").arg(&trace).args(["-e", &format!("trace={CALLS}")]);
         expect(0, &run_with_input(&mut under(strace, command), FIRST));
         points(&read_ended(&trace), ".moat.lock")
@@ -153,6 +153,7 @@ impl Stage {
     /// Runs the command, and in its middle the second write. Returns what became of both.
     fn interrupt(
         &self,
+        strace: Tool,
         command: &Command,
         point: &Point,
         mishap: Mishap,
@@ -160,7 +161,7 @@ impl Stage {
     ) -> (Output, Result<(), moat::Error>, bool) {
         let trace = self.store.beside("trace");
         let _ = fs::remove_file(&trace);
-        let mut first = Stopping::start(command, FIRST, point, trace);
+        let mut first = Stopping::start(strace, command, FIRST, point, trace);
         let stopped = first.has_stopped();
         if stopped {
             mishap.befall(&self.store);
@@ -247,16 +248,17 @@ fn sweep<T: Sync>(all: &[T], attempt: impl Fn(&Stage, &T) -> Result<()> + Sync) 
 /// P1 has written its temporary file when its lock is deleted, P2 has written its own when P1 goes on.
 #[test]
 fn the_record_of_another_writer_is_never_taken_for_ones_own() {
+    let Some(strace) = tool("strace") else { return };
     let Stage { store, vault, .. } = Stage::new();
     put(&vault, "anna", OLD).unwrap();
     let synced = ("fsync".to_owned(), 1);
     let put = |user: &'static str| {
         store.moat(&["put", user, "--username", user, "--password-stdin", "--lock-wait", "0.2"])
     };
-    let mut first = Stopping::start(&put("anna"), FIRST, &synced, store.beside("first"));
+    let mut first = Stopping::start(strace, &put("anna"), FIRST, &synced, store.beside("first"));
     assert!(first.has_stopped());
     fs::remove_file(store.path().join(".moat.lock")).unwrap();
-    let mut second = Stopping::start(&put("bob"), SECOND, &synced, store.beside("second"));
+    let mut second = Stopping::start(strace, &put("bob"), SECOND, &synced, store.beside("second"));
     let both = second.has_stopped();
     expect(0, &first.go_on());
     let revealed = vault.reveal(&user("anna")).unwrap();
@@ -268,6 +270,7 @@ fn the_record_of_another_writer_is_never_taken_for_ones_own() {
 
 #[test]
 fn a_lock_file_that_is_lost_at_any_call_of_a_write_loses_nothing() {
+    let Some(strace) = tool("strace") else { return };
     let firsts: &[Write] =
         if long() { &[Write::Mark, Write::Put, Write::Delete] } else { &[Write::Mark] };
     let (mishaps, seconds) = if long() { (4, 5) } else { (1, 2) };
@@ -275,7 +278,7 @@ fn a_lock_file_that_is_lost_at_any_call_of_a_write_loses_nothing() {
     for first in firsts {
         let stage = Stage::new();
         stage.prepare();
-        for point in stage.points(&stage.store.moat(first.arguments())) {
+        for point in stage.points(strace, &stage.store.moat(first.arguments())) {
             for mishap in MISHAPS.iter().take(mishaps) {
                 let second = WRITES.iter().take(seconds);
                 cases.extend(second.map(|second| (*first, point.clone(), *mishap, *second)));
@@ -284,7 +287,7 @@ fn a_lock_file_that_is_lost_at_any_call_of_a_write_loses_nothing() {
     }
     sweep(&cases, |stage, (first, point, mishap, second)| {
         let command = stage.store.moat(first.arguments());
-        let (output, written, stopped) = stage.interrupt(&command, point, *mishap, *second);
+        let (output, written, stopped) = stage.interrupt(strace, &command, point, *mishap, *second);
         let case = format!("{first:?} stopped after {point:?}, lock {mishap:?}, then {second:?}");
         let check = || {
             ensure!(stopped, "it didn't stop");
@@ -307,23 +310,39 @@ fn a_lock_file_that_is_lost_at_any_call_of_a_write_loses_nothing() {
     });
 }
 
-/// The name of a host, and its directory by itself, for `read NAME` and `write NAME FILE REVISION`.
-type Host = (&'static str, fn() -> Command);
+/// A host's directory by itself, for `read NAME` and `write NAME FILE REVISION`.
+struct Host {
+    name: &'static str,
+    start: Box<dyn Fn() -> Command + Sync>,
+}
 
-const PYTHON: Host = ("python", || {
-    let mut command = Command::new(python());
-    command.arg(tests().join("writers/writer.py"));
-    command
-});
-const NODE: Host = ("node", || {
-    let library = javascript_package().join("dist/lib/node/node-directory.js");
-    let mut command = Command::new("node");
-    command.arg(tests().join("writers/writer.mjs")).arg(library);
-    command
-});
-const C: Host = ("c", || Command::new(c_writer()));
+fn python_host() -> Option<Host> {
+    let python = python()?;
+    let start = move || python.run(tests().join("writers/writer.py"));
+    Some(Host { name: "python", start: Box::new(start) })
+}
 
-fn c_writer() -> PathBuf {
+fn node_host() -> Option<Host> {
+    let library = node()?.path("dist/lib/node/node-directory.js");
+    let start = move || {
+        let mut command = Command::new("node");
+        command.arg(tests().join("writers/writer.mjs")).arg(&library);
+        command
+    };
+    Some(Host { name: "node", start: Box::new(start) })
+}
+
+fn c_host() -> Option<Host> {
+    let c = c()?;
+    Some(Host { name: "c", start: Box::new(move || Command::new(c_writer(&c))) })
+}
+
+/// All that there are on this machine.
+fn hosts() -> Vec<Host> {
+    [python_host(), node_host(), c_host()].into_iter().flatten().collect()
+}
+
+fn c_writer(c: &C) -> PathBuf {
     static FOLDER: OnceLock<TempDir> = OnceLock::new();
     let folder = FOLDER.get_or_init(|| {
         let folder = tempfile::tempdir().unwrap();
@@ -333,7 +352,7 @@ fn c_writer() -> PathBuf {
             .arg(below_host("bindings/c"))
             .arg("-o");
         compiler.arg(folder.path().join("writer")).arg(tests().join("writers/writer.c"));
-        expect(0, &run(compiler.arg(c_programs().join("directory.o")).arg("-lmd")));
+        expect(0, &run(compiler.arg(c.object("directory.o")).arg("-lmd")));
         folder
     });
     folder.path().join("writer")
@@ -341,9 +360,8 @@ fn c_writer() -> PathBuf {
 
 /// A host's command over this store.
 fn host_command(host: &Host, store: &Store, arguments: &[&str]) -> Command {
-    let mut command = host.1();
+    let mut command = (host.start)();
     store.surround(&mut command).args(arguments).current_dir(store.beside(""));
-    command.env("PYTHONDONTWRITEBYTECODE", "1");
     command
 }
 
@@ -358,9 +376,10 @@ fn replacing(host: &Host, stage: &Stage) -> Command {
     host_command(host, &stage.store, &["write", "anna.cred", new.to_str().unwrap(), &revision])
 }
 
-fn the_lock_is_lost_in(host: &Host) {
+fn the_lock_is_lost_in(host: Option<Host>) {
+    let (Some(host), Some(strace)) = (host, tool("strace")) else { return };
     let stage = Stage::new();
-    let all = stage.points(&replacing(host, &stage));
+    let all = stage.points(strace, &replacing(&host, &stage));
     let (step, mishaps, seconds) = if long() { (1, 4, 2) } else { (1 + all.len() / 12, 2, 1) };
     let mut cases = Vec::new();
     for point in all.iter().step_by(step) {
@@ -370,8 +389,8 @@ fn the_lock_is_lost_in(host: &Host) {
     }
     let stops = AtomicUsize::new(0);
     sweep(&cases, |stage, (point, mishap, second)| {
-        let command = replacing(host, stage);
-        let (output, written, stopped) = stage.interrupt(&command, point, *mishap, *second);
+        let command = replacing(&host, stage);
+        let (output, written, stopped) = stage.interrupt(strace, &command, point, *mishap, *second);
         stops.fetch_add(usize::from(stopped), Ordering::Relaxed);
         let case = format!("stopped after {point:?}, lock {mishap:?}, then {second:?}");
         let check = || {
@@ -397,17 +416,17 @@ fn the_lock_is_lost_in(host: &Host) {
 
 #[test]
 fn a_lock_file_that_is_lost_in_the_python_package_loses_nothing() {
-    the_lock_is_lost_in(&PYTHON);
+    the_lock_is_lost_in(python_host());
 }
 
 #[test]
 fn a_lock_file_that_is_lost_in_the_npm_package_loses_nothing() {
-    the_lock_is_lost_in(&NODE);
+    the_lock_is_lost_in(node_host());
 }
 
 #[test]
 fn a_lock_file_that_is_lost_in_the_host_in_c_loses_nothing() {
-    the_lock_is_lost_in(&C);
+    the_lock_is_lost_in(c_host());
 }
 
 /// Two write as fast as they can while the lock file is deleted all the time.
@@ -460,11 +479,12 @@ fn writers_without_a_lasting_lock_file_lose_nothing() {
 /// By somebody who isn't a writer: what he puts there is no record of anybody's.
 #[test]
 fn what_replaces_a_temporary_file_gets_no_records_name() {
+    let Some(strace) = tool("strace") else { return };
     let stage = Stage::new();
     let stopped_and_replaced = |command: &Command| {
         let trace = stage.store.beside("trace");
         let _ = fs::remove_file(&trace);
-        let mut writer = Stopping::start(command, FIRST, &("fsync".to_owned(), 1), trace);
+        let mut writer = Stopping::start(strace, command, FIRST, &("fsync".to_owned(), 1), trace);
         assert!(writer.has_stopped());
         write_private(&stage.store.beside("other"), b"not a record");
         fs::rename(stage.store.beside("other"), stage.store.path().join(".moat.tmp")).unwrap();
@@ -474,9 +494,9 @@ fn what_replaces_a_temporary_file_gets_no_records_name() {
     // The component begins anew.
     stopped_and_replaced(&stage.store.moat(Write::Put.arguments()));
     stage.check(&[vec![(Write::Put, FIRST)]]).unwrap();
-    for host in &[PYTHON, NODE, C] {
+    for host in &hosts() {
         let answer = stopped_and_replaced(&replacing(host, &stage));
-        assert_eq!(answer, "conflict\n", "{}", host.0);
+        assert_eq!(answer, "conflict\n", "{}", host.name);
         stage.check(&[Vec::new()]).unwrap();
     }
 }
@@ -484,7 +504,8 @@ fn what_replaces_a_temporary_file_gets_no_records_name() {
 /// Of a hard link that is gone once it was opened, the number of links tells nothing.
 #[test]
 fn a_file_of_elsewhere_is_not_read_when_its_name_here_is_gone() {
-    for host in &[PYTHON, NODE, C] {
+    let Some(strace) = tool("strace") else { return };
+    for host in &hosts() {
         let store = Store::new();
         let elsewhere = store.beside("elsewhere");
         write_private(&elsewhere, b"of somebody else");
@@ -494,46 +515,46 @@ fn a_file_of_elsewhere_is_not_read_when_its_name_here_is_gone() {
             lines.take_while(|line| !line.contains("anna.cred")).count() + 1
         };
         let trace = store.beside("trace");
-        let mut strace = tool("strace");
-        strace.arg("-D").arg("-o").arg(&trace).args(["-e", "trace=openat"]);
+        let mut traced = strace.command();
+        traced.arg("-D").arg("-o").arg(&trace).args(["-e", "trace=openat"]);
         fs::hard_link(&elsewhere, store.file("anna")).unwrap();
-        let (stdout, _) = expect(0, &run(&mut under(strace, &command)));
-        assert_eq!(stdout, "directory\n", "{}", host.0);
+        let (stdout, _) = expect(0, &run(&mut under(traced, &command)));
+        assert_eq!(stdout, "directory\n", "{}", host.name);
         let opened = ("openat".to_owned(), find(&read_ended(&trace)));
 
         fs::remove_file(&trace).unwrap();
-        let mut reader = Stopping::start(&command, "", &opened, trace);
-        assert!(reader.has_stopped(), "{}", host.0);
+        let mut reader = Stopping::start(strace, &command, "", &opened, trace);
+        assert!(reader.has_stopped(), "{}", host.name);
         fs::remove_file(store.file("anna")).unwrap();
         let (stdout, _) = expect(0, &reader.go_on());
-        assert_eq!(stdout, "conflict\n", "{}", host.0);
+        assert_eq!(stdout, "conflict\n", "{}", host.name);
     }
 }
 
 /// Each of these would stand in the way of all later writes.
 #[test]
 fn every_host_removes_what_stands_in_place_of_a_temporary_file() {
-    for host in &[PYTHON, NODE, C] {
+    for host in &hosts() {
         let stage = Stage::new();
         let mut command = replacing(host, &stage);
         symlink("nowhere", stage.store.path().join(".moat.tmp")).unwrap();
         write_private(&stage.store.path().join(".moat.tmp.2"), b"of a batch without its .1");
         let (stdout, _) = expect(0, &run(&mut command));
-        assert_eq!(stdout, "done\n", "{}", host.0);
-        assert_eq!(stage.store.names(), [".moat.lock", "anna.cred"], "{}", host.0);
+        assert_eq!(stdout, "done\n", "{}", host.name);
+        assert_eq!(stage.store.names(), [".moat.lock", "anna.cred"], "{}", host.name);
     }
 }
 
 /// Not followed, not waited for, and not done without.
 #[test]
 fn every_host_refuses_a_lock_file_that_is_none() {
-    for host in &[PYTHON, NODE, C] {
+    for host in &hosts() {
         let stage = Stage::new();
         let mut command = replacing(host, &stage);
         let lock = stage.store.path().join(".moat.lock");
         let mut refused = |kind: &str| {
             let (stdout, _) = expect(0, &run(&mut command));
-            assert_eq!(stdout, "directory\n", "{}: {kind}", host.0);
+            assert_eq!(stdout, "directory\n", "{}: {kind}", host.name);
         };
         fs::remove_file(&lock).unwrap();
         symlink(stage.store.beside("new"), &lock).unwrap();
@@ -550,6 +571,7 @@ fn every_host_refuses_a_lock_file_that_is_none() {
 /// To look at a directory isn't to disturb its writers, nor to be mistaken about them.
 #[test]
 fn check_tells_a_writer_at_work_from_one_that_was_killed() {
+    let Some(strace) = tool("strace") else { return };
     let Stage { store, vault, .. } = Stage::new();
     put(&vault, "anna", OLD).unwrap();
     let temporary = store.path().join(".moat.tmp");
@@ -559,7 +581,7 @@ fn check_tells_a_writer_at_work_from_one_that_was_killed() {
     };
     let synced = ("fsync".to_owned(), 1);
     let put = store.moat(Write::Put.arguments());
-    let mut writer = Stopping::start(&put, FIRST, &synced, store.beside("trace"));
+    let mut writer = Stopping::start(strace, &put, FIRST, &synced, store.beside("trace"));
     assert!(writer.has_stopped());
     for arguments in [&["check"][..], &["check", "--fix"]] {
         let found = check(arguments);

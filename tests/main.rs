@@ -45,5 +45,6 @@ mod samples;
 mod sandbox;
 mod scope;
 mod secrets;
+mod setup;
 mod sweep;
 mod vectors;

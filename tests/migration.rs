@@ -11,7 +11,8 @@ use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE, URL_SAFE_NO_PAD};
 use moat::{Credential, PutOptions, TokenEncoding, UserId};
 use serde_json::Value;
-use support::{KEY, Store, expect, fixture, long, run, script, tool, write_private};
+use support::callers::{Python, python};
+use support::{KEY, Store, expect, fixture, long, run, tool, write_private};
 
 /// The key of all samples but three.
 const SAMPLE_KEY: &str = "dOeYXjxXfw4nRNKwE-4Pwbdn9R7ctlgGN9weENuP-S0";
@@ -224,6 +225,7 @@ fn a_backup_without_a_credential_stays_with_a_warning() {
 
 #[test]
 fn version_2_and_back_again() {
+    let Some(python) = python() else { return };
     let store = Store::new();
     for user in ["anna", "bob", "carl"] {
         store.put(user, &format!("{user}'s password"));
@@ -241,7 +243,7 @@ fn version_2_and_back_again() {
     assert_eq!(password, "anna's password\n");
 
     // A reader of its own, by the documented steps.
-    let mut reader = script("read_2_0.py");
+    let mut reader = python.script("read_2_0.py");
     let (read, _) = expect(0, &run(store.surround(&mut reader).arg(store.file("bob"))));
     let read = json(&read);
     assert_eq!(read["password"], "bob's password");
@@ -384,6 +386,7 @@ fn a_planted_record_in_the_clear_is_never_taken_for_genuine() {
 
 #[test]
 fn with_consent_what_was_in_the_clear_is_encrypted_as_the_application_reads_it() {
+    let Some(python) = python() else { return };
     let store = Store::new();
     write_private(&store.file("carl"), in_the_clear("carl", "horse").as_bytes());
     let before = snapshot(&store);
@@ -396,18 +399,19 @@ fn with_consent_what_was_in_the_clear_is_encrypted_as_the_application_reads_it()
     assert!(text.contains("would migrate  carl: was not encrypted"), "{text}");
     assert_eq!(snapshot(&store), before);
     expect(0, &run(&mut store.moat(&arguments[..2])));
-    assert_eq!(the_application_reads(&store, "carl"), "horse");
+    assert_eq!(the_application_reads(&python, &store, "carl"), "horse");
 }
 
 /// What the application gets from a record.
-fn the_application_reads(store: &Store, user: &str) -> String {
-    let mut way = script("fossawork_way.py");
+fn the_application_reads(python: &Python, store: &Store, user: &str) -> String {
+    let mut way = python.script("fossawork_way.py");
     let (password, _) = expect(0, &run(store.surround(&mut way).arg(store.path()).arg(user)));
     password.trim_end().to_owned()
 }
 
 #[test]
 fn a_directory_comes_to_the_form_that_the_application_reads_and_back() {
+    let Some(python) = python() else { return };
     let store = legacy(6);
     let app = ["migrate", "--accept-plaintext", "--token-encoding", "app"];
     let before = snapshot(&store);
@@ -422,7 +426,7 @@ fn a_directory_comes_to_the_form_that_the_application_reads_and_back() {
     let names = store.names();
     let users = names.iter().filter_map(|name| name.strip_suffix(".cred"));
     for user in users {
-        assert_eq!(the_application_reads(&store, user), password(user));
+        assert_eq!(the_application_reads(&python, &store, user), password(user));
     }
     let before = records(&store);
     let (text, _) = expect(0, &run(&mut store.moat(&app)));
@@ -444,12 +448,13 @@ fn a_directory_comes_to_the_form_that_the_application_reads_and_back() {
 /// Why a backup is still there is told: its credential doesn't open, or its removal failed.
 #[test]
 fn a_removal_that_fails_is_a_failure() {
+    let Some(strace) = tool("strace") else { return };
     let backup = "anna.cred.backup_20250616_130236";
     let store = Store::new();
     store.put("anna", "horse");
     write_private(&store.path().join(backup), in_the_clear("anna", "horse").as_bytes());
     let migrate = |fault: &str, more: &[&str], code| {
-        let mut strace = tool("strace");
+        let mut strace = strace.command();
         let inject = format!("inject=unlinkat:error={fault}");
         strace.args(["-f", "-e", "trace=unlinkat", "-e", &inject, "-o"]).arg(store.beside("trace"));
         let arguments = [&["migrate", "--remove-plaintext-backups"], more].concat();
@@ -562,6 +567,7 @@ fn killed_and_resumed_it_loses_nothing() {
 /// Killed, or failed by the disk, at its calls that change files.
 #[test]
 fn a_crash_or_a_failing_disk_at_any_call_loses_nothing() {
+    let Some(strace) = tool("strace") else { return };
     let occurrences = if long() { 1..=8 } else { 1..=2 };
     let (mut points, mut failed) = (0, 0);
     for call in ["openat2", "write", "fsync", "renameat"] {
@@ -569,7 +575,7 @@ fn a_crash_or_a_failing_disk_at_any_call_loses_nothing() {
             for fault in ["signal=KILL", "error=ENOSPC", "error=EIO"] {
                 let store = legacy(3);
                 let before = records(&store);
-                let mut strace = tool("strace");
+                let mut strace = strace.command();
                 let inject = format!("inject={call}:{fault}:when={occurrence}");
                 strace
                     .args(["-f", "-e", &format!("trace={call}"), "-e", &inject, "-o"])

@@ -9,7 +9,7 @@ use moat::{
     Vault,
 };
 use serde_json::Value;
-use support::callers::{self, javascript_package};
+use support::callers::{self, Node};
 use support::{KEY, Store, expect, run, run_with_input};
 
 const OTHER_KEY: &str = "another key, with a slip of the finger";
@@ -143,6 +143,8 @@ fn a_new_record_gets_the_form_that_the_application_beside_it_reads() {
     assert_eq!((form(&store, "bob"), settings(&store)), ("documented".to_owned(), None));
 }
 
+type Caller = Box<dyn Fn() -> Command>;
+
 /// The hosts in other languages look at the neighbours as this one does.
 #[test]
 fn python_and_node_look_at_the_neighbours_too() {
@@ -156,9 +158,10 @@ with Vault("credentials", keys=MasterKey(sys.argv[1].encode())) as vault:
     except MoatError as error:
         print(error.code)
 "#;
-    let library = javascript_package().join("dist/lib/node/index.js");
-    let in_node = format!(
-        r#"
+    let in_node = |node: &Node| {
+        let library = node.path("dist/lib/node/index.js");
+        node.eval(&format!(
+            r#"
 import {{ MoatError, Vault }} from {library:?};
 const [key, user, allow] = process.argv.slice(1);
 const keys = [{{ material: new TextEncoder().encode(key) }}];
@@ -172,10 +175,11 @@ try {{
   console.log(error.code);
 }}
 "#
-    );
-    let in_python = || callers::in_python(in_python);
-    let in_node = || callers::in_node(&in_node);
-    for caller in [&in_python as &dyn Fn() -> Command, &in_node] {
+        ))
+    };
+    let python = callers::python().map(|python| Box::new(move || python.eval(in_python)) as Caller);
+    let node = callers::node().map(|node| Box::new(move || in_node(&node)) as Caller);
+    for caller in [python, node].into_iter().flatten() {
         let store = Store::new();
         let put = |key: &str, user: &str, allow: &str| {
             let mut command = caller();

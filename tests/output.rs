@@ -7,7 +7,8 @@ use std::process::Command;
 use moat::{Credential, Field, PutOptions, UserId};
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use support::{KEY, MOAT, Store, expect, long, run, script};
+use support::callers::{Python, python};
+use support::{KEY, MOAT, Store, expect, long, run};
 
 /// What a terminal must not get as it is, besides U+0000 to U+001F and U+007F to U+009F: it is invisible, or changes
 /// the direction of the text.
@@ -85,8 +86,8 @@ impl Odd {
     }
 
     /// What a terminal gets, which has nothing in it that would steer it.
-    fn shown(&self, arguments: &[&str]) -> String {
-        let mut command = script("pty_prompt.py");
+    fn shown(&self, python: &Python, arguments: &[&str]) -> String {
+        let mut command = python.script("pty_prompt.py");
         command.arg(MOAT.as_str()).args(arguments).env("TERM", "xterm").env("NO_COLOR", "1");
         command.env("FOSSAWORK_CREDENTIALS_DIR", self.store.path());
         let shown = expect(0, &run(&mut command)).0.replace("\r\n", "\n");
@@ -96,10 +97,10 @@ impl Odd {
     }
 
     /// Parses what is printed into a pipe, and what a terminal gets, which have to be the same value.
-    fn json(&self, arguments: &[&str]) -> Value {
+    fn json(&self, python: &Python, arguments: &[&str]) -> Value {
         let parsed = |text: &str| serde_json::from_str::<Value>(text).unwrap();
         let piped = parsed(&self.printed(arguments));
-        assert_eq!(parsed(&self.shown(arguments)), piped, "{arguments:?}");
+        assert_eq!(parsed(&self.shown(python, arguments)), piped, "{arguments:?}");
         piped
     }
 
@@ -110,19 +111,23 @@ impl Odd {
 
 #[test]
 fn json_has_every_character_of_every_part() {
+    let Some(python) = python() else { return };
     let odd = Odd::new();
-    let credential = odd.json(&["get", &odd.user, "--reveal", "--json"]);
+    let credential = odd.json(&python, &["get", &odd.user, "--reveal", "--json"]);
     assert_eq!(credential["user_id"], odd.user.as_str());
     assert_eq!(credential["username"], odd.username.as_str());
     assert_eq!(credential["password"], odd.password.as_str());
     assert_eq!(credential["fields"], json!({ &odd.field: odd.value }));
     for (name, value) in odd.secrets() {
-        let printed = odd.json(&["get", &odd.user, "--field", name, "--json"]);
+        let printed = odd.json(&python, &["get", &odd.user, "--field", name, "--json"]);
         assert_eq!(printed, json!({ name: value }));
     }
-    assert_eq!(odd.json(&["list", "--json"])["users"], json!([{ "user_id": odd.user }]));
-    assert_eq!(odd.json(&["inspect", &odd.user, "--json"])["user_id"], odd.user.as_str());
-    assert_eq!(odd.json(&["verify", "--json"])["records"][0]["user_id"], odd.user.as_str());
+    assert_eq!(odd.json(&python, &["list", "--json"])["users"], json!([{ "user_id": odd.user }]));
+    assert_eq!(odd.json(&python, &["inspect", &odd.user, "--json"])["user_id"], odd.user.as_str());
+    assert_eq!(
+        odd.json(&python, &["verify", "--json"])["records"][0]["user_id"],
+        odd.user.as_str()
+    );
 }
 
 #[test]
@@ -136,9 +141,10 @@ fn json_in_a_pipe_is_plain() {
 
 #[test]
 fn text_in_a_pipe_has_every_character_of_every_part() {
+    let Some(python) = python() else { return };
     let odd = Odd::new();
     let table = odd.printed(&["get", &odd.user, "--reveal"]);
-    let shown = odd.shown(&["get", &odd.user, "--reveal"]);
+    let shown = odd.shown(&python, &["get", &odd.user, "--reveal"]);
     let field = format!("{} = {}", odd.field, odd.value);
     for (label, value) in [
         ("user id ", odd.user.as_str()),
@@ -153,15 +159,16 @@ fn text_in_a_pipe_has_every_character_of_every_part() {
     for (name, value) in odd.secrets() {
         let arguments = ["get", &odd.user, "--field", name];
         assert_eq!(odd.printed(&arguments), format!("{value}\n"));
-        assert!(odd.shown(&arguments).ends_with(&format!("{}\n", escaped(value))));
+        assert!(odd.shown(&python, &arguments).ends_with(&format!("{}\n", escaped(value))));
     }
 }
 
 #[test]
 fn a_list_in_a_pipe_has_the_user_ids_that_are_there() {
+    let Some(python) = python() else { return };
     let odd = Odd::new();
     assert_eq!(odd.printed(&["list"]), format!("{}\n", odd.user));
-    assert_eq!(odd.shown(&["list"]), format!("{}\n", escaped(&odd.user)));
+    assert_eq!(odd.shown(&python, &["list"]), format!("{}\n", escaped(&odd.user)));
     assert!(odd.printed(&["verify"]).starts_with(&format!("ok      {}\n", odd.user)));
     // What a pipeline does with it.
     let mut pipeline = Command::new("bash");

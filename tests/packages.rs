@@ -51,7 +51,7 @@ fn each_crate_depends_on_what_it_may_and_no_file_is_taken_from_another() {
 }
 
 /// The Rust files below these folders in which this text stands.
-fn sources_with(folders: &[impl AsRef<Path>], text: &str) -> Vec<String> {
+pub fn sources_with(folders: &[impl AsRef<Path>], text: &str) -> Vec<String> {
     let mut found = Vec::new();
     for folder in folders {
         for entry in fs::read_dir(folder).unwrap().map(Result::unwrap) {

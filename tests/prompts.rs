@@ -2,30 +2,44 @@
 
 use std::fs;
 
-use support::{MOAT, Store, callers, expect, long, run, run_with_input, script};
+use support::callers::{Python, python};
+use support::{MOAT, Store, expect, long, run, run_with_input, tool};
 
 const PUT: [&str; 4] = ["put", "anna", "--username", "anna"];
 
 /// Runs the program at a terminal of its own, which gives these answers the instant that it is asked, and returns what
 /// it showed.
-fn at_a_terminal(store: &Store, code: i32, arguments: &[&str], answers: &[&[u8]]) -> String {
+fn at_a_terminal(
+    python: &Python,
+    store: &Store,
+    code: i32,
+    arguments: &[&str],
+    answers: &[&[u8]],
+) -> String {
     let command: Vec<_> = [MOAT.as_str()].iter().chain(arguments).copied().collect();
-    command_at_a_terminal(store, code, &command, answers)
+    command_at_a_terminal(python, store, code, &command, answers)
 }
 
-fn command_at_a_terminal(store: &Store, code: i32, words: &[&str], answers: &[&[u8]]) -> String {
+fn command_at_a_terminal(
+    python: &Python,
+    store: &Store,
+    code: i32,
+    words: &[&str],
+    answers: &[&[u8]],
+) -> String {
     let hexadecimal =
         |answer: &&[u8]| answer.iter().map(|byte| format!("{byte:02x}")).collect::<String>() + "\n";
     let typed: String = answers.iter().map(hexadecimal).collect();
-    let mut command = script("pty_prompt.py");
+    let mut command = python.script("pty_prompt.py");
     command.args(words).env("TERM", "xterm").env("FOSSAWORK_CREDENTIALS_DIR", store.path());
     expect(code, &run_with_input(&mut command, &typed)).0
 }
 
 #[test]
 fn put_asks_for_the_password_twice_without_showing_it() {
+    let Some(python) = python() else { return };
     let store = Store::new();
-    let shown = at_a_terminal(&store, 0, &PUT, &[b"canary pass\n", b"canary pass\n"]);
+    let shown = at_a_terminal(&python, &store, 0, &PUT, &[b"canary pass\n", b"canary pass\n"]);
     assert!(shown.starts_with("password: \r\nrepeat password: \r\nstored anna in "), "{shown:?}");
     assert!(!shown.contains("canary"), "{shown}");
     let (stdout, _) = expect(0, &run(&mut store.moat(&["get", "anna", "--field", "password"])));
@@ -34,10 +48,11 @@ fn put_asks_for_the_password_twice_without_showing_it() {
 
 #[test]
 fn an_immediate_answer_is_not_shown_either() {
+    let Some(python) = python() else { return };
     let store = Store::new();
     let runs = if long() { 500 } else { 50 };
     for _ in 0..runs {
-        let shown = at_a_terminal(&store, 2, &PUT, &[b"canary\n", b"other canary\n"]);
+        let shown = at_a_terminal(&python, &store, 2, &PUT, &[b"canary\n", b"other canary\n"]);
         assert!(shown.contains("the passwords don't match"), "{shown}");
         assert!(!shown.contains("canary"), "{shown}");
     }
@@ -46,6 +61,7 @@ fn an_immediate_answer_is_not_shown_either() {
 
 #[test]
 fn the_questions_are_asked_at_the_terminal_wherever_the_output_goes() {
+    let Some(python) = python() else { return };
     let store = Store::new();
     let (out, err) = (store.beside("out"), store.beside("err"));
     let redirected = format!(
@@ -56,7 +72,7 @@ fn the_questions_are_asked_at_the_terminal_wherever_the_output_goes() {
         err.display()
     );
     let command = ["sh", "-c", &redirected];
-    let shown = command_at_a_terminal(&store, 0, &command, &[b"horse\n", b"horse\n"]);
+    let shown = command_at_a_terminal(&python, &store, 0, &command, &[b"horse\n", b"horse\n"]);
     assert_eq!(shown, "password: \r\nrepeat password: \r\n");
     assert!(fs::read_to_string(out).unwrap().starts_with("stored anna in "));
     assert_eq!(fs::read_to_string(err).unwrap(), "");
@@ -64,6 +80,7 @@ fn the_questions_are_asked_at_the_terminal_wherever_the_output_goes() {
 
 #[test]
 fn what_is_typed_is_what_is_stored() {
+    let Some(python) = python() else { return };
     let long = [b'x'; 9000];
     // What is typed before Enter, and what it has to become.
     let cases: [(&[u8], &[u8]); 25] = [
@@ -100,19 +117,19 @@ fn what_is_typed_is_what_is_stored() {
     let store = Store::new();
     for (typed, stored) in cases {
         let line = [typed, b"\n"].concat();
-        check_stored(&store, &[&line, &line], stored);
+        check_stored(&python, &store, &[&line, &line], stored);
     }
     // The other Enter.
-    check_stored(&store, &[b"ab\r", b"ab\n"], b"ab");
+    check_stored(&python, &store, &[b"ab\r", b"ab\n"], b"ab");
     // Typed ahead for the second question, as two lines that are pasted are; they can't become one.
-    check_stored(&store, &[b"ab\nab\n"], b"ab");
-    check_stored(&store, &[b"\x1b[200~ab\n\x1b[201~", b"ab\n"], b"ab");
-    let shown = at_a_terminal(&store, 2, &PUT, &[b"two\nlines\n"]);
+    check_stored(&python, &store, &[b"ab\nab\n"], b"ab");
+    check_stored(&python, &store, &[b"\x1b[200~ab\n\x1b[201~", b"ab\n"], b"ab");
+    let shown = at_a_terminal(&python, &store, 2, &PUT, &[b"two\nlines\n"]);
     assert!(shown.contains("the passwords don't match"), "{shown}");
 }
 
-fn check_stored(store: &Store, answers: &[&[u8]], stored: &[u8]) {
-    at_a_terminal(store, 0, &PUT, answers);
+fn check_stored(python: &Python, store: &Store, answers: &[&[u8]], stored: &[u8]) {
+    at_a_terminal(python, store, 0, &PUT, answers);
     let found = run(&mut store.moat(&["get", "anna", "--field", "password"])).stdout;
     let expected = [stored, b"\n"].concat();
     assert!(found == expected, "{:?} became {:?}", answers, String::from_utf8_lossy(&found));
@@ -120,6 +137,7 @@ fn check_stored(store: &Store, answers: &[&[u8]], stored: &[u8]) {
 
 #[test]
 fn put_stores_nothing_where_the_answer_is_no_password() {
+    let Some(python) = python() else { return };
     let store = Store::new();
     let too_long = [[b'x'; 65537].as_slice(), b"\x7f\x7f\n"].concat();
     let cases: [(&[&[u8]], &str, &str); 9] = [
@@ -134,7 +152,7 @@ fn put_stores_nothing_where_the_answer_is_no_password() {
         (&[&too_long], "the password is too long", "UTF-8 text of at most 64 KiB"),
     ];
     for (answers, message, way_out) in cases {
-        let shown = at_a_terminal(&store, 2, &PUT, answers);
+        let shown = at_a_terminal(&python, &store, 2, &PUT, answers);
         let error = format!(": \r\n\u{1b}[1m\u{1b}[31merror:\u{1b}[0m {message}");
         assert!(shown.contains(&error) && shown.contains(way_out), "{shown:?}");
         assert!(shown.contains("nothing was stored"), "{shown:?}");
@@ -144,54 +162,55 @@ fn put_stores_nothing_where_the_answer_is_no_password() {
 
 #[test]
 fn a_line_that_the_terminal_cut_is_refused_on_standard_input() {
+    let Some(python) = python() else { return };
     let store = Store::new();
     let put = [PUT.as_slice(), &["--password-stdin"]].concat();
     let line = [[b'x'; 5000].as_slice(), b"\n\x04"].concat();
-    let shown = at_a_terminal(&store, 2, &put, &[&line]);
+    let shown = at_a_terminal(&python, &store, 2, &put, &[&line]);
     assert!(shown.contains("where it is visible; end it with Ctrl-D"), "{shown}");
     assert!(shown.contains("a line that is too long for a terminal"), "{shown}");
     assert_eq!(store.names(), [""; 0]);
 }
 
 /// What ends, stops or resumes the program while it asks, below an interactive shell.
-fn below_a_shell(command: &[&str]) {
+fn below_a_shell(shell: &'static str, arguments: &[&str]) {
+    let (Some(_), Some(python)) = (tool(shell), python()) else { return };
     let store = Store::new();
     let place = store.beside("place");
-    let mut script = script("pty_shells.py");
-    script.arg(&place).arg(MOAT.as_str()).args(command).env("TERM", "dumb").env("HOME", &place);
+    let mut script = python.script("pty_shells.py");
+    script.arg(&place).args([&MOAT, shell]).args(arguments).env("TERM", "dumb").env("HOME", &place);
     expect(0, &run(script.env("FOSSAWORK_CREDENTIALS_DIR", store.path())));
 }
 
 #[test]
 fn signals_leave_the_terminal_as_it_was_below_dash() {
-    below_a_shell(&["dash", "-i"]);
+    below_a_shell("dash", &["-i"]);
 }
 
 #[test]
 fn signals_leave_the_terminal_as_it_was_below_bash() {
-    below_a_shell(&["bash", "--norc", "--noprofile", "-i"]);
+    below_a_shell("bash", &["--norc", "--noprofile", "-i"]);
 }
 
 #[test]
 fn signals_leave_the_terminal_as_it_was_below_busybox() {
-    callers::needed("busybox");
-    below_a_shell(&["busybox", "sh", "-i"]);
+    below_a_shell("busybox", &["sh", "-i"]);
 }
 
 #[test]
 fn signals_leave_the_terminal_as_it_was_below_zsh() {
-    callers::needed("zsh");
-    below_a_shell(&["zsh", "-f", "-i"]);
+    below_a_shell("zsh", &["-f", "-i"]);
 }
 
 #[test]
 fn errors_are_in_colour_at_a_terminal_unless_no_color_is_set() {
+    let Some(python) = python() else { return };
     let store = Store::new();
-    let shown = at_a_terminal(&store, 3, &["get", "nobody"], &[]);
+    let shown = at_a_terminal(&python, &store, 3, &["get", "nobody"], &[]);
     assert!(shown.contains("\u{1b}[1m\u{1b}[31merror:\u{1b}[0m"), "{shown:?}");
     let (_, piped) = expect(3, &run(&mut store.moat(&["get", "nobody"])));
     assert!(!piped.contains('\u{1b}'), "{piped:?}");
-    let mut command = script("pty_prompt.py");
+    let mut command = python.script("pty_prompt.py");
     command.arg(MOAT.as_str()).args(["get", "nobody"]).env("NO_COLOR", "1").env("TERM", "xterm");
     let plain = expect(3, &run(command.env("FOSSAWORK_CREDENTIALS_DIR", store.path()))).0;
     assert!(plain.contains("error:") && !plain.contains('\u{1b}'), "{plain:?}");
@@ -199,49 +218,52 @@ fn errors_are_in_colour_at_a_terminal_unless_no_color_is_set() {
 
 #[test]
 fn control_characters_reach_a_pipe_but_no_terminal() {
+    let Some(python) = python() else { return };
     let store = Store::new();
     let password = "a\u{1b}[2Jb\u{202e}";
     store.put("anna", password);
     let get = ["get", "anna", "--field", "password"];
     let (piped, _) = expect(0, &run(&mut store.moat(&get)));
     assert_eq!(piped, format!("{password}\n"));
-    let shown = at_a_terminal(&store, 0, &get, &[]);
+    let shown = at_a_terminal(&python, &store, 0, &get, &[]);
     assert!(shown.contains("a\\u{1b}[2Jb\\u{202e}"), "{shown:?}");
-    assert!(shown.contains("pipe the output to get the exact value"), "{shown:?}");
-    let revealed = at_a_terminal(&store, 0, &["get", "anna", "--reveal"], &[]);
+    assert!(shown.contains("in a pipe the value is exact"), "{shown:?}");
+    let revealed = at_a_terminal(&python, &store, 0, &["get", "anna", "--reveal"], &[]);
     assert!(!revealed.contains("\u{1b}[2J"), "{revealed:?}");
 }
 
 #[test]
 fn delete_asks_at_a_terminal() {
+    let Some(python) = python() else { return };
     let store = Store::new();
     store.put("anna", "horse");
-    let shown = at_a_terminal(&store, 1, &["delete", "anna"], &[b"n\n"]);
+    let shown = at_a_terminal(&python, &store, 1, &["delete", "anna"], &[b"n\n"]);
     assert!(shown.contains("delete the credential of anna? [y/N] "), "{shown}");
     assert!(shown.contains("nothing was deleted"), "{shown}");
     // No answer, and one that isn't UTF-8.
     for answer in [b"\x04".as_slice(), b"\xe9\n", b"y\xe9\n"] {
-        let shown = at_a_terminal(&store, 1, &["delete", "anna"], &[answer]);
+        let shown = at_a_terminal(&python, &store, 1, &["delete", "anna"], &[answer]);
         assert!(
             shown.contains("\r\n\u{1b}[1m\u{1b}[31merror:\u{1b}[0m not confirmed"),
             "{shown:?}"
         );
     }
     assert!(store.file("anna").exists());
-    at_a_terminal(&store, 0, &["delete", "anna", "--yes"], &[]);
+    at_a_terminal(&python, &store, 0, &["delete", "anna", "--yes"], &[]);
     assert!(!store.file("anna").exists());
 }
 
 #[test]
 fn a_long_work_shows_its_progress_at_a_terminal_and_nowhere_else() {
+    let Some(python) = python() else { return };
     let store = Store::new();
     for user in ["anna", "bob", "carol"] {
         store.put(user, "x");
     }
-    let shown = at_a_terminal(&store, 0, &["verify"], &[]);
+    let shown = at_a_terminal(&python, &store, 0, &["verify"], &[]);
     assert!(shown.contains("/3 ") && shown.contains(" left"), "{shown:?}");
     assert!(shown.contains("3 ok, 0 failed"), "{shown:?}");
-    let shown = at_a_terminal(&store, 0, &["verify", "--quiet"], &[]);
+    let shown = at_a_terminal(&python, &store, 0, &["verify", "--quiet"], &[]);
     assert!(!shown.contains("/3 "), "{shown:?}");
     let (stdout, stderr) = expect(0, &run(&mut store.moat(&["rotate"])));
     assert!(!stdout.contains("/3 ") && stderr.is_empty(), "{stdout}{stderr}");

@@ -8,9 +8,7 @@ use std::time::{Duration, Instant};
 
 use moat::{Credential, PutOptions, UserId};
 use serde_json::Value;
-use support::{
-    KEY, MOAT, Store, expect, long, run, run_with_input, skipped, tests, tool, write_private,
-};
+use support::{KEY, MOAT, Store, expect, long, run, run_with_input, tests, tool, write_private};
 
 const NEW_KEY: &str = "tomorrow's key, which is to be the primary one";
 
@@ -157,6 +155,7 @@ fn killed_and_resumed_it_loses_nothing() {
 /// the next run ends what this one began.
 #[test]
 fn a_crash_or_a_failing_disk_at_any_call_loses_nothing() {
+    let Some(strace) = tool("strace") else { return };
     let users = 3;
     let occurrences = if long() { 1..=8 } else { 1..=2 };
     let mut points = 0;
@@ -165,7 +164,7 @@ fn a_crash_or_a_failing_disk_at_any_call_loses_nothing() {
         for occurrence in occurrences.clone() {
             for fault in ["signal=KILL", "error=ENOSPC", "error=EIO"] {
                 let store = filled(users, "1.0");
-                let mut strace = tool("strace");
+                let mut strace = strace.command();
                 let trace = store.beside("trace");
                 let inject = format!("inject={call}:{fault}:when={occurrence}");
                 strace
@@ -229,13 +228,10 @@ fn the_rotation_of_a_ring_by_a_timer_can_be_killed_anywhere() {
 
 #[test]
 fn the_units_are_sound() {
-    let mut analyze = Command::new("systemd-analyze");
-    if analyze.arg("--version").output().is_err() {
-        return skipped("systemd-analyze isn't here, so the units were not verified");
-    }
+    let Some(analyze) = tool("systemd-analyze") else { return };
     // With a program that is there, which the verification asks for.
     let units = tempfile::tempdir().unwrap();
-    let mut command = Command::new("systemd-analyze");
+    let mut command = analyze.command();
     command.args(["verify", "--man=no"]);
     for name in ["moat-rotate.service", "moat-rotate.timer"] {
         let text = fs::read_to_string(tests().join("../host/units").join(name)).unwrap();

@@ -16,7 +16,7 @@ use std::thread;
 use anyhow::{Context, Result, ensure};
 use moat::{Credential, ErrorCode, PutOptions, UserId, Vault};
 use support::traced::{CALLS, Point, points};
-use support::{KEY, Store, expect, long, run_with_input, tool};
+use support::{KEY, Store, Tool, expect, long, run_with_input, tool};
 
 const OLD: &str = "the old password";
 const NEW: &str = "the new password";
@@ -77,16 +77,17 @@ const FAULTS: [&str; 8] = ["KILL", "ENOSPC", "EIO", "EINTR", "EDQUOT", "EROFS", 
 
 /// A directory of bob's and, mostly, anna's credentials, whose keys are in the vault's cache.
 struct Stage {
+    strace: Tool,
     store: Store,
     vault: Vault,
     anna: UserId,
 }
 
 impl Stage {
-    fn new() -> Self {
+    fn new(strace: Tool) -> Self {
         let store = Store::new();
         store.put("bob", "a donkey");
-        Self { vault: store.vault(KEY), store, anna: UserId::parse("anna").unwrap() }
+        Self { strace, vault: store.vault(KEY), store, anna: UserId::parse("anna").unwrap() }
     }
 
     fn prepare(&self, verb: &Verb) {
@@ -101,7 +102,7 @@ impl Stage {
     /// Runs the verb under `strace`, and returns the trace too.
     fn run(&self, verb: &Verb, options: &[&str]) -> (Output, String) {
         let trace = self.store.beside("trace");
-        let mut strace = tool("strace");
+        let mut strace = self.strace.command();
         strace.arg("-f").arg("-o").arg(&trace).args(options);
         let output = run_with_input(&mut self.store.moat_under(strace, verb.arguments), NEW);
         (output, fs::read_to_string(trace).unwrap())
@@ -197,6 +198,7 @@ fn check_report(output: &Output, killed: bool) -> Result<()> {
 
 #[test]
 fn a_crash_or_a_failure_of_any_call_leaves_the_old_record_or_the_new_one() {
+    let Some(strace) = tool("strace") else { return };
     let (verbs, faults) =
         if long() { (&VERBS[..], &FAULTS[..]) } else { (&VERBS[..2], &FAULTS[..4]) };
     let mut violations = Vec::new();
@@ -205,7 +207,7 @@ fn a_crash_or_a_failure_of_any_call_leaves_the_old_record_or_the_new_one() {
     faults.iter().for_each(|fault| print!("{fault:>10}"));
     println!();
     for verb in verbs {
-        let calls = Stage::new().calls(verb);
+        let calls = Stage::new(strace).calls(verb);
         print!("{:10}", verb.name);
         for fault in faults {
             let waiting = Mutex::new(calls.iter());
@@ -213,7 +215,7 @@ fn a_crash_or_a_failure_of_any_call_leaves_the_old_record_or_the_new_one() {
             thread::scope(|scope| {
                 for _ in 0..2 {
                     scope.spawn(|| {
-                        let mut stage = Stage::new();
+                        let mut stage = Stage::new(strace);
                         while let Some((call, occurrence)) = { waiting.lock().unwrap().next() } {
                             let attempt = stage.attempt(verb, call, *occurrence, fault);
                             if let Err(error) = attempt {

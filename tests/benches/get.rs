@@ -8,22 +8,20 @@
     reason = "a benchmark prints, and stops when anything fails"
 )]
 
-use std::process::Command;
-
 use support::callers::python;
-use support::{KEY, Store, expect, measure, run, script, tests};
+use support::{Store, expect, measure, run};
 
 const ROUNDS: usize = 31;
 
 fn main() {
+    let Some(python) = python() else { return };
     let store = Store::new();
-    let mut write = script("exchange.py");
+    let mut write = python.script("exchange.py");
     write.arg("write").arg(store.path()).args(["anna", "anna", "correct horse", "--form", "app"]);
     expect(0, &run(&mut write));
 
-    let mut application = Command::new(python());
-    application.arg(tests().join("python/fossawork_way.py")).arg(store.path()).arg("anna");
-    application.env("FOSSAWORK_MASTER_KEY", KEY);
+    let mut application = python.script("fossawork_way.py");
+    application.arg(store.path()).arg("anna");
     let mut peers = [
         ("the Python application's way", application),
         ("moat get anna --field password", store.moat(&["get", "anna", "--field", "password"])),

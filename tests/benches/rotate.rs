@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE;
-use support::callers::python;
+use support::callers::{Python, python};
 use support::{KEY, Store, Taken, long, measure, write_private};
 
 const NEW_KEY: &str = "tomorrow's key, which is to be the primary one";
@@ -63,18 +63,19 @@ fn native() -> Duration {
     begun.elapsed()
 }
 
-fn in_python() -> Duration {
+fn in_python(python: &Python) -> Duration {
     let script = format!(
         "import hashlib, time\nt = time.perf_counter()\nfor n in range({DERIVED}):\n    \
          hashlib.pbkdf2_hmac('sha256', b'key', n.to_bytes(16, 'big'), 100_000)\n\
          print(time.perf_counter() - t)"
     );
-    let output = Command::new(python()).args(["-c", &script]).output().unwrap();
+    let output = python.eval(&script).output().unwrap();
     let seconds = String::from_utf8(output.stdout).unwrap();
     Duration::from_secs_f64(seconds.trim().parse().unwrap())
 }
 
 fn main() {
+    let Some(python) = python() else { return };
     let few = legacy(FEW);
     tell(
         &format!("migrate {FEW} to version 1.0"),
@@ -83,7 +84,8 @@ fn main() {
     let taken = measure(&mut rotate(&few));
     tell(&format!("rotate {FEW} of version 1.0"), &taken);
     let sandbox = milliseconds(taken.cpu, 2 * FEW);
-    let (native, python) = (milliseconds(native(), DERIVED), milliseconds(in_python(), DERIVED));
+    let (native, python) =
+        (milliseconds(native(), DERIVED), milliseconds(in_python(&python), DERIVED));
     println!(
         "a derived key of version 1.0, of one core: {sandbox:.1} ms in the sandbox, {native:.1} ms native Rust, {python:.1} ms Python"
     );

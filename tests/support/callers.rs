@@ -1,28 +1,31 @@
-//! The callers in other languages, each set up in the target directory as its README says, and what starts its runner
-//! of the conformance suite.
+//! The callers in other languages, each built in the target directory as its README says, with what `tests/setup` has
+//! installed there; and what starts its runner of the conformance suite.
 
-use std::fs::{self, File};
+use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::OnceLock;
 
 use sha2::{Digest, Sha256};
 
-use super::{done, set_up, target_tmpdir, tests};
+use super::{KEY, done, set_up, skipped, target_tmpdir, tests, tool};
 
-/// The name of a caller, and what starts its runner.
-pub type Caller = (&'static str, fn() -> Command);
+/// The name of a caller, and what starts its runner; nothing where it can't be built.
+pub type Caller = (&'static str, fn() -> Option<Command>);
 
 /// All but the Rust library, which needs no runner of its own.
 pub const ALL: [Caller; 4] = [
-    ("python", || python_script("bindings/python/conformance.py")),
-    ("node", || javascript("conformance/node.mjs")),
+    ("python", || Some(python()?.run(below_host("bindings/python/conformance.py")))),
+    ("node", || Some(node()?.run("conformance/node.mjs"))),
     ("browser", || {
-        needed("chromium");
-        javascript("conformance/browser.mjs")
+        tool(CHROMIUM)?;
+        Some(node()?.run("conformance/browser.mjs"))
     }),
-    ("c", || Command::new(c_programs().join("conformance"))),
+    ("c", || Some(c()?.program("conformance"))),
 ];
+
+/// Where the npm package's scripts look for it.
+pub const CHROMIUM: &str = "/usr/bin/chromium";
 
 /// What stands below `host`.
 pub fn below_host(name: &str) -> PathBuf {
@@ -36,106 +39,144 @@ pub fn component() -> PathBuf {
     })
 }
 
+/// Where `tests/setup` has put what these files list. Where it hasn't, or they have changed since, the test is skipped.
+fn installed(name: &str, lists: &[&Path]) -> Option<PathBuf> {
+    let place = target_tmpdir().join(name);
+    let now: Vec<u8> = lists.iter().flat_map(|list| fs::read(list).unwrap()).collect();
+    if fs::read(place.join("installed")).ok() != Some(now) {
+        let place = place.display();
+        skipped(&format!("{place} is missing or out of date; tests/setup installs it"));
+        return None;
+    }
+    Some(place)
+}
+
 /// A Python with the package of `host/bindings/python`, and what the scripts of all tests need.
-pub fn python() -> &'static Path {
-    static PYTHON: OnceLock<PathBuf> = OnceLock::new();
-    PYTHON.get_or_init(|| {
-        let package = below_host("bindings/python");
-        let requirements =
-            [tests().join("python/requirements.txt"), below_host("examples/oci/requirements.txt")];
-        let made_of = made_of(&[&package, &requirements[0], &requirements[1]]);
-        let environment = set_up("python", &made_of, |environment| {
-            done(Command::new("python3").args(["-m", "venv", "--clear"]).arg(environment));
-            let mut pip = Command::new(environment.join("bin/python"));
-            pip.args(["-m", "pip", "install", "-q"]);
-            for list in &requirements {
-                pip.arg("-r").arg(list);
-            }
-            done(pip.arg(&package).env("MOAT_COMPONENT", component()));
-        });
-        environment.join("bin/python")
-    })
+#[derive(Clone)]
+pub struct Python {
+    program: PathBuf,
 }
 
-/// A Python script below `host`.
-pub fn python_script(name: &str) -> Command {
-    let mut command = Command::new(python());
-    // The packages stay as they are.
-    command.arg(below_host(name)).env("PYTHONDONTWRITEBYTECODE", "1");
-    command
+pub fn python() -> Option<Python> {
+    let lists =
+        [tests().join("python/requirements.txt"), below_host("examples/oci/requirements.txt")];
+    let program = installed("python", &[&lists[0], &lists[1]])?.join("bin/python");
+    let package = below_host("bindings/python");
+    set_up("python", &made_of(&[&package]), |_| {
+        let mut pip = Command::new(&program);
+        // With the tools and dependencies that are there.
+        pip.args(["-m", "pip", "install", "-q", "--no-index", "--no-build-isolation"]);
+        done(pip.arg(&package).env("MOAT_COMPONENT", component()));
+    });
+    Some(Python { program })
 }
 
-/// A piece of Python, with the package at hand.
-pub fn in_python(code: &str) -> Command {
-    let mut command = Command::new(python());
-    command.args(["-c", code]);
-    command
+impl Python {
+    /// Python itself, which leaves the folders that it imports from as they are.
+    pub fn command(&self) -> Command {
+        let mut command = Command::new(&self.program);
+        command.arg("-B");
+        command
+    }
+
+    /// A script in a file.
+    pub fn run(&self, script: impl AsRef<Path>) -> Command {
+        let mut command = self.command();
+        command.arg(script.as_ref());
+        command
+    }
+
+    /// A script of `tests/python`, with the test master key.
+    pub fn script(&self, name: &str) -> Command {
+        let mut command = self.run(tests().join("python").join(name));
+        command.env("FOSSAWORK_MASTER_KEY", KEY);
+        command
+    }
+
+    /// A piece of Python.
+    pub fn eval(&self, code: &str) -> Command {
+        let mut command = self.command();
+        command.args(["-c", code]);
+        command
+    }
 }
 
-/// A piece of JavaScript, a module for Node.
-pub fn in_node(code: &str) -> Command {
-    let mut command = Command::new("node");
-    command.args(["--input-type=module", "--eval", code]);
-    command
+/// Node, and the npm package of `host/bindings/javascript`, built in a copy.
+pub struct Node {
+    package: PathBuf,
 }
 
-/// The npm package of `host/bindings/javascript`, built in a copy.
-pub fn javascript_package() -> PathBuf {
-    let package = below_host("bindings/javascript");
-    set_up("javascript", &made_of(&[&package]), |copy| {
+pub fn node() -> Option<Node> {
+    let source = below_host("bindings/javascript");
+    tool("node")?;
+    tool("npm")?;
+    let modules = installed("node", &[&source.join("package-lock.json")])?.join("node_modules");
+    let package = set_up("javascript", &made_of(&[&source]), |copy| {
         let _ = fs::remove_dir_all(copy);
-        for file in sources(&package) {
-            let target = copy.join(file.strip_prefix(&package).unwrap());
+        for file in sources(&source) {
+            let target = copy.join(file.strip_prefix(&source).unwrap());
             fs::create_dir_all(target.parent().unwrap()).unwrap();
             fs::copy(file, target).unwrap();
         }
-        let npm = |arguments: &[&str]| {
+        symlink(&modules, copy.join("node_modules")).unwrap();
+        for script in ["build", "check"] {
             let mut npm = Command::new("npm");
-            done(npm.args(arguments).current_dir(copy).env("MOAT_COMPONENT", component()));
-        };
-        npm(&["ci", "--no-audit", "--no-fund"]);
-        npm(&["run", "build"]);
-        npm(&["run", "check"]);
-    })
+            npm.args(["run", script]).current_dir(copy).env("MOAT_COMPONENT", component());
+            done(&mut npm);
+        }
+    });
+    Some(Node { package })
 }
 
-/// A script of the npm package.
-pub fn javascript(name: &str) -> Command {
-    let mut command = Command::new("node");
-    command.arg(javascript_package().join(name));
-    command
+impl Node {
+    /// What the package has under this name.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.package.join(name)
+    }
+
+    /// A script of the package.
+    pub fn run(&self, name: &str) -> Command {
+        let mut command = Command::new("node");
+        command.arg(self.path(name));
+        command
+    }
+
+    /// A piece of JavaScript, a module.
+    pub fn eval(&self, code: &str) -> Command {
+        let mut command = Command::new("node");
+        command.args(["--input-type=module", "--eval", code]);
+        command
+    }
 }
 
-/// Where the programs of `host/bindings/c` were built.
-pub fn c_programs() -> PathBuf {
+/// The programs of `host/bindings/c`.
+pub struct C {
+    build: PathBuf,
+}
+
+pub fn c() -> Option<C> {
     let folder = below_host("bindings/c");
-    for tool in ["curl", "make"] {
-        needed(tool);
-    }
+    tool("gcc")?;
+    tool("make")?;
+    let build = installed("c", &[&folder.join("setup")])?;
     set_up("c", &made_of(&[&folder]), |build| {
-        // It may install packages.
-        let _turn = turn_to_install();
-        done(Command::new("make").arg("-C").arg(&folder).arg(format!("BUILD={}", build.display())));
-    })
+        let mut make = Command::new("make");
+        // The library is the right one, whatever its age says: else it would be fetched again.
+        make.arg("-o").arg(build.join("wasmtime/lib/libwasmtime.so"));
+        done(make.arg("-C").arg(&folder).arg(format!("BUILD={}", build.display())));
+    });
+    Some(C { build })
 }
 
-/// Installs a program that is missing, from the system's package of its name.
-pub fn needed(program: &str) {
-    let there = || Command::new("which").arg(program).output().unwrap().status.success();
-    if !there() {
-        let _turn = turn_to_install();
-        let mut install = Command::new("sh");
-        let script = "apt-get update -qq && apt-get install -y -qq --no-install-recommends \"$0\"";
-        done(install.args(["-c", script, program]));
-        assert!(there(), "{program} is needed: apt-get install {program}");
+impl C {
+    pub fn program(&self, name: &str) -> Command {
+        Command::new(self.build.join(name))
     }
-}
 
-/// The turn to install packages of the system, which can't be done by two at once.
-fn turn_to_install() -> File {
-    let lock = File::create(target_tmpdir().join("packages.lock")).unwrap();
-    lock.lock().unwrap();
-    lock
+    /// What the programs are linked of.
+    pub fn object(&self, name: &str) -> PathBuf {
+        self.build.join(name)
+    }
 }
 
 /// Stands for the component and for these files and folders, as they are now.

@@ -1,4 +1,4 @@
-//! What the tests share: a vault of one's own in a new directory, the program, and Python.
+//! What the tests share: a vault of one's own in a new directory, the program, and what else a machine may have.
 
 #![allow(
     missing_docs,
@@ -16,6 +16,7 @@ use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::LazyLock;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use cap_std::ambient_authority;
@@ -197,9 +198,24 @@ pub fn long() -> bool {
     std::env::var_os("MOAT_LONG").is_some_and(|value| value == "1")
 }
 
-/// Says that a test did not take place, where it is seen even if all tests pass.
+/// Says that a test, or a part of it, does not take place, and why. With `MOAT_REQUIRE_ALL` set, that is a failure.
 pub fn skipped(why: &str) {
-    std::io::stderr().write_all(format!("SKIPPED: {why}\n").as_bytes()).unwrap();
+    // The harness names its threads after their tests.
+    let thread = thread::current();
+    let test = thread.name().filter(|name| *name != "main").unwrap_or("a test");
+    let message = format!("SKIPPED {test}: {why}\n");
+    assert!(std::env::var_os("MOAT_REQUIRE_ALL").is_none(), "{message}");
+    // Unlike what is printed by a macro, this is not held back by the harness.
+    std::io::stderr().write_all(message.as_bytes()).unwrap();
+}
+
+/// Whether this is root, who alone can do this; for others, it is skipped.
+pub fn as_root(what: &str) -> bool {
+    let root = rustix::process::geteuid().is_root();
+    if !root {
+        skipped(&format!("only root can {what}"));
+    }
+    root
 }
 
 /// The directory of tests.
@@ -213,10 +229,24 @@ pub fn fixture(name: &str) -> serde_json::Value {
     serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
 }
 
-/// A tool that is no part of a new machine, from the system's package of its name.
-pub fn tool(name: &str) -> Command {
-    callers::needed(name);
-    Command::new(name)
+/// A program that this machine has, though not every machine does.
+#[derive(Clone, Copy)]
+pub struct Tool(&'static str);
+
+impl Tool {
+    pub fn command(self) -> Command {
+        Command::new(self.0)
+    }
+}
+
+/// A tool by its name or path. Without it the test is skipped.
+pub fn tool(name: &'static str) -> Option<Tool> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let found = std::env::split_paths(&path).any(|folder| folder.join(name).is_file());
+    if !found {
+        skipped(&format!("{name} is missing; tests/setup installs it"));
+    }
+    found.then_some(Tool(name))
 }
 
 /// A file or directory in the target directory, which is made anew when what it is made of has changed.
@@ -237,11 +267,4 @@ pub fn set_up(name: &str, made_of: &[u8], make: impl FnOnce(&Path)) -> PathBuf {
 pub fn done(command: &mut Command) {
     let output = run(command);
     assert!(output.status.success(), "{command:?}: {output:?}");
-}
-
-/// A script of `tests/python`, with the test master key.
-pub fn script(name: &str) -> Command {
-    let mut command = Command::new(callers::python());
-    command.arg(tests().join("python").join(name)).env("FOSSAWORK_MASTER_KEY", KEY);
-    command
 }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::tool;
+use super::Tool;
 
 /// Whatever a program can do to files, as `strace` takes it after `trace=`.
 pub const CALLS: &str = "/^(open|close|p?read|p?write|f?sync|fdatasync|flock|fcntl|lseek|f?truncate|fallocate|\
@@ -57,12 +57,13 @@ pub struct Stopping {
 impl Stopping {
     /// Starts it with this on its standard input. Its trace goes to a file, which must not be there yet.
     pub fn start(
+        strace: Tool,
         command: &Command,
         input: &str,
         (call, occurrence): &Point,
         trace: PathBuf,
     ) -> Self {
-        let mut strace = tool("strace");
+        let mut strace = strace.command();
         // As a grandchild, so that the child is the program itself.
         strace.arg("-D").arg("-o").arg(&trace);
         strace.args(["-e", &format!("trace={call}")]);
