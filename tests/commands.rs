@@ -1,4 +1,4 @@
-//! The command line, as a person meets it: every file of `tests/commands` and the README is a transcript that
+//! The command line, as a person meets it: every file of `tests/commands`, the README and every manual is a transcript that
 //! a shell runs. `$ ` begins a command and `> ` goes on with it; `? 3` says that it exits with 3; everything
 //! else is what it prints, both outputs together. `[..]` stands for anything on a line, `...` for any lines,
 //! and a line that begins with `#` is a comment.
@@ -6,6 +6,7 @@
 use std::fmt::Write as _;
 use std::fs;
 use std::os::unix::fs::symlink;
+use std::path::PathBuf;
 use std::process::Command;
 
 use support::{MOAT, run, tests};
@@ -82,16 +83,32 @@ fn the_commands_print_what_their_transcripts_say() {
     assert!(count > 0);
 }
 
+/// The README and the manuals, each with the blocks of its session.
+fn manuals() -> Vec<(PathBuf, String)> {
+    let docs = fs::read_dir(tests().join("../host/docs")).unwrap();
+    let docs = docs.map(|entry| entry.unwrap().path());
+    docs.chain([tests().join("../README.md")])
+        .map(|path| {
+            let text = fs::read_to_string(&path).unwrap();
+            let blocks = text.split("```console\n").skip(1);
+            let blocks = blocks.map(|rest| rest.split("```").next().unwrap().to_owned());
+            (path, blocks.collect())
+        })
+        .collect()
+}
+
 #[test]
-fn the_readme_prints_what_it_says() {
-    let readme = fs::read_to_string(tests().join("../README.md")).unwrap();
-    let blocks: Vec<&str> = readme
-        .split("```console\n")
-        .skip(1)
-        .map(|rest| rest.split("```").next().unwrap())
-        .collect();
-    assert!(!blocks.is_empty());
-    // One after the other in one shell, as the reader goes through it.
-    let transcript = blocks.concat();
-    check(&transcript);
+fn the_manuals_print_what_they_say() {
+    let manuals = manuals();
+    // One block after the other in one shell, as the reader goes through them.
+    for (path, session) in manuals.iter().filter(|(_, session)| !session.is_empty()) {
+        println!("{}", path.display());
+        check(session);
+    }
+    let has_session = |name: &str| {
+        manuals.iter().any(|(path, session)| path.ends_with(name) && !session.is_empty())
+    };
+    for name in ["README.md", "commands.md", "keys.md", "audit-log.md"] {
+        assert!(has_session(name), "{name}");
+    }
 }

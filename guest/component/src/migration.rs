@@ -3,6 +3,8 @@
 //!
 //! A dry run does all but the writing, so that it fails where the real run would.
 
+#![allow(clippy::missing_errors_doc, reason = "the contract in `wit/` says which")]
+
 use moat_format::files;
 use moat_format::user_id::UserId;
 use moat_format::version::Version;

@@ -40,13 +40,21 @@ pub struct Plaintext(RawObject);
 
 impl Plaintext {
     /// Reads decrypted bytes.
+    ///
+    /// # Errors
+    ///
+    /// `malformed` when they are not a JSON object.
     pub fn parse(bytes: &[u8]) -> Result<Self, Error> {
         serde_json::from_slice(bytes)
             .map(Self)
             .map_err(|_| Error::malformed("the decrypted text is not a JSON object"))
     }
 
-    /// Writes a credential; `created_at` is when it was made, unless the credential says so itself.
+    /// The plaintext of a credential; `created_at` is when it was created, unless the credential says so itself.
+    ///
+    /// # Errors
+    ///
+    /// `invalid-credential` when the name of a field may not be used.
     pub fn new(credential: &Credential, created_at: &str) -> Result<Self, Error> {
         check_fields(&credential.fields)?;
         let mut members = RawObject::default();
@@ -66,7 +74,11 @@ impl Plaintext {
         Ok(Self(members))
     }
 
-    /// The credential. Fails when a member is missing or of another type than the format says.
+    /// The credential.
+    ///
+    /// # Errors
+    ///
+    /// `malformed` when a member is missing or of another type than the format says.
     pub fn credential(&self) -> Result<Credential, Error> {
         let members = &self.0;
         let fields: Option<RawObject> = members.find("fields")?;
@@ -92,12 +104,20 @@ impl Plaintext {
         })
     }
 
-    /// Notes a use.
+    /// Records a use.
+    ///
+    /// # Errors
+    ///
+    /// `malformed`, which can't occur for text.
     pub fn set_last_used(&mut self, now: &str) -> Result<(), Error> {
         Ok(self.0.set("last_used", now)?)
     }
 
-    /// Counts a login attempt and notes its outcome.
+    /// Counts a login attempt and records its outcome.
+    ///
+    /// # Errors
+    ///
+    /// `malformed` when the count so far is not a number.
     pub fn record_attempt(&mut self, valid: bool) -> Result<(), Error> {
         let attempts: u32 = self.0.find("validation_attempts")?.unwrap_or(0);
         self.0.set("is_valid", valid)?;
@@ -120,6 +140,10 @@ impl Plaintext {
     }
 
     /// The bytes to encrypt.
+    ///
+    /// # Errors
+    ///
+    /// `malformed`, which can't occur for what was read as JSON.
     pub fn to_bytes(&self) -> Result<Vec<u8>, Error> {
         serde_json::to_vec(&self.0)
             .map_err(|_| Error::malformed("the credential can't be written as JSON"))

@@ -3,6 +3,8 @@
 //! Every rewrite names the revision that it replaces. When somebody else wrote in between, it is repeated on what they
 //! wrote, unless the caller named a revision itself.
 
+#![allow(clippy::missing_errors_doc, reason = "the contract in `wit/` says which")]
+
 use moat_format::token::Encoding;
 use moat_format::user_id::UserId;
 use moat_format::version::Version;

@@ -14,6 +14,10 @@ impl UserId {
     pub const MAX_BYTES: usize = 255 - Self::EXTENSION.len();
 
     /// Checks that the text is a user id.
+    ///
+    /// # Errors
+    ///
+    /// Why it is not.
     pub fn parse(text: &str) -> Result<Self, UserIdError> {
         if text.is_empty() {
             Err(UserIdError::Empty)

@@ -38,8 +38,11 @@ pub struct Origin {
 
 impl Origin {
     /// `https://example.com`, or with a port from 1 to 65535. Unencrypted, just a host of this machine:
-    /// `http://127.0.0.1:8080`, `http://[::1]` or `http://localhost`. Fails with [`ErrorCode::InvalidCredential`] for
-    /// anything else.
+    /// `http://127.0.0.1:8080`, `http://[::1]` or `http://localhost`.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorCode::InvalidCredential`] for anything else.
     pub fn parse(text: &str) -> Result<Self, Error> {
         let refuse = |why: &str| {
             let message = format!("{text:?} can't be an origin: {why}");
@@ -151,7 +154,9 @@ impl Authorization {
     /// `..` as a segment, an empty segment, a `;` or a backslash, all these in percent-encoding too, or with an encoded
     /// slash or percent sign.
     ///
-    /// Fails with [`ErrorCode::InvalidCredential`] when the prefix is such a path itself, or doesn't begin with a slash.
+    /// # Errors
+    ///
+    /// [`ErrorCode::InvalidCredential`] when the prefix is such a path itself, or doesn't begin with a slash.
     pub fn path_prefix(self, prefix: &str) -> Result<Self, Error> {
         if !is_unambiguous(prefix) {
             let message = format!("{prefix:?} can't be the beginning of paths");
@@ -165,14 +170,16 @@ impl Authorization {
         &self.origin
     }
 
-    /// Adds the header to a request to the origin, in place of any that is there, and tells whether it did. Every other
+    /// Adds the header to a request to the origin, replacing any existing one, and returns whether it did. Every other
     /// request is left as it is, also one to the origin with another method or path than this is for: the service may
-    /// answer that without knowing who asks.
+    /// answer that without knowing who asks. The header's value is marked as sensitive; it is the HTTP library's own copy,
+    /// which isn't wiped.
     ///
-    /// Fails with [`ErrorCode::Denied`] for a TRACE, TRACK or CONNECT request to the origin, in capital or small letters:
-    /// it must not be sent at all, since its answer could show the header to the plugin. Fails with
-    /// [`ErrorCode::InvalidCredential`] when the credential can't be spelled in this scheme. The header's value is marked
-    /// as sensitive; it is the HTTP library's own copy, which isn't wiped.
+    /// # Errors
+    ///
+    /// [`ErrorCode::Denied`] for a TRACE, TRACK or CONNECT request to the origin, in upper or lower case: it must not be
+    /// sent at all, since its answer could show the header to the plugin. [`ErrorCode::InvalidCredential`] when the
+    /// credential can't be encoded in this scheme.
     pub fn apply<B>(&self, request: &mut Request<B>) -> Result<bool, Error> {
         if !self.origin.is_of(request) {
             return Ok(false);

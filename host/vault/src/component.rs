@@ -51,7 +51,11 @@ pub fn digest() -> &'static str {
     &DIGEST
 }
 
-/// Checks that the component is what was built. Fails with [`ErrorCode::Sandbox`].
+/// Checks that the component is what was built.
+///
+/// # Errors
+///
+/// [`ErrorCode::Sandbox`] when its digest differs.
 pub fn check() -> Result<(), Error> {
     if digest() != BUILT {
         return Err(altered());

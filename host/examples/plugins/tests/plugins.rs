@@ -10,6 +10,11 @@ use snapbox::str;
 #[test]
 fn plugins_get_what_is_in_their_scope_and_nothing_else() {
     let output = Command::new(env!("CARGO_BIN_EXE_moat-plugin-host")).output().unwrap();
+    let manual = include_str!("../../../docs/plugins.md").split("```text\n").nth(1).unwrap();
+    let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
+    for line in manual.split("```").next().unwrap().lines() {
+        assert!(stdout.lines().any(|printed| printed == line), "the manual says: {line}");
+    }
     OutputAssert::new(output).success().stderr_eq("").stdout_eq(str![[r#"
 reader, which may read anna's password twice within a minute:
   its own password: a password of 28 characters
@@ -17,7 +22,7 @@ reader, which may read anna's password twice within a minute:
   another's file: refused (ErrorCode::Denied: "reader" may not inspect: bob is not in its scope)
   removing its own: refused (ErrorCode::Denied: "reader" may not remove: the operation is not in its scope)
   all users: anna
-  the settings: refused (ErrorCode::Denied: "reader" may not configure: it is about the whole directory)
+  the settings: refused (ErrorCode::Denied: "reader" may not configure: the operation concerns the whole directory)
   a path: refused (ErrorCode::InvalidUserId: the user id begins with a dot)
   a third use: refused (ErrorCode::Denied: "reader" may not reveal: it has no uses left)
   its memory holds the password somewhere

@@ -49,7 +49,11 @@ pub struct AuditKey {
 }
 
 impl AuditKey {
-    /// A key of its own, used exactly as given. Fails with [`ErrorCode::Audit`] when it has fewer than 16 bytes.
+    /// A separate key, used exactly as given.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorCode::Audit`] when it has fewer than 16 bytes.
     pub fn new(material: &[u8]) -> Result<Self, Error> {
         if material.len() < SHORTEST {
             let message = format!("the audit key has fewer than {SHORTEST} bytes");

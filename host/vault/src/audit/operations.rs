@@ -9,28 +9,30 @@ use super::segments;
 use crate::contract::ErrorCode;
 use crate::error::Error;
 
-/// An operation, as its two entries tell of it.
+/// An operation, as its two entries record it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct AuditedOperation {
-    /// What was to be done. `None` when the file with it is not here any more, or it couldn't be written and the
-    /// policy is [`super::AuditPolicy::BestEffort`].
+    /// What was to be done. `None` when the file with it is gone, or it couldn't be written and the policy is
+    /// [`super::AuditPolicy::BestEffort`].
     pub intent: Option<Entry>,
-    /// What came of it. `None` when the program was ended in between, or is still at it.
+    /// What came of it. `None` when the program was interrupted, or the operation is still in progress.
     pub outcome: Option<Entry>,
 }
 
 impl AuditedOperation {
-    /// The later of the two entries, which tells when, what, whose and by whom.
+    /// The later of the two entries, which says when, what, whose and by whom.
     pub fn entry(&self) -> Option<&Entry> {
         self.outcome.as_ref().or(self.intent.as_ref())
     }
 }
 
-/// The operations of the log of this name in the order of their outcomes, after them those without one in the
-/// order of their intents. Nothing is verified.
+/// The operations in the log of this name, in the order of their outcomes, followed by those without one in the order of
+/// their intents. Nothing is verified.
 ///
-/// Fails with [`ErrorCode::Audit`] when a file can't be read.
+/// # Errors
+///
+/// [`ErrorCode::Audit`] when a file can't be read.
 pub fn operations(
     dir: &Dir,
     name: &str,

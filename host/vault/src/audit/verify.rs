@@ -177,9 +177,12 @@ impl Verification {
     }
 }
 
-/// Goes through all files of the log of this name. With a head that was kept elsewhere, its entry has to be there.
+/// Verifies all files of the log of this name. With a head that was kept elsewhere, the log has to contain its entry.
 ///
-/// Fails with [`ErrorCode::Audit`] when a file can't be read, or the head isn't one under these keys.
+/// # Errors
+///
+/// [`ErrorCode::Audit`] when a file can't be read, or the head wasn't signed with one of these keys. What is wrong with the
+/// log is no error but a [`Finding`].
 pub fn verify(
     dir: &Dir,
     name: &str,

@@ -1,4 +1,4 @@
-//! A key ring in writing: a JSON document, in a file or printed by a program.
+//! A key ring as a JSON document, in a file or printed by a program.
 //!
 //! A key goes from primary to secondary to retired; a retired one stays in the document, since a backup of the
 //! directory may need it, until it is erased.
@@ -29,9 +29,9 @@ const MAX_ID_BYTES: usize = moat_format::record::MAX_LABEL_BYTES;
 /// What a key of a ring is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeyState {
-    /// It encrypts, and opens.
+    /// It encrypts and decrypts.
     Primary,
-    /// It opens.
+    /// It only decrypts.
     Secondary,
     /// It is kept, but not used.
     Retired,
@@ -74,7 +74,7 @@ impl RingKey {
         self.superseded
     }
 
-    /// When the key came into the ring, as RFC 3339 has it, in UTC.
+    /// When the key was added to the ring: RFC 3339, in UTC.
     pub fn added_at(&self) -> String {
         self.added_at.format(&Rfc3339).unwrap_or_default()
     }
@@ -163,7 +163,11 @@ pub struct RingDocument {
 }
 
 impl RingDocument {
-    /// A new ring of one key, with this id or one at random.
+    /// A new ring of one key, with this id or a random one.
+    ///
+    /// # Errors
+    ///
+    /// [`RingError::BadId`], [`RingError::EmptyKey`], [`RingError::Weak`].
     pub fn new(id: Option<String>, key: &[u8]) -> Result<Self, RingError> {
         let mut ring = Self { keys: Vec::new(), revision: None };
         let id = ring.add(id, key)?;
@@ -171,14 +175,18 @@ impl RingDocument {
         Ok(ring)
     }
 
-    /// Whether a text is meant to be a ring, whole or not; a master key hardly is one by chance.
+    /// Whether a text is meant to be a ring, even a damaged one; a master key hardly is by chance.
     pub fn is_meant(text: &[u8]) -> bool {
         let marker = br#""moat_keyring""#;
         text.trim_ascii_start().starts_with(b"{")
             && text.windows(marker.len()).any(|window| window == marker)
     }
 
-    /// Reads a ring. Its errors repeat nothing of the text.
+    /// Reads a ring.
+    ///
+    /// # Errors
+    ///
+    /// [`RingError::Malformed`], which quotes nothing of the text.
     pub fn parse(text: &[u8]) -> Result<Self, RingError> {
         let document: Document = serde_json::from_slice(text).map_err(|error| {
             let what = match error.classify() {
@@ -225,8 +233,11 @@ impl RingDocument {
         Ok(ring)
     }
 
-    /// Writes the ring to a file, mode 0600, whole or not at all. Fails with
-    /// [`crate::ErrorCode::Conflict`] when the file is no longer as it was read.
+    /// Writes the ring to a file with mode 0600, completely or not at all.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorCode::Conflict`] when the file is no longer as it was read, [`ErrorCode::Locked`], [`ErrorCode::Directory`].
     pub fn save(&mut self, directory: &Directory, name: &str) -> Result<(), Error> {
         let text = self.to_json()?;
         self.revision = Some(directory.write(name, &text, self.revision.as_deref())?);
@@ -270,6 +281,10 @@ impl RingDocument {
     }
 
     /// The key with this id.
+    ///
+    /// # Errors
+    ///
+    /// [`RingError::NoSuchKey`].
     pub fn key(&self, id: &str) -> Result<&RingKey, RingError> {
         let found = self.keys.iter().find(|key| key.id == id);
         found.ok_or_else(|| RingError::NoSuchKey(id.to_owned()))
@@ -292,7 +307,11 @@ impl RingDocument {
         })
     }
 
-    /// Adds a secondary key, with this id or one at random, and returns the id.
+    /// Adds a secondary key, with this id or a random one, and returns the id.
+    ///
+    /// # Errors
+    ///
+    /// [`RingError::IdTaken`], [`RingError::BadId`], [`RingError::KeyTaken`], [`RingError::EmptyKey`].
     pub fn add(&mut self, id: Option<String>, key: &[u8]) -> Result<String, RingError> {
         let id = match id {
             Some(id) => id,
@@ -326,6 +345,10 @@ impl RingDocument {
     }
 
     /// Makes this key the primary one, and the one before a secondary.
+    ///
+    /// # Errors
+    ///
+    /// [`RingError::NoSuchKey`], [`RingError::Weak`].
     pub fn promote(&mut self, id: &str) -> Result<(), RingError> {
         if let Some(weakness) = weakness(self.key(id)?.key.expose()) {
             return Err(RingError::Weak(weakness.into()));
@@ -344,7 +367,9 @@ impl RingDocument {
 
     /// Takes a secondary key out of use, if no record of the directory needs it.
     ///
-    /// Fails with [`RingError::IsPrimary`], with [`RingError::InUse`] when a record is encrypted with it, and with
+    /// # Errors
+    ///
+    /// [`RingError::NoSuchKey`], [`RingError::IsPrimary`], [`RingError::InUse`] when a record is encrypted with it, and
     /// [`RingError::Unexamined`] when that can't be known of every record.
     pub fn retire(&mut self, id: &str, usage: &KeyUsage) -> Result<(), RingError> {
         if self.key(id)?.state == KeyState::Primary {
@@ -392,7 +417,11 @@ impl RingDocument {
         (retired, kept)
     }
 
-    /// Takes a retired key into use again, as a secondary one.
+    /// Puts a retired key back into use, as a secondary one.
+    ///
+    /// # Errors
+    ///
+    /// [`RingError::NoSuchKey`], [`RingError::NotRetired`].
     pub fn restore(&mut self, id: &str) -> Result<(), RingError> {
         self.retired(id)?;
         self.set_state(id, KeyState::Secondary);
@@ -401,7 +430,9 @@ impl RingDocument {
 
     /// Removes a retired key for ever. What is encrypted with it elsewhere, as in a backup, can never be decrypted again.
     ///
-    /// Fails with [`RingError::NotRetired`], and as [`Self::retire`]: a record may have come back since then.
+    /// # Errors
+    ///
+    /// [`RingError::NotRetired`], and those of [`Self::retire`]: a record may have been restored since then.
     pub fn erase(&mut self, id: &str, usage: &KeyUsage) -> Result<(), RingError> {
         self.retired(id)?;
         check_unused(id, usage)?;
