@@ -30,7 +30,8 @@ fn a_component_named_by_file_and_digest_is_used() {
     assert_eq!(expect(0, &get(&digest)).0, "horse\n");
     let (stdout, stderr) = expect(11, &get(component::digest()));
     assert_eq!(stdout, "");
-    let message = format!("error: the component is another one: its SHA-256 is {digest}\nhint: ");
+    let message =
+        format!("error: this is not the expected component: its SHA-256 is {digest}\nhint: ");
     assert!(stderr.starts_with(&message), "{stderr}");
 }
 

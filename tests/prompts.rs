@@ -227,7 +227,7 @@ fn control_characters_reach_a_pipe_but_no_terminal() {
     assert_eq!(piped, format!("{password}\n"));
     let shown = at_a_terminal(&python, &store, 0, &get, &[]);
     assert!(shown.contains("a\\u{1b}[2Jb\\u{202e}"), "{shown:?}");
-    assert!(shown.contains("in a pipe the value is exact"), "{shown:?}");
+    assert!(shown.contains("pipe the output to get the exact value"), "{shown:?}");
     let revealed = at_a_terminal(&python, &store, 0, &["get", "anna", "--reveal"], &[]);
     assert!(!revealed.contains("\u{1b}[2J"), "{revealed:?}");
 }

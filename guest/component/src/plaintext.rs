@@ -1,7 +1,7 @@
 //! What is encrypted in a token: the credential, as JSON.
 //!
 //! `username`, `password` and `created_at` must be there; `last_used`, `is_valid` and `validation_attempts`
-//! may be missing. `fields` holds Moat's further values and stands only where there are some.
+//! may be missing. `fields` holds Moat's additional values and is there only if there are some.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,4 +1,4 @@
-//! Times as records spell them: UTC without a zone, since the FossaWork application can't compare others.
+//! Times as records have them: UTC without a zone, since the FossaWork application can't compare others.
 
 use time::OffsetDateTime;
 

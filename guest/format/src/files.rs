@@ -11,7 +11,7 @@ pub const PREFIX: &str = ".moat.";
 /// The lock that every writer takes.
 pub const LOCK: &str = ".moat.lock";
 
-/// The lock of whoever rewrites many records.
+/// The lock of those who rewrite many records.
 pub const BATCH_LOCK: &str = ".moat.batch.lock";
 
 /// How the names of temporary files begin.

@@ -36,7 +36,7 @@ impl Encoding {
         Self::ALL.into_iter().find(|encoding| encoding.name() == name).ok_or_else(unknown)
     }
 
-    /// The name that stands in `token_encoding`.
+    /// The value of `token_encoding`.
     pub fn name(self) -> &'static str {
         match self {
             Self::Documented => "documented",
@@ -76,7 +76,7 @@ impl Token {
         Some((Self::parse(&text)?, Encoding::App))
     }
 
-    /// The text that stands in a record.
+    /// The value of `encrypted_data`.
     pub fn encode(&self, encoding: Encoding) -> String {
         match encoding {
             Encoding::Documented => self.text.clone(),

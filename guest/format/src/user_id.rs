@@ -63,7 +63,7 @@ impl UserId {
     }
 }
 
-/// Where a name stands among those of a directory (`wit/directory.wit`): records are in the order of their users.
+/// The place of a name among those of a directory (`wit/directory.wit`): records are in the order of their users.
 pub fn place(name: &str) -> (&str, bool) {
     match name.strip_suffix(UserId::EXTENSION) {
         Some(user) => (user, true),

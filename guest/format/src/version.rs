@@ -30,7 +30,7 @@ impl Version {
         })
     }
 
-    /// The name that stands in `encryption_version`.
+    /// The value of `encryption_version`.
     pub fn name(self) -> &'static str {
         match self {
             Self::V1 => "1.0",

@@ -529,7 +529,7 @@ mod tests {
         };
         let bearer = || AuthorizationScheme::Bearer("token".to_owned());
         for (scheme, expected) in [
-            // As RFC 7617 spells a password with a colon, in UTF-8.
+            // As RFC 7617 encodes a password with a colon, in UTF-8.
             (AuthorizationScheme::Basic, "Basic YW5uYTpww6Rzczp3b3Jk"),
             (bearer(), "Bearer abc-._~+/09=="),
         ] {

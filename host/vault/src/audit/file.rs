@@ -87,7 +87,7 @@ struct Waiting {
     job: Job,
 }
 
-/// What whoever writes for all knows of the file.
+/// What the thread that writes for all knows of the file.
 #[derive(Default)]
 struct State {
     open: Option<Open>,
@@ -139,7 +139,7 @@ impl LogFile {
     }
 
     /// Appends entries, which get their places in the chain, and returns them. Many threads share a write and a
-    /// sync: whoever comes first does it for all that wait, and who comes meanwhile waits for the next.
+    /// sync: the first one does it for all that wait, and those that come meanwhile wait for the next.
     pub(super) fn append(&self, job: Job) -> io::Result<Vec<Entry>> {
         let mut queue = lock(&self.queue);
         queue.drawn += 1;
@@ -181,13 +181,13 @@ impl LogFile {
     }
 
     /// Appends the entries of all, and syncs them if one of them has to be durable. Without room to reserve, only
-    /// those are written that don't ask for it; then tells why there is none.
+    /// those are written that don't ask for it; then returns why there is none.
     fn append_all(&self, all: &mut [Waiting]) -> io::Result<Option<io::Error>> {
         let mut state = lock(&self.state);
         if let Some(reason) = &state.failed {
             return Err(io::Error::other(reason.clone()));
         }
-        let (mut open, turn) = self.take_turn(&mut state.open)?;
+        let (mut open, lock) = self.lock_file(&mut state.open)?;
         let lines =
             |job: &Job| if job.reserves { 2 * job.entries.len() } else { job.entries.len() };
         let most: usize = all.iter().map(|waiting| lines(&waiting.job)).sum();
@@ -206,22 +206,21 @@ impl LogFile {
             is_durable |= job.is_durable;
         }
         let written = (&*open.file).write_all(text.as_bytes());
-        drop(turn);
-        // After a failure the file is left closed, and its end is looked up anew.
+        drop(lock);
+        // After a failure the file is left closed, and its end is looked up again.
         written?;
         open.end += text.len() as u64;
         let synced = if is_durable { open.file.sync_data() } else { Ok(()) };
         state.open = Some(open);
         if let Err(error) = synced {
-            state.failed =
-                Some(format!("an earlier sync failed, start this program anew: {error}"));
+            state.failed = Some(format!("an earlier sync failed, restart this program: {error}"));
             return Err(error);
         }
         Ok(no_room)
     }
 
     /// The file under the log's name, whose end is known, and the turn to append to it.
-    fn take_turn(&self, open: &mut Option<Open>) -> io::Result<(Open, Turn)> {
+    fn lock_file(&self, open: &mut Option<Open>) -> io::Result<(Open, Turn)> {
         loop {
             let mut open = match open.take() {
                 Some(open) => open,
@@ -292,7 +291,7 @@ impl LogFile {
             };
         }
         open.tail = tail.ok_or_else(|| {
-            let message = "there is no entry at its end; `moat audit verify` tells more";
+            let message = "there is no entry at its end; `moat audit verify` says more";
             io::Error::new(io::ErrorKind::InvalidData, message)
         })?;
         open.tail.is_torn = is_torn;
@@ -331,7 +330,7 @@ impl Open {
 }
 
 impl Tail {
-    /// The last entry in these bytes, with all that stands after it.
+    /// The last entry in these bytes, with everything after it.
     fn of(bytes: &[u8]) -> Option<Self> {
         let mut start = bytes.len();
         bytes.split_inclusive(|byte| *byte == b'\n').rev().find_map(|line| {

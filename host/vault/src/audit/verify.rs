@@ -102,13 +102,13 @@ pub enum FindingKind {
     Altered,
     /// Entries are gone.
     Missing,
-    /// An entry stands before one that was written earlier.
+    /// An entry comes before one that was written earlier.
     Reordered,
-    /// Something stands there that was not written there.
+    /// There is something that was not written there.
     Inserted,
     /// Entries at the end are gone.
     Cut,
-    /// No known key holds the end of the chain.
+    /// No known key verifies the end of the chain.
     UnknownKey,
 }
 
@@ -191,8 +191,8 @@ pub fn verify(
 ) -> Result<Verification, Error> {
     let refuse = |message: &str| Error::new(ErrorCode::Audit, message);
     match head.map(|head| head.is_signed(keys)) {
-        Some(None) => return Err(refuse("the head is under an audit key that isn't given")),
-        Some(Some(false)) => return Err(refuse("the head is not as it was signed")),
+        Some(None) => return Err(refuse("the head was signed with an audit key that isn't given")),
+        Some(Some(false)) => return Err(refuse("the head was altered after it was signed")),
         Some(Some(true)) | None => {}
     }
     walk(dir, name, keys, head).map_err(|error| {
@@ -235,7 +235,7 @@ fn walk_through(
         segments.iter().partition(|segment| segment.first.is_some() || segment.name == name);
     for segment in unread {
         let note = format!(
-            "{:?} doesn't begin with an entry and is left out; if it is compressed, unpack it first",
+            "{:?} doesn't begin with an entry and was skipped; if it is compressed, unpack it first",
             segment.name
         );
         result.notes.push(note);
@@ -247,7 +247,7 @@ fn walk_through(
     if let Some(first) = result.first.filter(|first| *first > 1) {
         result
             .notes
-            .push(format!("the log begins with entry {first}: the files before it are not here"));
+            .push(format!("the log begins with entry {first}: the files before it are missing"));
     }
     Ok(result)
 }
@@ -311,7 +311,7 @@ impl<L: Iterator<Item = io::Result<Line>>> Chain<'_, L> {
             }
             if let Some((stray, _)) = self.stray.take() {
                 result.notes.push(format!(
-                    "line {} of {:?} was cut off while it was written, and is none of the entries",
+                    "line {} of {:?} was truncated while it was written, and is not an entry",
                     stray.number, stray.file
                 ));
             }
@@ -334,7 +334,7 @@ impl<L: Iterator<Item = io::Result<Line>>> Chain<'_, L> {
         Ok(self.check_end(result))
     }
 
-    /// What is wrong with an entry, or with what stands before it.
+    /// What is wrong with an entry, or with what precedes it.
     fn check(
         &mut self,
         line: &Line,
@@ -352,7 +352,7 @@ impl<L: Iterator<Item = io::Result<Line>>> Chain<'_, L> {
                 Some(next) if follows(&next, expected, &self.link) => {
                     return inserted(next.sequence);
                 }
-                // Its own word for where it stands can't be relied on.
+                // What it says of its own position can't be trusted.
                 Some(next) if expected.is_none() => next.sequence.saturating_sub(1),
                 _ => sequence,
             };
@@ -365,8 +365,7 @@ impl<L: Iterator<Item = io::Result<Line>>> Chain<'_, L> {
             let differs =
                 |head: &&Head| head.sequence == sequence && head.link != link(&line.bytes);
             return Ok(self.head.filter(differs).map(|_| {
-                let message =
-                    format!("entry {sequence} is another than the head that was kept tells of");
+                let message = format!("entry {sequence} is not the one that the head was made of");
                 line.finding(FindingKind::Altered, sequence, message)
             }));
         }
@@ -385,7 +384,7 @@ impl<L: Iterator<Item = io::Result<Line>>> Chain<'_, L> {
             line.finding(FindingKind::Inserted, sequence, message)
         } else if found > sequence {
             if self.comes_later(sequence)? {
-                let message = format!("entry {found} stands before entry {sequence}");
+                let message = format!("entry {found} comes before entry {sequence}");
                 line.finding(FindingKind::Reordered, sequence, message)
             } else {
                 let message = match found - sequence {
@@ -421,20 +420,20 @@ impl<L: Iterator<Item = io::Result<Line>>> Chain<'_, L> {
                 return Some(stray.finding(FindingKind::Altered, next, message));
             }
             result.notes.push(format!(
-                "the last line of {:?} is cut off; the next entry will be chained over it",
+                "the last line of {:?} is truncated; the next entry will be chained over it",
                 stray.file
             ));
         }
         if let Some(line) = self.unheld.take() {
             let sequence = line.entry.as_ref().map_or(next, |entry| entry.sequence);
-            let message = format!("no key that is given holds the entries from {sequence} on");
+            let message = format!("no key that is given verifies the entries from {sequence} on");
             return Some(line.finding(FindingKind::UnknownKey, sequence, message));
         }
         let head = self.head.filter(|head| head.sequence >= next)?;
         let (file, line) =
             result.end.as_ref().map_or((String::new(), 0), |end| (end.file.clone(), end.line));
         let message = format!(
-            "the end was cut off: the log ends with entry {}, the head that was kept tells of entry {}",
+            "the log was truncated: it ends with entry {}, but the head is of entry {}",
             next - 1,
             head.sequence
         );
@@ -447,7 +446,7 @@ impl<L: Iterator<Item = io::Result<Line>>> Chain<'_, L> {
         Ok(next.and_then(|line| line.entry))
     }
 
-    /// Whether a genuine entry of this sequence stands further on.
+    /// Whether a genuine entry with this number follows later.
     fn comes_later(&mut self, sequence: u64) -> io::Result<bool> {
         while let Some(line) = self.lines.next().transpose()? {
             let is_it = line.entry.as_ref().is_some_and(|entry| entry.sequence == sequence);

@@ -17,7 +17,7 @@ pub enum RefusedFile {
     SymbolicLink,
     /// It is a directory, a FIFO, a socket or a device.
     NotRegular,
-    /// It has a second name, which may be outside of the directory.
+    /// It has a second name, which may be outside the directory.
     HardLink,
     /// It belongs to another user than the directory does.
     OtherOwner,
@@ -83,7 +83,7 @@ pub(super) fn read(dir: &Dir, name: &str, owner: u32) -> Result<Option<Vec<u8>>,
     Ok(Some(contents))
 }
 
-/// Whether the file that was opened is this directory's alone. Its number of links doesn't tell: the name may have
+/// Whether the file that was opened is this directory's alone. Its number of links doesn't show that: the name may have
 /// been a hard link to a file elsewhere, and be gone since.
 fn is_nowhere_else(dir: &Dir, name: &str, file: &File, opened: &Metadata) -> io::Result<bool> {
     match dir.symlink_metadata(name) {

@@ -120,7 +120,7 @@ impl Directory {
         }
     }
 
-    /// Replaces some files, and tells of each whether it was. They share their syncs: all are on the disk before
+    /// Replaces some files, and returns for each whether it was. They share their syncs: all are on the disk before
     /// the first takes its name. Where that fails, each is written by itself.
     pub(crate) fn write_all(&self, changes: &[Change]) -> Result<Vec<Result<(), Error>>, Error> {
         let lock = self.lock()?;
@@ -353,7 +353,7 @@ fn flags(flags: OFlags) -> i32 {
     flags.bits().cast_signed()
 }
 
-/// Opens a file as it stands, without following a link and without waiting for a FIFO's other end.
+/// Opens a file as it is, without following a link and without waiting for a FIFO's other end.
 pub(crate) fn open_in_place(
     dir: &Dir,
     name: &str,

@@ -15,7 +15,7 @@ const MAX_NAMES: u32 = 4096;
 /// How many names are read ahead: at most 16 MiB, and one pass over a directory of 100,000 instead of 25.
 const AHEAD: usize = 64 * 1024;
 
-/// The names that were read ahead. Another listing meanwhile reads anew, which costs time and nothing else.
+/// The names that were read ahead. Another listing meanwhile reads again, which costs nothing but time.
 #[derive(Debug, Default)]
 pub(super) struct Names(Mutex<Ahead>);
 
@@ -37,7 +37,7 @@ impl Names {
         limit: u32,
     ) -> io::Result<(Vec<String>, Option<String>)> {
         let limit = limit.clamp(1, MAX_NAMES) as usize;
-        // What a panic left here is at worst read anew.
+        // At worst, what a panic left here is read again.
         let mut ahead = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if cursor.is_none() || ahead.after.as_deref() != cursor || ahead.names.is_empty() {
             *ahead = read(dir, cursor)?;

@@ -1,7 +1,7 @@
 //! Derived keys, kept between calls for speed: bounded, with a lifetime, wiped when they go.
 //!
 //! Each is kept in two shares, of which one is random and the other its exclusive or with the key: a leak of
-//! one place in memory, by reading past a buffer or from a page in the swap, tells nothing about the key.
+//! one place in memory, by reading past a buffer or from a page in the swap, reveals nothing about the key.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};

@@ -119,11 +119,11 @@ impl std::fmt::Display for RingError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Malformed(line, what) => write!(f, "it is not a key ring: line {line}: {what}"),
-            Self::IdTaken(id) => write!(f, "the ring has a key {id:?} already"),
+            Self::IdTaken(id) => write!(f, "the ring already has a key {id:?}"),
             Self::BadId => {
                 write!(f, "an id has 1 to {MAX_ID_BYTES} bytes and no control characters")
             }
-            Self::KeyTaken(id) => write!(f, "the ring has this key already, as {id:?}"),
+            Self::KeyTaken(id) => write!(f, "the ring already has this key, as {id:?}"),
             Self::NoSuchKey(id) => write!(f, "the ring has no key {id:?}"),
             Self::EmptyKey => f.write_str("the key is empty"),
             Self::Weak(KeyWeakness::TooShort) => {
@@ -200,7 +200,7 @@ impl RingDocument {
         })?;
         let wrong = |what| RingError::Malformed(1, what);
         if document.moat_keyring != VERSION {
-            return Err(wrong("it is of a version that this program doesn't know"));
+            return Err(wrong("its version is unknown to this program"));
         }
         let mut ring = Self { keys: Vec::new(), revision: Some(revision(text)) };
         for entry in document.keys {
@@ -212,7 +212,7 @@ impl RingDocument {
                 _ => return Err(wrong("an entry needs either `key` or `key_base64`")),
             };
             let added_at = OffsetDateTime::parse(&entry.added_at, &Rfc3339)
-                .map_err(|_| wrong("an `added_at` is not a time as RFC 3339 has it"))?;
+                .map_err(|_| wrong("an `added_at` is not an RFC 3339 time"))?;
             let state = match (entry.id == document.primary, entry.retired) {
                 (true, true) => return Err(wrong("the primary key is retired")),
                 (true, false) => KeyState::Primary,
@@ -463,7 +463,7 @@ fn check_unused(id: &str, usage: &KeyUsage) -> Result<(), RingError> {
     }
 }
 
-/// As it stands in the file.
+/// A key as it is in the file.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Document<'t> {
@@ -474,7 +474,7 @@ struct Document<'t> {
 }
 
 /// The key is borrowed, so that the parser makes no copy of it. Hence it has no escapes: what JSON would have to
-/// escape, and what isn't text, stands in base64.
+/// escape, and what isn't text, is in base64.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Entry<'t> {
@@ -490,7 +490,7 @@ struct Entry<'t> {
     key_base64: Option<&'t str>,
 }
 
-/// The key as text, if JSON spells it without an escape.
+/// The key as text, if it needs no escape in JSON.
 fn plain(key: &[u8]) -> Option<&str> {
     let escaped = |c: char| c.is_control() || matches!(c, '"' | '\\');
     std::str::from_utf8(key).ok().filter(|text| !text.contains(escaped))

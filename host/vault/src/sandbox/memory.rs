@@ -156,8 +156,8 @@ impl Memory {
         let page = usize::try_from(unsafe { libc::sysconf(libc::_SC_PAGESIZE) }).unwrap_or(PAGE);
         let mut resident = vec![0; self.accessible.div_ceil(page)];
         // SAFETY: the range is mapped, and there is a byte for each of its pages.
-        let told = unsafe { libc::mincore(self.base, self.accessible, resident.as_mut_ptr()) };
-        if told != 0 {
+        let returned = unsafe { libc::mincore(self.base, self.accessible, resident.as_mut_ptr()) };
+        if returned != 0 {
             resident.fill(1);
         }
         for (number, _) in resident.iter().enumerate().filter(|(_, state)| **state & 1 != 0) {
@@ -207,7 +207,7 @@ mod tests {
         assert!(memory.grow_to((1 << 19) + 1).is_err());
     }
 
-    /// As the kernel tells of it: not dumped, not forked, locked, and no more of it than is accessible.
+    /// As the kernel reports it: not dumped, not forked, locked, and no more of it than is accessible.
     #[test]
     fn is_kept_to_itself() {
         let memory = memory(1 << 16);

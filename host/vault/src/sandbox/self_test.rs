@@ -61,7 +61,7 @@ pub(super) fn run(sandbox: &Sandbox) -> Result<(), Error> {
 pub(super) fn try_to_store_in_the_clear(sandbox: &Sandbox) -> Result<(), Error> {
     let stored =
         |how: &str| Error::new(ErrorCode::Sandbox, format!("a credential could be stored {how}"));
-    let user = UserId::parse(USER).map_err(|_| stored("under no name"))?;
+    let user = UserId::parse(USER).map_err(|_| stored("without a name"))?;
     let known = Credential::new("known", "correct horse");
     let options = PutOptions::default().create_only();
     for (key, refusal, how) in [
@@ -77,13 +77,17 @@ pub(super) fn try_to_store_in_the_clear(sandbox: &Sandbox) -> Result<(), Error> 
         match (outcome, file.contents()) {
             (Err(error), None) if error.code() == refusal => {}
             // It couldn't be tried.
-            (Err(error), None) if error.code() == ErrorCode::Sandbox => return Err(error),
+            (Err(error), None)
+                if matches!(error.code(), ErrorCode::Sandbox | ErrorCode::Unavailable) =>
+            {
+                return Err(error);
+            }
             _ => return Err(stored(how)),
         }
     }
     let plain = br#"{"user_id":"self-test","username":"known","password":"correct horse"}"#;
     if write_policy::check(plain, None, None, &user, NOW).is_ok() {
-        return Err(stored("in the clear"));
+        return Err(stored("unencrypted"));
     }
     Ok(())
 }
