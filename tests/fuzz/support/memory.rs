@@ -5,9 +5,9 @@ use std::collections::HashMap;
 use std::sync::{LazyLock, Mutex};
 
 use moat_format::user_id::UserId;
-use moat_guest::Environment;
+use moat_guest::Host;
 use moat_guest::contract::{Error, File, MasterKey, NamePage, Slot};
-use moat_guest::keys;
+use moat_guest::kdf::user_key_1;
 use sha2::{Digest, Sha256};
 
 use crate::fernet::Key;
@@ -24,7 +24,7 @@ pub const KEYS: [(&str, &[u8]); 2] = [("new", b"the primary master key"), ("old"
 /// The user's keys under the ring, derived once.
 pub(crate) static DERIVED: LazyLock<[Key; 2]> = LazyLock::new(|| {
     let user = UserId::parse(USER).expect("it is a user id");
-    KEYS.map(|(_, material)| *keys::derive(material, &user))
+    KEYS.map(|(_, material)| *user_key_1(material, &user))
 });
 
 /// The roots of version 2.0 by their place in the ring and their parameters, each derived once.
@@ -34,18 +34,18 @@ static ROOTS: LazyLock<Mutex<HashMap<(u32, String), Vec<u8>>>> = LazyLock::new(M
 pub struct Memory {
     record: RefCell<Option<Vec<u8>>>,
     settings: RefCell<Option<Vec<u8>>>,
-    lends_keys: bool,
+    provides_keys: bool,
 }
 
 impl Memory {
     /// With this record, or none.
     pub fn new(record: Option<Vec<u8>>) -> Self {
-        Self { record: RefCell::new(record), settings: RefCell::default(), lends_keys: true }
+        Self { record: RefCell::new(record), settings: RefCell::default(), provides_keys: true }
     }
 
     /// The same, but it is a bug to ask for a key.
     pub fn without_keys(record: Option<Vec<u8>>) -> Self {
-        Self { lends_keys: false, ..Self::new(record) }
+        Self { provides_keys: false, ..Self::new(record) }
     }
 
     /// The record as it stands now.
@@ -63,7 +63,7 @@ impl Memory {
     }
 }
 
-impl Environment for Memory {
+impl Host for Memory {
     fn read(&self, name: &str) -> Result<Option<File>, Error> {
         let contents = self.file(name).borrow().clone();
         Ok(contents.map(|contents| File { revision: revision(&contents), contents }))
@@ -86,7 +86,7 @@ impl Environment for Memory {
     }
 
     fn ring(&self) -> Result<Vec<MasterKey>, Error> {
-        assert!(self.lends_keys);
+        assert!(self.provides_keys);
         let keys = KEYS.iter().enumerate().map(|(index, (id, material))| MasterKey {
             id: Some((*id).to_owned()),
             primary: index == 0,
@@ -96,7 +96,7 @@ impl Environment for Memory {
     }
 
     fn lookup(&self, slot: &Slot) -> Option<Vec<u8>> {
-        assert!(self.lends_keys);
+        assert!(self.provides_keys);
         if slot.user_id.is_some() {
             return Some(DERIVED[slot.ring_index as usize].to_vec());
         }
