@@ -82,7 +82,7 @@ int directory_open(const char *path, struct moat_error *error)
     return -1;
 }
 
-/// Whether this is the name of the very file that was opened; -1: it can't be told.
+/// Whether this is the name of the very file that was opened; -1: it is unknown.
 static int has_name(int directory, const char *name, int handle, struct stat *named)
 {
     struct stat opened;
@@ -93,7 +93,7 @@ static int has_name(int directory, const char *name, int handle, struct stat *na
     return opened.st_dev == named->st_dev && opened.st_ino == named->st_ino;
 }
 
-/// Whether what was opened is this directory's alone; -1: it can't be told. Its number of links
+/// Whether what was opened is this directory's alone; -1: it is unknown. Its number of links
 /// doesn't say so: the name may have been a hard link to a file elsewhere, and be gone since.
 static int is_nowhere_else(int directory, const char *name, int handle)
 {
@@ -237,35 +237,35 @@ static int wait_for(int directory, const char *name, int flags, int *steps,
     return handle;
 }
 
-/// The turn to write. A lock file can be deleted or replaced while it is locked. So the directory
+/// The lock of a writer. A lock file can be deleted or replaced while it is locked. So the directory
 /// itself is locked too, which all writers have in common whatever becomes of its files.
-struct turn {
+struct write_lock {
     int file;
     int directory;
 };
 
-static void end_turn(struct turn *turn)
+static void release_lock(struct write_lock *lock)
 {
-    if (turn->directory >= 0)
-        close(turn->directory);
-    if (turn->file >= 0)
-        close(turn->file);
+    if (lock->directory >= 0)
+        close(lock->directory);
+    if (lock->file >= 0)
+        close(lock->file);
 }
 
-/// Waits for the turn, and clears away what a writer that crashed left behind.
-static bool take_turn(int directory, struct turn *turn, struct moat_error *error)
+/// Waits for the lock, and removes what a writer that crashed left behind.
+static bool take_lock(int directory, struct write_lock *lock, struct moat_error *error)
 {
     int steps = LOCK_STEPS;
     struct stat status;
-    turn->directory = -1;
-    turn->file = wait_for(directory, LOCK, O_WRONLY | O_CREAT, &steps, error);
-    if (turn->file >= 0)
-        turn->directory = wait_for(directory, ".", O_RDONLY | O_DIRECTORY, &steps, error);
-    if (turn->directory >= 0 &&
+    lock->directory = -1;
+    lock->file = wait_for(directory, LOCK, O_WRONLY | O_CREAT, &steps, error);
+    if (lock->file >= 0)
+        lock->directory = wait_for(directory, ".", O_RDONLY | O_DIRECTORY, &steps, error);
+    if (lock->directory >= 0 &&
         (fstatat(directory, TEMPORARY, &status, AT_SYMLINK_NOFOLLOW) != 0 ||
          remove_temporaries(directory, error)))
         return true;
-    end_turn(turn);
+    release_lock(lock);
     return false;
 }
 
@@ -316,12 +316,12 @@ bool directory_write(int directory, const char *name, const uint8_t *contents, s
 {
     if (size > DIRECTORY_MAX_FILE)
         return moat_fail(error, "too-large", "the file would have more than 64 KiB");
-    struct turn turn;
-    if (!take_turn(directory, &turn, error))
+    struct write_lock lock;
+    if (!take_lock(directory, &lock, error))
         return false;
     const bool done = has_revision(directory, name, replaces, error) &&
                       replace(directory, name, contents, size, error);
-    end_turn(&turn);
+    release_lock(&lock);
     if (done)
         revision_of(contents, size, revision);
     return done;
@@ -330,8 +330,8 @@ bool directory_write(int directory, const char *name, const uint8_t *contents, s
 bool directory_remove(int directory, const char *name, const char *expected, bool *existed,
                       struct moat_error *error)
 {
-    struct turn turn;
-    if (!take_turn(directory, &turn, error))
+    struct write_lock lock;
+    if (!take_lock(directory, &lock, error))
         return false;
     bool done = !expected || has_revision(directory, name, expected, error);
     if (done) {
@@ -339,7 +339,7 @@ bool directory_remove(int directory, const char *name, const char *expected, boo
         if (*existed ? fsync(directory) != 0 : errno != ENOENT)
             done = system_failed(error, "removing a file");
     }
-    end_turn(&turn);
+    release_lock(&lock);
     return done;
 }
 

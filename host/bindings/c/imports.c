@@ -39,7 +39,7 @@ static const char *revision(const value *given, char copy[DIRECTORY_REVISION + 1
     return copy;
 }
 
-static bool import_read(const struct surroundings *around, const value *arguments, value *answer,
+static bool import_read(const struct backend *around, const value *arguments, value *answer,
                         struct moat_error *error)
 {
     char name[NAME_MAX + 1];
@@ -57,7 +57,7 @@ static bool import_read(const struct surroundings *around, const value *argument
     return true;
 }
 
-static bool import_write(const struct surroundings *around, const value *arguments, value *answer,
+static bool import_write(const struct backend *around, const value *arguments, value *answer,
                          struct moat_error *error)
 {
     char name[NAME_MAX + 1], replaces[DIRECTORY_REVISION + 1], written[DIRECTORY_REVISION + 1];
@@ -75,7 +75,7 @@ static bool import_write(const struct surroundings *around, const value *argumen
     return true;
 }
 
-static bool import_remove(const struct surroundings *around, const value *arguments, value *answer,
+static bool import_remove(const struct backend *around, const value *arguments, value *answer,
                           struct moat_error *error)
 {
     char name[NAME_MAX + 1], expected[DIRECTORY_REVISION + 1];
@@ -88,7 +88,7 @@ static bool import_remove(const struct surroundings *around, const value *argume
     return true;
 }
 
-static bool import_names(const struct surroundings *around, const value *arguments, value *answer,
+static bool import_names(const struct backend *around, const value *arguments, value *answer,
                          struct moat_error *error)
 {
     const value *cursor = arguments[0].of.option;
@@ -107,7 +107,7 @@ static bool import_names(const struct surroundings *around, const value *argumen
     return done;
 }
 
-static bool import_ring(const struct surroundings *around, const value *arguments, value *answer,
+static bool import_ring(const struct backend *around, const value *arguments, value *answer,
                         struct moat_error *error)
 {
     (void)arguments;
@@ -126,7 +126,7 @@ static bool import_ring(const struct surroundings *around, const value *argument
 }
 
 /// This host keeps no derived keys, which the contract allows: what isn't kept needs no wiping.
-static bool import_lookup(const struct surroundings *around, const value *arguments, value *answer,
+static bool import_lookup(const struct backend *around, const value *arguments, value *answer,
                           struct moat_error *error)
 {
     (void)around, (void)arguments, (void)error;
@@ -134,14 +134,14 @@ static bool import_lookup(const struct surroundings *around, const value *argume
     return true;
 }
 
-static bool import_remember(const struct surroundings *around, const value *arguments,
+static bool import_remember(const struct backend *around, const value *arguments,
                             value *answer, struct moat_error *error)
 {
     (void)around, (void)arguments, (void)answer, (void)error;
     return true;
 }
 
-static bool import_now(const struct surroundings *around, const value *arguments, value *answer,
+static bool import_now(const struct backend *around, const value *arguments, value *answer,
                        struct moat_error *error)
 {
     (void)around, (void)arguments;
@@ -154,7 +154,7 @@ static bool import_now(const struct surroundings *around, const value *arguments
     return true;
 }
 
-static bool import_random(const struct surroundings *around, const value *arguments, value *answer,
+static bool import_random(const struct backend *around, const value *arguments, value *answer,
                           struct moat_error *error)
 {
     (void)around;
@@ -181,7 +181,7 @@ struct import {
     const char *kinds;
     /// Whether a failure is the function's answer; else it stops the component.
     bool answers_result;
-    bool (*function)(const struct surroundings *around, const value *arguments, value *answer,
+    bool (*function)(const struct backend *around, const value *arguments, value *answer,
                      struct moat_error *error);
 };
 
@@ -249,7 +249,7 @@ static wasmtime_error_t *answer_import(void *data, wasmtime_context_t *context,
     return NULL;
 }
 
-wasmtime_error_t *imports_define(wasmtime_component_linker_t *linker, struct surroundings *around)
+wasmtime_error_t *imports_define(wasmtime_component_linker_t *linker, struct backend *around)
 {
     wasmtime_component_linker_instance_t *root = wasmtime_component_linker_root(linker);
     wasmtime_component_linker_instance_t *instance = NULL;

@@ -14,12 +14,12 @@ struct import;
 
 /// What wasmtime hands an import when it is called.
 struct binding {
-    const struct surroundings *around;
+    const struct backend *around;
     const struct import *import;
 };
 
 /// All that the imports reach.
-struct surroundings {
+struct backend {
     /// A file descriptor; see directory.h.
     int directory;
     const struct moat_key *ring;
@@ -27,8 +27,8 @@ struct surroundings {
     struct binding bindings[IMPORTS];
 };
 
-/// Defines the imports in a linker, for as long as these surroundings stay where they are. Returns
+/// Defines the imports in a linker, for as long as this backend stays where it is. Returns
 /// NULL or an error of wasmtime's.
-wasmtime_error_t *imports_define(wasmtime_component_linker_t *linker, struct surroundings *around);
+wasmtime_error_t *imports_define(wasmtime_component_linker_t *linker, struct backend *around);
 
 #endif

@@ -10,7 +10,7 @@
 #include "imports.h"
 #include "values.h"
 
-/// What one call may use up, in bytes and pieces; see host/src/sandbox/limits.rs.
+/// What one call may use up, in bytes and pieces; see host/vault/src/sandbox/limits.rs.
 enum {
     MAX_MEMORY = 16 * 1024 * 1024,
     MAX_TABLE_ELEMENTS = 4096,
@@ -30,7 +30,7 @@ struct moat {
     wasm_engine_t *engine;
     wasmtime_component_t *component;
     wasmtime_component_linker_t *linker;
-    struct surroundings around;
+    struct backend around;
 };
 
 /// Takes over an error of wasmtime's. Of its lines the first tells what failed, and the last the
@@ -238,7 +238,7 @@ bool moat_call(struct moat *moat, const char *interface, const char *function,
     if (done) {
         wasmtime_error_t *failure =
             wasmtime_component_func_call(&call.function, call.context, arguments, count, answer, 1);
-        done = failure ? sandbox_failed(error, "the sandbox stopped the component", failure)
+        done = failure ? sandbox_failed(error, "the sandbox aborted the component", failure)
                        : unwrap(answer, error);
     }
     wasmtime_store_delete(call.store);

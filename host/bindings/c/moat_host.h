@@ -36,7 +36,7 @@ void moat_close(struct moat *moat);
 
 /// Calls an export, such as `describe` of `vault`, in a fresh instance. The arguments are wiped in
 /// any case. Returns what the function answers, without its `result`: for an `err`, and where the
-/// sandbox stopped the component, false and the error. Free the answer with `moat_wipe`.
+/// sandbox aborted the component, false and the error. Free the answer with `moat_wipe`.
 bool moat_call(struct moat *moat, const char *interface, const char *function,
                wasmtime_component_val_t *arguments, size_t count, wasmtime_component_val_t *answer,
                struct moat_error *error);

@@ -18,6 +18,15 @@ use moat_format::user_id::UserId;
 /// Credentials in a directory, encrypted with the master keys of a ring.
 ///
 /// Cheap to clone; every clone is the same vault. All calls block.
+///
+/// # Errors
+///
+/// Besides its own errors, every call can fail with
+/// - [`ErrorCode::Denied`] in a [`crate::Scope`] that doesn't cover it,
+/// - [`ErrorCode::Audit`] when the audit log can't be written,
+/// - [`ErrorCode::Directory`] when the directory can't be read or written, or a file is not a regular one of its owner,
+/// - [`ErrorCode::Sandbox`] when the component was aborted, or its answer doesn't fit what it was asked, and
+/// - [`ErrorCode::Unavailable`] when the system gives no random bytes or no thread.
 #[derive(Clone)]
 pub struct Vault {
     sandbox: Arc<Sandbox>,

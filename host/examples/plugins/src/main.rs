@@ -1,4 +1,4 @@
-//! A host with two plugins. Each is lent one user's credential, in its own way, and tries to get more.
+//! A host with two plugins. Each is granted one user's credential, in its own way, and tries to get more.
 //!
 //! `reader` may read its user's password. `caller` may not: the host adds the `Authorization` header to its requests to
 //! one service, on the way out. What each of them is offered is seen below, and nothing else is there to be imported.
@@ -119,7 +119,7 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-/// Runs a plugin and prints what it tells; then looks how often its memory holds the password, or the header with it.
+/// Runs a plugin and prints what it reports; then counts how often its memory holds the password, or the header with it.
 fn run(
     engine: &Engine,
     component: &Component,

@@ -8,7 +8,7 @@ use wasmtime_wasi_http::{
     WasiHttpCtxView, WasiHttpHooks, WasiHttpView,
 };
 
-/// What it is lent, and the state of its HTTP.
+/// What it is granted, and the state of its HTTP.
 pub(crate) struct State {
     scope: Scope,
     wasi: WasiCtx,

@@ -1,5 +1,5 @@
 //! The main job, with the library: a credential is encrypted into a file and read back, both inside the
-//! sandbox. The directory is `target/quickstart`, made anew at each run.
+//! sandbox. The directory is `target/quickstart`, created again at each run.
 
 #![allow(clippy::print_stdout, reason = "an example shows what it does")]
 
@@ -19,7 +19,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     DirBuilder::new().recursive(true).mode(0o700).create(path)?;
 
-    // The vault is handed an open directory and a key; it never looks for either by itself.
+    // The vault is given an open directory and a key; it never looks for either by itself.
     let directory = Directory::new(Dir::open_ambient_dir(path, ambient_authority())?)?;
     let master_key = MasterKey::new(moat::generate_key()?.as_bytes());
     let vault = Vault::builder(directory, KeyRing::new(master_key)).build()?;

@@ -13,7 +13,7 @@ type Callable<T extends Record<keyof T, (...args: never) => unknown>> = {
   [F in keyof T]: (...args: Parameters<T[F]>) => ReturnType<T[F]>;
 };
 
-/** What a call is lent. */
+/** What a call is granted. */
 export interface Host {
   readonly directory: Directory;
   readonly keys: KeyRing;
@@ -99,7 +99,7 @@ function answering<A extends unknown[], R>(work: (...args: A) => R): (...args: A
 function failureOf(error: unknown): unknown {
   // A stack that is too deep is a RangeError, all other traps are RuntimeErrors.
   if (error instanceof WebAssembly.RuntimeError || error instanceof RangeError) {
-    const message = `the component was stopped: ${error.message}`;
+    const message = `the component was aborted: ${error.message}`;
     return new MoatError('sandbox', message, { cause: error });
   }
   if (error instanceof Error) {

@@ -24,7 +24,7 @@ interface LentKey {
   material: Uint8Array;
 }
 
-/** The keys as they are lent to calls: copies of its own, zeroed at the end. */
+/** The keys as calls get them: copies, zeroed at the end. */
 export class KeyRing {
   #source: (() => readonly MasterKey[]) | undefined;
   #keys: LentKey[] = [];

@@ -35,7 +35,7 @@ export async function neighboursOf(vault: Records, userId: string): Promise<stri
   return neighbours;
 }
 
-/** Refuses keys that decrypt none of these users' records, unless none of them can tell. */
+/** Refuses keys that decrypt none of these users' records, unless none of them shows that. */
 export async function checkKeys(vault: Records, users: readonly string[]): Promise<void> {
   let refused = false;
   for (const userId of users) {

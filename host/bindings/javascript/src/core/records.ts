@@ -8,7 +8,7 @@ import type { MoatError } from './error.js';
 /** The version of a record: what derives its key. */
 export type RecordVersion = '1.0' | '2.0';
 
-/** How a file spells its token: as it is, or as the FossaWork application does, in base64 again. */
+/** How a file encodes its token: as it is, or as the FossaWork application does, in base64 again. */
 export type TokenEncoding = 'documented' | 'app';
 
 /** A further value kept with the credential, as secret as the password. */
@@ -80,7 +80,7 @@ export interface Summary {
   readonly validationAttempts: number;
   /** The key that it is under. */
   readonly key: KeyInfo;
-  /** The outside of its record. */
+  /** The envelope of its record. */
   readonly envelope: Envelope;
 }
 
@@ -139,7 +139,7 @@ export interface MigrateOptions {
 /** What became of a record that was to be rewritten. */
 export interface Rewritten {
   readonly userId: string;
-  /** The outside of the record as it was found. */
+  /** The envelope of the record as it was found. */
   readonly before: Envelope;
   /** The key that it was under; none: it was not encrypted. */
   readonly key?: KeyInfo;

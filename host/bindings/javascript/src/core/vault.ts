@@ -73,12 +73,12 @@ export class Vault {
     return { credential: new Credential(credential), summary };
   }
 
-  /** Opens a record and tells all but its secrets. */
+  /** Decrypts a record and returns all but its secrets. */
   async describe(userId: string): Promise<Summary> {
     return this.#call('describe', userId);
   }
 
-  /** Tells a record's outside; needs no key. */
+  /** Returns a record's envelope; needs no key. */
   async inspect(userId: string): Promise<Envelope> {
     return this.#call('inspect', userId);
   }
@@ -138,7 +138,7 @@ export class Vault {
     return outcomes(await this.#call('rewrap', [...userIds], dryRun));
   }
 
-  /** Sets the version and the spelling of tokens of new records in this directory, as given. */
+  /** Sets the version and the token encoding of new records in this directory, as given. */
   async configure(version?: RecordVersion, encoding?: TokenEncoding): Promise<Configured> {
     return this.#call('configure', version, encoding);
   }

@@ -13,7 +13,7 @@ import { MoatError } from '../core/error.js';
  * the component's imports have to.
  */
 export function lockExclusively(first: number, second: number, seconds: number): boolean {
-  // Who has the first one hardly ever finds the second one locked.
+  // A holder of the first one hardly ever finds the second one locked.
   const script = 'flock --exclusive --timeout "$0" 3 && exec flock --exclusive --timeout 0 4';
   const { status, error } = spawnSync('sh', ['-c', script, `${seconds}`], {
     stdio: ['ignore', 'ignore', 'ignore', first, second],

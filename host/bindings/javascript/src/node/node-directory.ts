@@ -160,7 +160,7 @@ export class NodeDirectory implements Directory {
   }
 
   /**
-   * Whether what was opened is this directory's alone. Its number of links doesn't tell: the name
+   * Whether what was opened is this directory's alone. Its number of links doesn't show that: the name
    * may have been a hard link to a file elsewhere, and be gone since.
    */
   #isNowhereElse(file: number, name: string): boolean {

@@ -142,9 +142,9 @@ class Call:
     @_answers_result
     def ring(self, _store: StoreContext) -> dict[str, Any]:
         """Lends the master keys."""
-        self._require(Access.KEYS in self._access, "be lent the master keys")
-        lent = enumerate(self._keys.lend())
-        keys = [record(id=label, primary=n == 0, material=key) for n, (label, key) in lent]
+        self._require(Access.KEYS in self._access, "get the master keys")
+        copies = enumerate(self._keys.copies())
+        keys = [record(id=label, primary=n == 0, material=key) for n, (label, key) in copies]
         return {"keys": keys}
 
     def lookup(self, _store: StoreContext, slot: Record) -> Record | None:
@@ -186,4 +186,4 @@ class Call:
     def _require(self, granted: bool, asked: str) -> None:
         if not granted:
             asked = f"it asked to {asked}, which it was not granted"
-            raise SandboxFailure(f"the component was stopped during {self.function}: {asked}")
+            raise SandboxFailure(f"the component was aborted during {self.function}: {asked}")

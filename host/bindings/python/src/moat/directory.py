@@ -1,7 +1,7 @@
 """The credentials directory, by the rules that all hosts of the component keep (host/docs/format.md).
 
 A file is replaced whole: written under a temporary name, synced, renamed, and the directory synced.
-Writers take turns; readers need none, since a rename shows them the old or the new.
+Writers hold a lock; readers need none, since a rename shows them the old file or the new one.
 """
 
 from __future__ import annotations
@@ -66,16 +66,16 @@ class Directory:
         file = _plain(name)
         if len(contents) > MAX_FILE_BYTES:
             raise _too_large(name)
-        with self._turn():
+        with self._locked():
             self._expect(file, name, replaces)
             with _failing(f"writing {name!r}"):
                 self._replace(file, name, contents)
         return revision_of(contents)
 
     def remove(self, name: str, expected: str | None) -> bool:
-        """Removes the file of this revision (None: of any); tells whether there was one."""
+        """Removes the file of this revision (None: of any); returns whether there was one."""
         file = _plain(name)
-        with self._turn():
+        with self._locked():
             if expected is not None:
                 self._expect(file, name, expected)
             with _failing(f"removing {name!r}"):
@@ -144,7 +144,7 @@ class Directory:
     def _is_nowhere_else(self, file: str, opened: int) -> bool:
         """Whether what was opened is this directory's alone.
 
-        Its number of links doesn't tell: the name may have been a hard link to a file elsewhere,
+        Its number of links doesn't show that: the name may have been a hard link to a file elsewhere,
         and be gone since.
         """
         named = self._status(file)
@@ -170,7 +170,7 @@ class Directory:
         os.fsync(self._handle)
 
     @contextmanager
-    def _turn(self) -> Iterator[None]:
+    def _locked(self) -> Iterator[None]:
         """As the only writer, after clearing away what a writer that crashed left behind.
 
         A lock file can be deleted or replaced while it is locked. So the directory itself is locked

@@ -43,7 +43,7 @@ class MasterKeyRefused(MoatError):
 
 
 class WrongKeyOrTampered(MoatError):
-    """No key opens the record: it is under another key, or it was altered."""
+    """No key decrypts the record: it was encrypted with another key, or altered."""
 
     code = "wrong-key-or-tampered"
 

@@ -41,7 +41,7 @@ def environment_keys() -> list[MasterKey]:
 
 
 class KeyRing:
-    """The keys as they are lent to calls: copies of its own, the first of which encrypts."""
+    """The keys as calls get them: copies, the first of which encrypts."""
 
     def __init__(self, keys: MasterKey | Iterable[MasterKey] | None) -> None:
         """With None the environment is read when the keys are first needed, and not again."""
@@ -49,7 +49,7 @@ class KeyRing:
             keys = [keys]
         self._keys = None if keys is None else _copies(keys)
 
-    def lend(self) -> list[tuple[str | None, bytes]]:
+    def copies(self) -> list[tuple[str | None, bytes]]:
         """The label and the material of each key; raises `MasterKeyMissing` when there is none."""
         if self._keys is None:
             self._keys = _copies(environment_keys())

@@ -40,12 +40,12 @@ def of(vault: Records, user_id: str) -> list[str]:
     except NotFound:
         return list(islice(vault.users(), SAMPLE))
     except MoatError:
-        pass  # To write it tells what is wrong with it.
+        pass  # Writing reports what is wrong with it.
     return []
 
 
 def check_keys(vault: Records, users: Iterable[str]) -> None:
-    """Refuses keys that decrypt none of these users' records, unless none of them can tell."""
+    """Refuses keys that decrypt none of these users' records, unless none of them shows that."""
     refused = False
     for user_id in users:
         (outcome,) = vault.verify([user_id])

@@ -13,7 +13,7 @@ RecordKind = Literal["current", "legacy-plaintext", "legacy-encrypted"]
 """What a file holds: a record; plain text in base64; what was encrypted before versions."""
 
 TokenEncoding = Literal["documented", "app"]
-"""How a token is spelled: as it is, or in base64 once more as the FossaWork application does it."""
+"""How a token is encoded: as it is, or in base64 once more, as the FossaWork application does it."""
 
 KeyWeakness = Literal["too-short", "published-default"]
 """Why a key must not encrypt: fewer than 16 bytes, or the application's published default."""
@@ -66,7 +66,7 @@ class Envelope:
     version: str | None
     """1.0 or 2.0; None for legacy records."""
     encoding: TokenEncoding | None
-    """How the token is spelled; None: there is no token."""
+    """How the token is encoded; None: there is no token."""
     key_id: str | None
     """The label of the key that it says it is under."""
     created_at: str | None
@@ -118,11 +118,11 @@ class Stored:
 
 @dataclass(frozen=True, slots=True)
 class Rewritten:
-    """What became of a record that was to be migrated or encrypted anew."""
+    """What became of a record that was to be migrated or re-encrypted."""
 
     user_id: str
     before: Envelope
-    """The outside of the record as it was found."""
+    """The envelope of the record as it was found."""
     key: KeyInfo | None
     """The key that it was under; None: it was not encrypted."""
     changed: bool

@@ -28,7 +28,7 @@ MEMORIES = 1
 # 0.9e9, and a record may state a hundred times as many rounds.
 FUEL = 300_000_000_000
 
-turn = threading.Lock()
+call_lock = threading.Lock()
 """Held during every call in this process.
 
 The bindings of wasmtime 50 convert values by way of variables that all threads share, and keep the
@@ -47,12 +47,12 @@ for, and the call goes on to its end.
 def _go_on_in_child() -> None:
     global _thread
     _thread = ThreadPoolExecutor(1)
-    turn.release()
+    call_lock.release()
 
 
 # The child of a fork has no other thread than the one that forked.
 os.register_at_fork(
-    before=turn.acquire, after_in_parent=turn.release, after_in_child=_go_on_in_child
+    before=call_lock.acquire, after_in_parent=call_lock.release, after_in_child=_go_on_in_child
 )
 
 
@@ -62,7 +62,7 @@ def load(path: str | os.PathLike[str] | None) -> Sandbox:
     A file is compiled once, whatever it may hold later. Raises `SandboxFailure` when it is no
     component or asks for more than the five interfaces, `OSError` when it can't be read.
     """
-    with turn:
+    with call_lock:
         return _load(None if path is None else os.path.abspath(path))
 
 
@@ -78,7 +78,7 @@ class Sandbox:
     """A compiled component."""
 
     def __init__(self, wasm: bytes) -> None:
-        """Compiles it, and refuses it when it doesn't import exactly what it is to be lent."""
+        """Compiles it, and refuses it when it doesn't import exactly what it will be granted."""
         config = Config()
         config.consume_fuel = True
         config.max_wasm_stack = STACK_BYTES
@@ -92,17 +92,17 @@ class Sandbox:
     def call(self, call: Call, *args: Any) -> Any:
         """Calls a function of the component in a new instance, which ends with the call.
 
-        Raises `SandboxFailure` when the component is stopped.
+        Raises `SandboxFailure` when the component is aborted.
         """
         try:
             return _thread.submit(self._called, call, args).result()
         except WasmtimeError as error:
             cause = str(error).strip().splitlines()[-1].strip()
-            message = f"the component was stopped during {call.function}: {cause}"
+            message = f"the component was aborted during {call.function}: {cause}"
             raise SandboxFailure(message) from error
 
     def _called(self, call: Call, args: tuple[Any, ...]) -> Any:
-        with turn, Linker(self._engine) as linker, Store(self._engine) as store:
+        with call_lock, Linker(self._engine) as linker, Store(self._engine) as store:
             _lend(linker, call)
             _limit(store, len(call.users))
             instance = linker.instantiate(store, self._component)
@@ -119,7 +119,7 @@ class Sandbox:
         expected = {interface: set(functions) for interface, functions in IMPORTS.items()}
         if asked_for != {PACKAGE.format("types"): set(), **expected}:
             names = ", ".join(sorted(asked_for)) or "nothing"
-            raise SandboxFailure(f"the component doesn't import what it is lent, but {names}")
+            raise SandboxFailure(f"the component doesn't import what it is granted, but {names}")
 
 
 def _export(instance: Instance, store: Store, function: str) -> Func:

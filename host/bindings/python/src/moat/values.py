@@ -27,7 +27,7 @@ U32_MAX = 2**32 - 1
 
 
 def record(**fields: Any) -> Record:
-    """A record with WIT's names, which no keyword can spell: `_` stands for `-`."""
+    """A record with WIT's names, which can't be keywords: `_` stands for `-`."""
     made = Record()
     vars(made).update({name.replace("_", "-"): part for name, part in fields.items()})
     return made
@@ -112,7 +112,7 @@ def payload(result: Variant) -> Record:
 
 
 def envelope(lifted: Record) -> Envelope:
-    """The outside of a record."""
+    """The envelope of a record."""
     return Envelope(**members(lifted))
 
 

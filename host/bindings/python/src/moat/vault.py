@@ -25,7 +25,7 @@ from .records import (
     Summary,
     TokenEncoding,
 )
-from .sandbox import load, turn
+from .sandbox import call_lock, load
 
 T = TypeVar("T")
 
@@ -69,7 +69,7 @@ class Vault:
 
     def close(self) -> None:
         """Zeroes the keys and closes the directory; the vault can't be used any more."""
-        with turn:
+        with call_lock:
             self._is_open = False
             self._keys.wipe()
             self._cache.wipe()
@@ -129,11 +129,11 @@ class Vault:
         return values.revealed(self._call("reveal", user_id))
 
     def describe(self, user_id: str) -> Summary:
-        """Opens a record and tells all but its secrets."""
+        """Decrypts a record and returns all but its secrets."""
         return values.summary(self._call("describe", user_id))
 
     def inspect(self, user_id: str) -> Envelope:
-        """Tells the outside of a record; needs no key."""
+        """Returns the envelope of a record; needs no key."""
         return values.envelope(self._call("inspect", user_id))
 
     def mark_used(self, user_id: str) -> Summary:
@@ -145,7 +145,7 @@ class Vault:
         return values.summary(self._call("mark-validated", user_id, values.flag("valid", valid)))
 
     def remove(self, user_id: str, expected_revision: str | None = None) -> bool:
-        """Removes a record, readable or not, and tells whether there was one.
+        """Removes a record, readable or not, and returns whether there was one.
 
         Raises `Conflict` when it isn't the one of `expected_revision`.
         """
@@ -203,7 +203,7 @@ class Vault:
     def configure(
         self, version: str | None = None, encoding: TokenEncoding | None = None
     ) -> bool:
-        """Sets the version, 1.0 or 2.0, and the spelling of tokens of new records in this directory.
+        """Sets the version, 1.0 or 2.0, and the token encoding of new records in this directory.
 
         What is None stays as it is. Tells whether something changed.
         """
@@ -220,7 +220,7 @@ class Vault:
             yield from map(values.leftover, page["leftovers"])
 
     def remove_backup(self, name: str) -> bool:
-        """Removes a backup of this name, and tells whether there was one.
+        """Removes a backup of this name, and returns whether there was one.
 
         The credential that it is of has to open.
         """
