@@ -292,3 +292,23 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn what_is_made_of_a_scope_is_no_wider() {
+    let store = Store::new();
+    let scope = filled(&store).scope("plugin", [user("anna")], [Operation::Inspect]);
+    let renamed = scope.on_behalf_of("root");
+    renamed.inspect(&user("anna")).unwrap();
+    let refused = renamed.inspect(&user("bob")).unwrap_err();
+    assert_eq!(refused.code(), ErrorCode::Denied);
+    assert!(refused.to_string().starts_with("\"plugin/root\" may not inspect: "), "{refused}");
+    let other = scope.scope("other", [user("bob")], Operation::ALL);
+    for error in [
+        other.inspect(&user("bob")).map(drop).unwrap_err(),
+        renamed.lock_batch().map(drop).unwrap_err(),
+        renamed.configure(None, None).map(drop).unwrap_err(),
+        renamed.leftovers().next().unwrap().map(drop).unwrap_err(),
+    ] {
+        assert_eq!(error.code(), ErrorCode::Denied, "{error}");
+    }
+}

@@ -24,6 +24,9 @@
 //!
 //! All calls block; [`Vault`] is cheap to clone and can be used from many threads. The crate itself never looks at paths,
 //! the environment or processes: it works on what it is given.
+//!
+//! The feature `tokio` adds calls for asynchronous code, `http` authorization for the requests of plugins, and `compiler`
+//! support for components other than the embedded one.
 
 pub mod audit;
 #[cfg(feature = "http")]

@@ -36,7 +36,7 @@ use crate::error::Error;
 use crate::scope::Scope;
 use crate::vault::Vault;
 use bindings::fossawork::credentials::{apply, reveal, vault};
-use moat_format::user_id::UserId;
+use moat_format::user_id::{UserId, UserIdError};
 
 #[allow(missing_docs, unreachable_pub, clippy::all, reason = "generated from wit/")]
 mod bindings {
@@ -202,7 +202,7 @@ impl From<Error> for contract::Error {
 }
 
 fn user(user_id: &str) -> Result<UserId, contract::Error> {
-    let refuse = |error: crate::UserIdError| contract::Error {
+    let refuse = |error: UserIdError| contract::Error {
         code: contract::ErrorCode::InvalidUserId,
         message: error.to_string(),
     };

@@ -262,7 +262,7 @@ impl RingDocument {
         // At its full size from the start: a buffer that grows would leave copies behind.
         let mut text = Zeroizing::new(Vec::with_capacity(MAX_FILE_BYTES));
         serde_json::to_writer_pretty(&mut *text, &document).map_err(|error| {
-            Error::caused(crate::ErrorCode::Malformed, "the ring can't be written", error)
+            Error::caused(ErrorCode::Malformed, "the ring can't be written", error)
         })?;
         text.push(b'\n');
         Ok(text)
