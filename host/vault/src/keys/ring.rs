@@ -16,7 +16,7 @@ use moat_format::key_strength::weakness;
 ///
 /// # Errors
 ///
-/// [`ErrorCode::Unavailable`] when the system gives no random bytes.
+/// [`Unavailable`](crate::ErrorCode::Unavailable) when the system gives no random bytes.
 pub fn generate_key() -> Result<Zeroizing<String>, Error> {
     let bytes = random_bytes::<32>().map_err(Error::no_randomness)?;
     Ok(Zeroizing::new(URL_SAFE_NO_PAD.encode(bytes.as_slice())))
@@ -114,7 +114,7 @@ pub trait KeySource: Send + Sync {
     ///
     /// # Errors
     ///
-    /// [`ErrorCode::MasterKeyMissing`] when there is none, or whatever else is right; the caller of the vault gets it as it
+    /// [`MasterKeyMissing`](crate::ErrorCode::MasterKeyMissing) when there is none, or whatever else is right; the caller of the vault gets it as it
     /// is.
     fn ring(&self) -> Result<KeyRing, Error>;
 }
