@@ -114,8 +114,8 @@ pub trait KeySource: Send + Sync {
     ///
     /// # Errors
     ///
-    /// [`MasterKeyMissing`](crate::ErrorCode::MasterKeyMissing) when there is none, or whatever else is right; the caller of the vault gets it as it
-    /// is.
+    /// [`MasterKeyMissing`](crate::ErrorCode::MasterKeyMissing) when there is none, or any other; the vault's caller gets it
+    /// unchanged.
     fn ring(&self) -> Result<KeyRing, Error>;
 }
 
