@@ -1,7 +1,8 @@
 //! Durations and times given as options: `90d`, `2026-01-31`.
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
+use moat::maintenance::time_ago;
 use time::format_description::well_known::Rfc3339;
 use time::{OffsetDateTime, UtcOffset};
 
@@ -19,20 +20,12 @@ pub(super) fn parse(text: &str) -> Result<Duration, &'static str> {
 pub(super) fn time(text: &str) -> Result<String, &'static str> {
     let wrong = "not an age such as 7d or a time such as 2026-01-31 or 2026-01-31T12:00:00Z";
     if let Ok(age) = parse(text) {
-        return ago(age).ok_or(wrong);
+        return time_ago(age).ok_or(wrong);
     }
     let midnight = format!("{text}T00:00:00Z");
     let time =
         [text, &midnight].into_iter().find_map(|text| OffsetDateTime::parse(text, &Rfc3339).ok());
-    time.and_then(|time| to_seconds(time.to_offset(UtcOffset::UTC))).ok_or(wrong)
-}
-
-/// The time this long ago, to the second: 19 characters.
-fn ago(age: Duration) -> Option<String> {
-    let now = OffsetDateTime::from(SystemTime::now());
-    to_seconds(now.checked_sub(time::Duration::try_from(age).ok()?)?)
-}
-
-fn to_seconds(time: OffsetDateTime) -> Option<String> {
-    time.format(&Rfc3339).ok()?.get(..19).map(str::to_owned)
+    let time = time.ok_or(wrong)?.to_offset(UtcOffset::UTC);
+    let text = time.format(&Rfc3339).map_err(|_| wrong)?;
+    text.get(..19).map(str::to_owned).ok_or(wrong)
 }

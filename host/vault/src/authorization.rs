@@ -568,6 +568,15 @@ mod tests {
             assert_eq!(error.code(), code);
             assert!(!error.to_string().contains("word"), "{error}");
         }
+        // A request that is refused for its method takes no use.
+        let once = Authorization::new(scope.uses(1), anna.clone(), origin.clone(), bearer());
+        let mut trace = request("https://api.example.com/");
+        *trace.method_mut() = Method::TRACE;
+        for _ in 0..2 {
+            let error = once.apply(&mut trace).unwrap_err();
+            assert!(error.to_string().contains("the answer to TRACE"), "{error}");
+        }
+        assert!(once.apply(&mut request("https://api.example.com/")).unwrap());
         let spent = Authorization::new(scope.uses(0), anna, origin, bearer());
         let error = spent.apply(&mut request("https://api.example.com/")).unwrap_err();
         assert_eq!(error.code(), ErrorCode::Denied);

@@ -176,13 +176,23 @@ impl Vault {
         outcomes: impl Fn(&T) -> Vec<Outcome>,
     ) -> Result<T, Error> {
         let admitted_work = || {
-            let refused = |why| {
-                let (actor, operation) = (&self.actor, request.operation);
-                Error::new(ErrorCode::Denied, format!("{actor:?} may not {operation}: {why}"))
-            };
+            let refused = |why: String| self.denied(request.operation, &why);
             work(&self.restrictions.admit(request).map_err(refused)?)
         };
         self.audited(request, admitted_work, outcomes)
+    }
+
+    /// Refuses what is requested for a reason of the host's. It takes no use of a scope, and is in the audit log like all
+    /// that is done.
+    #[cfg(feature = "http")]
+    pub(crate) fn refuse<T>(&self, request: &Request<'_>, why: &str) -> Result<T, Error> {
+        let refusal = || Err(self.denied(request.operation, why));
+        self.audited(request, refusal, |_| Vec::new())
+    }
+
+    fn denied(&self, operation: Operation, why: &str) -> Error {
+        let message = format!("{:?} may not {operation}: {why}", self.actor);
+        Error::new(ErrorCode::Denied, message)
     }
 
     /// Does a part of a request that is an operation of its own in the audit log.

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use moat::maintenance::{Rotation, Selection};
-use moat::{Directory, KeyState, KeyUsage, Operation, RingDocument, RingError, RingKey};
+use moat::{Directory, KeyState, KeyUsage, RingDocument, RingError, RingKey};
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
@@ -150,8 +150,7 @@ fn examine(
     ring: &RingDocument,
     directory: Option<&Directory>,
 ) -> Result<Rotation, Failure> {
-    let mut access = Operation::Rewrap.access().or(Operation::Users.access());
-    access.write = false;
+    let access = Rotation::access(true);
     let vault = context.vault_beside_ring(ring.ring_with_retired(), access, directory)?;
     let progress = Progress::over(context, &vault, Selection::default());
     let report = |_: &_, _: &_| progress.report(|| Ok(()));

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use moat::maintenance::{Rotation, Selection, rewrap_until_current};
-use moat::{Error, Operation, Rewritten, UserId};
+use moat::{Error, Rewritten, UserId};
 use serde_json::{Value, json};
 
 use crate::args::Rotate;
@@ -21,9 +21,7 @@ pub(crate) fn run(context: &Context, arguments: &Rotate) -> Result<ExitCode, Fai
         return rotate_if_due(context, age, arguments.new_key);
     }
     let read_only = arguments.dry_run || arguments.status;
-    let mut access = Operation::Rewrap.access().or(Operation::Users.access());
-    access.write = !read_only;
-    let vault = context.vault(access)?;
+    let vault = context.vault(Rotation::access(read_only))?;
     let failed = |error: &Error| context.explain(error);
     let _lock = if read_only { None } else { Some(vault.lock_batch().map_err(|e| failed(&e))?) };
 
@@ -72,7 +70,7 @@ fn rotate_if_due(context: &Context, age: Duration, new_key: bool) -> Result<Exit
         return Ok(ExitCode::SUCCESS);
     }
 
-    let access = Operation::Rewrap.access().or(Operation::Users.access());
+    let access = Rotation::access(false);
     let vault = context.vault_beside_ring(ring.ring(), access, Some(&file.directory))?;
     let _lock = vault.lock_batch().map_err(|error| context.explain(&error))?;
     let progress = Progress::over(context, &vault, Selection::default());

@@ -391,8 +391,13 @@ impl RingDocument {
     ///
     /// [`ErrorCode::Unavailable`] when the system gives no random bytes.
     pub fn replace_primary(&mut self) -> Result<String, Error> {
-        let refused =
-            |error: RingError| Error::caused(ErrorCode::MasterKeyRefused, error.to_string(), error);
+        let refused = |error: RingError| {
+            let code = match error {
+                RingError::NoRandomness => ErrorCode::Unavailable,
+                _ => ErrorCode::MasterKeyRefused,
+            };
+            Error::caused(code, error.to_string(), error)
+        };
         let key = generate_key()?;
         let id = self.add(None, key.as_bytes()).map_err(refused)?;
         self.promote(&id).map_err(refused)?;

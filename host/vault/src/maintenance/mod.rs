@@ -7,7 +7,7 @@ mod names;
 mod records;
 mod rotation;
 
-pub use age::is_older_than;
+pub use age::{is_older_than, time_ago};
 pub use batch::{Selection, affects_all_records, for_each};
 pub use directory::{DirectoryReport, SettingsState, free_space};
 pub use names::Names;

@@ -12,6 +12,14 @@ pub struct Names {
     first: Vec<OsString>,
 }
 
+impl<N: AsRef<OsStr>> FromIterator<N> for Names {
+    fn from_iter<I: IntoIterator<Item = N>>(names: I) -> Self {
+        let mut all = Self::default();
+        names.into_iter().for_each(|name| all.add(name));
+        all
+    }
+}
+
 impl Names {
     pub(super) fn add(&mut self, name: impl AsRef<OsStr>) {
         self.count += 1;

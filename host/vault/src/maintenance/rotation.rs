@@ -4,6 +4,7 @@ use super::batch::{Selection, for_each};
 use crate::contract::Rewritten;
 use crate::error::Error;
 use crate::keys::KeyUsage;
+use crate::operation::{Access, Operation};
 use crate::vault::Vault;
 use moat_format::user_id::UserId;
 
@@ -25,6 +26,12 @@ pub struct Rotation {
 }
 
 impl Rotation {
+    /// What [`Self::run`] needs.
+    pub fn access(dry_run: bool) -> Access {
+        let access = Operation::Rewrap.access().or(Operation::Users.access());
+        Access { write: !dry_run, ..access }
+    }
+
     /// Encrypts the records of a selection with the primary key, or only looks at them in a dry run, and reports each.
     ///
     /// # Errors

@@ -55,7 +55,7 @@ impl Vault {
         usage(credential, value.ok_or_else(missing)?)
     }
 
-    /// Refuses to use a user's secret. The refusal is in the audit log like all that is done.
+    /// Refuses to use a user's secret for this.
     #[cfg(feature = "http")]
     pub(crate) fn refuse_apply<T>(
         &self,
@@ -64,8 +64,6 @@ impl Vault {
         why: &str,
     ) -> Result<T, Error> {
         let request = Request::new(Operation::Apply, slice::from_ref(user));
-        let message = format!("{:?} may not {}: {why}", self.actor(), request.operation);
-        let refuse = |_: &_| Err(Error::new(ErrorCode::Denied, message));
-        self.perform(&Request { purpose: Some(purpose), ..request }, refuse, |_| Vec::new())
+        self.refuse(&Request { purpose: Some(purpose), ..request }, why)
     }
 }

@@ -9,7 +9,7 @@ use moat::Directory;
 use moat::maintenance::{DirectoryReport, SettingsState, free_space};
 use rustix::fs::OFlags;
 
-use super::{Checks, Level, first_of, shown};
+use super::{Checks, Level, shown};
 use crate::ambient;
 use crate::context::Context;
 use crate::failure::Failure;
@@ -83,7 +83,7 @@ fn check_files(
         checks.fixable(
             NAME,
             Level::Fail,
-            format!("others can access {}", first_of(&report.exposed)),
+            format!("others can access {}", shown(&report.exposed.iter().collect())),
             format!("chmod 600 {path}/*.cred"),
             || report.exposed.iter().try_for_each(|name| set_mode(dir, name, 0o600)),
         )?;

@@ -6,7 +6,6 @@ mod key;
 mod records;
 mod system;
 
-use std::ffi::OsString;
 use std::fmt::Display;
 use std::process::ExitCode;
 
@@ -137,22 +136,10 @@ impl<'c> Checks<'c> {
     }
 }
 
-/// How many names a finding shows.
-const SHOWN: usize = 5;
-
 /// The first few names, and the number of the others.
 fn shown(names: &Names) -> String {
-    some(names.first(), names.count())
-}
-
-/// The first few of these names, and the number of the others.
-fn first_of(names: &[OsString]) -> String {
-    some(names, names.len())
-}
-
-fn some(names: &[OsString], count: usize) -> String {
-    let first: Vec<_> = names.iter().take(SHOWN).map(|name| style::file_name(name)).collect();
-    match count - first.len() {
+    let first: Vec<_> = names.first().iter().map(|name| style::file_name(name)).collect();
+    match names.count() - first.len() {
         0 => first.join(", "),
         more => format!("{} and {more} more", first.join(", ")),
     }
