@@ -5,7 +5,7 @@ use std::process::Command;
 
 use serde_json::Value;
 use support::callers::{CHROMIUM, Node, below_host, c, component, node, python};
-use support::{KEY, Store, as_root, expect, run, target_tmpdir, tool, write_private};
+use support::{KEY, Store, as_root, expect, run, target_tmpdir, tests, tool, write_private};
 
 /// The blocks of a language in a README, one after the other.
 fn blocks(readme: &str, language: &str) -> String {
@@ -246,4 +246,73 @@ catch (error) { console.log(error.code); }";
             assert!(stderr.starts_with("error: directory: "), "{script}: {stderr}");
         }
     }
+}
+
+/// A call for which the system lacks something fails as `unavailable`, and isn't made later instead.
+#[test]
+fn what_the_system_does_not_give_is_unavailable() {
+    let in_python = r#"
+import os, threading
+from moat import Credential, MasterKey, Unavailable, Vault
+vault = Vault("credentials", keys=MasterKey(b"sixteen bytes or more"))
+def attempt(work):
+    try:
+        work()
+    except Unavailable as error:
+        print(error.code)
+def put(user):
+    attempt(lambda: vault.put(user, Credential("someone", "horse")))
+def refuse(*_):
+    raise RuntimeError("can't start new thread")
+start, threading.Thread.start = threading.Thread.start, refuse
+attempt(lambda: vault.configure(None, "app"))
+threading.Thread.start = start
+def fail(_):
+    raise OSError("no random bytes")
+urandom, os.urandom = os.urandom, fail
+put("bob")
+os.urandom = urandom
+put("carl")
+print(*vault.users())
+assert not os.path.exists("credentials/moat.json")
+"#;
+    let in_node = |node: &Node| {
+        let library = node.path("dist/lib/node/index.js");
+        node.eval(&format!(
+            r#"
+import {{ Vault }} from {library:?};
+const keys = [{{ material: 'sixteen bytes or more' }}];
+const vault = Vault.open('credentials', {{ keys }});
+const put = (user) => vault.put(user, {{ username: 'someone', password: 'horse' }})
+  .catch((error) => console.log(error.code));
+const {{ instantiate }} = WebAssembly;
+WebAssembly.instantiate = async () => {{ throw new RangeError('Out of memory'); }};
+await put('anna');
+WebAssembly.instantiate = instantiate;
+const getRandomValues = crypto.getRandomValues.bind(crypto);
+crypto.getRandomValues = () => {{ throw new Error('no random bytes'); }};
+await put('bob');
+crypto.getRandomValues = getRandomValues;
+await put('carl');
+for await (const user of vault.users()) console.log(user);
+"#
+        ))
+    };
+    let in_python = python().map(|python| python.eval(in_python));
+    let in_node = node().map(|node| in_node(&node));
+    for mut command in in_python.into_iter().chain(in_node) {
+        let (stdout, _) = run_beside(&Store::new(), &mut command);
+        assert_eq!(stdout, "unavailable\nunavailable\ncarl\n", "{command:?}");
+    }
+
+    let Some(c) = c() else { return };
+    let source = tests().join("writers/no_random_bytes.c");
+    let program = c.compile(&source, &["moat_host.o", "imports.o", "values.o", "directory.o"]);
+    let store = Store::new();
+    store.put("anna", "horse");
+    let before = fs::read(store.file("anna")).unwrap();
+    let mut mark = Command::new(program);
+    let (stdout, _) = expect(0, &run(store.surround(mark.arg(component()).arg(store.path()))));
+    assert_eq!(stdout, "unavailable: the system gives no random bytes\n");
+    assert_eq!(fs::read(store.file("anna")).unwrap(), before);
 }

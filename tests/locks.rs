@@ -6,10 +6,10 @@
 
 use std::fs;
 use std::os::unix::fs::symlink;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Output};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Mutex, OnceLock};
 use std::thread;
 use std::time::Duration;
 
@@ -17,10 +17,9 @@ use anyhow::{Result, ensure};
 use moat::{Credential, ErrorCode, PutOptions, UserId, Vault};
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 use sha2::{Digest, Sha256};
-use support::callers::{C, below_host, c, node, python};
+use support::callers::{c, node, python};
 use support::traced::{CALLS, Point, Stopping, points, under};
 use support::{KEY, Store, Tool, expect, long, run, run_with_input, tests, tool, write_private};
-use tempfile::TempDir;
 
 const OLD: &str = "old";
 const FIRST: &str = "of the first";
@@ -334,28 +333,13 @@ fn node_host() -> Option<Host> {
 
 fn c_host() -> Option<Host> {
     let c = c()?;
-    Some(Host { name: "c", start: Box::new(move || Command::new(c_writer(&c))) })
+    let writer = c.compile(&tests().join("writers/writer.c"), &["directory.o"]);
+    Some(Host { name: "c", start: Box::new(move || Command::new(&writer)) })
 }
 
 /// All that there are on this machine.
 fn hosts() -> Vec<Host> {
     [python_host(), node_host(), c_host()].into_iter().flatten().collect()
-}
-
-fn c_writer(c: &C) -> PathBuf {
-    static FOLDER: OnceLock<TempDir> = OnceLock::new();
-    let folder = FOLDER.get_or_init(|| {
-        let folder = tempfile::tempdir().unwrap();
-        let mut compiler = Command::new("cc");
-        compiler
-            .args(["-std=c17", "-Wall", "-Werror", "-I"])
-            .arg(below_host("bindings/c"))
-            .arg("-o");
-        compiler.arg(folder.path().join("writer")).arg(tests().join("writers/writer.c"));
-        expect(0, &run(compiler.arg(c.object("directory.o")).arg("-lmd")));
-        folder
-    });
-    folder.path().join("writer")
 }
 
 /// A host's command over this store.
@@ -395,7 +379,7 @@ fn the_lock_is_lost_in(host: Option<Host>) {
         let case = format!("stopped after {point:?}, lock {mishap:?}, then {second:?}");
         let check = || {
             let second = took_place(written)?.then_some((*second, SECOND));
-            // It writes over what it was told the revision of: it is the first one, or too late.
+            // It replaces the revision that it was given: it is the first one, or too late.
             let order = match std::str::from_utf8(&output.stdout)? {
                 "done\n" => [Some((Write::Put, FIRST)), second],
                 "conflict\n" if second == Some((Write::Mark, SECOND)) => [None, second],
@@ -491,7 +475,7 @@ fn what_replaces_a_temporary_file_gets_no_records_name() {
         expect(0, &writer.go_on()).0
     };
     stage.prepare();
-    // The component begins anew.
+    // The component starts over.
     stopped_and_replaced(&stage.store.moat(Write::Put.arguments()));
     stage.check(&[vec![(Write::Put, FIRST)]]).unwrap();
     for host in &hosts() {
@@ -501,7 +485,7 @@ fn what_replaces_a_temporary_file_gets_no_records_name() {
     }
 }
 
-/// Of a hard link that is gone once it was opened, the number of links tells nothing.
+/// Of a hard link that is gone once it was opened, the number of links says nothing.
 #[test]
 fn a_file_of_elsewhere_is_not_read_when_its_name_here_is_gone() {
     let Some(strace) = tool("strace") else { return };

@@ -173,9 +173,20 @@ impl C {
         Command::new(self.build.join(name))
     }
 
-    /// What the programs are linked of.
-    pub fn object(&self, name: &str) -> PathBuf {
-        self.build.join(name)
+    /// A program of one file, linked with these objects of the host's and the library.
+    pub fn compile(&self, source: &Path, objects: &[&str]) -> PathBuf {
+        let folder = below_host("bindings/c");
+        let name = source.file_stem().unwrap().to_str().unwrap();
+        set_up(name, &made_of(&[source, &folder]), |program| {
+            let mut compiler = Command::new("gcc");
+            compiler.args(["-std=c17", "-Wall", "-Wextra", "-Werror", "-I"]).arg(&folder);
+            compiler.arg("-isystem").arg(self.build.join("wasmtime/include"));
+            compiler.arg("-o").arg(program).arg(source);
+            compiler.args(objects.iter().map(|object| self.build.join(object)));
+            let libraries = self.build.join("wasmtime/lib");
+            compiler.arg("-L").arg(&libraries).arg(format!("-Wl,-rpath,{}", libraries.display()));
+            done(compiler.args(["-lwasmtime", "-lmd"]));
+        })
     }
 }
 

@@ -68,9 +68,9 @@ static char *renamed(const char *name, size_t size, char from, char to)
 /// The member of JSON that a name of the contract stands for; NULL where it is missing.
 static const json_t *named(const json_t *json, const char *name, size_t size)
 {
-    char *spelled = renamed(name, size, '-', '_');
-    const json_t *found = json_object_get(json, spelled);
-    free(spelled);
+    char *key = renamed(name, size, '-', '_');
+    const json_t *found = json_object_get(json, key);
+    free(key);
     return found;
 }
 
@@ -268,7 +268,7 @@ static void put_revision(json_t *step, json_t *revision)
     {
         const char *asked = json_string_value(part);
         if (asked && strcmp(name, "expected_revision") == 0 && strcmp(asked, "$revision") == 0)
-            put(step, name, json_incref(need(revision, "no revision was told")));
+            put(step, name, json_incref(need(revision, "no revision was returned")));
         else
             put_revision(part, revision);
     }

@@ -39,13 +39,13 @@ static const char *revision(const value *given, char copy[DIRECTORY_REVISION + 1
     return copy;
 }
 
-static bool import_read(const struct backend *around, const value *arguments, value *answer,
+static bool import_read(const struct backend *backend, const value *arguments, value *answer,
                         struct moat_error *error)
 {
     char name[NAME_MAX + 1];
     struct directory_file file;
     if (!plain_name(&arguments[0].of.string, name, error) ||
-        !directory_read(around->directory, name, &file, error))
+        !directory_read(backend->directory, name, &file, error))
         return false;
     value found = value_none();
     if (file.exists) {
@@ -57,7 +57,7 @@ static bool import_read(const struct backend *around, const value *arguments, va
     return true;
 }
 
-static bool import_write(const struct backend *around, const value *arguments, value *answer,
+static bool import_write(const struct backend *backend, const value *arguments, value *answer,
                          struct moat_error *error)
 {
     char name[NAME_MAX + 1], replaces[DIRECTORY_REVISION + 1], written[DIRECTORY_REVISION + 1];
@@ -68,33 +68,33 @@ static bool import_write(const struct backend *around, const value *arguments, v
     for (size_t i = 0; i < given->size; ++i)
         contents[i] = given->data[i].of.u8;
     if (!plain_name(&arguments[0].of.string, name, error) ||
-        !directory_write(around->directory, name, contents, given->size,
+        !directory_write(backend->directory, name, contents, given->size,
                          revision(&arguments[2], replaces), written, error))
         return false;
     *answer = RECORD({"revision", moat_text(written)});
     return true;
 }
 
-static bool import_remove(const struct backend *around, const value *arguments, value *answer,
+static bool import_remove(const struct backend *backend, const value *arguments, value *answer,
                           struct moat_error *error)
 {
     char name[NAME_MAX + 1], expected[DIRECTORY_REVISION + 1];
     bool existed;
     if (!plain_name(&arguments[0].of.string, name, error) ||
-        !directory_remove(around->directory, name, revision(&arguments[1], expected), &existed,
+        !directory_remove(backend->directory, name, revision(&arguments[1], expected), &existed,
                           error))
         return false;
     *answer = RECORD({"existed", value_boolean(existed)});
     return true;
 }
 
-static bool import_names(const struct backend *around, const value *arguments, value *answer,
+static bool import_names(const struct backend *backend, const value *arguments, value *answer,
                          struct moat_error *error)
 {
     const value *cursor = arguments[0].of.option;
     struct directory_page page;
     const bool done =
-        directory_names(around->directory, cursor ? cursor->of.string.data : NULL,
+        directory_names(backend->directory, cursor ? cursor->of.string.data : NULL,
                         cursor ? cursor->of.string.size : 0, arguments[1].of.u32, &page, error);
     if (done) {
         value names = value_list(page.count);
@@ -107,15 +107,15 @@ static bool import_names(const struct backend *around, const value *arguments, v
     return done;
 }
 
-static bool import_ring(const struct backend *around, const value *arguments, value *answer,
+static bool import_ring(const struct backend *backend, const value *arguments, value *answer,
                         struct moat_error *error)
 {
     (void)arguments;
-    if (around->ring_size == 0)
+    if (backend->ring_size == 0)
         return moat_fail(error, "master-key-missing", "there is no master key");
-    value keys = value_list(around->ring_size);
-    for (size_t i = 0; i < around->ring_size; ++i) {
-        const struct moat_key *key = &around->ring[i];
+    value keys = value_list(backend->ring_size);
+    for (size_t i = 0; i < backend->ring_size; ++i) {
+        const struct moat_key *key = &backend->ring[i];
         keys.of.list.data[i] =
             RECORD({"id", key->id ? value_some(moat_text(key->id)) : value_none()},
                    {"primary", value_boolean(i == 0)},
@@ -126,25 +126,25 @@ static bool import_ring(const struct backend *around, const value *arguments, va
 }
 
 /// This host keeps no derived keys, which the contract allows: what isn't kept needs no wiping.
-static bool import_lookup(const struct backend *around, const value *arguments, value *answer,
+static bool import_lookup(const struct backend *backend, const value *arguments, value *answer,
                           struct moat_error *error)
 {
-    (void)around, (void)arguments, (void)error;
+    (void)backend, (void)arguments, (void)error;
     *answer = value_none();
     return true;
 }
 
-static bool import_remember(const struct backend *around, const value *arguments,
+static bool import_remember(const struct backend *backend, const value *arguments,
                             value *answer, struct moat_error *error)
 {
-    (void)around, (void)arguments, (void)answer, (void)error;
+    (void)backend, (void)arguments, (void)answer, (void)error;
     return true;
 }
 
-static bool import_now(const struct backend *around, const value *arguments, value *answer,
+static bool import_now(const struct backend *backend, const value *arguments, value *answer,
                        struct moat_error *error)
 {
-    (void)around, (void)arguments;
+    (void)backend, (void)arguments;
     struct timespec now;
     if (clock_gettime(CLOCK_REALTIME, &now) != 0 || now.tv_sec < 0)
         return moat_fail(error, "unavailable", "the system gives no time");
@@ -154,14 +154,14 @@ static bool import_now(const struct backend *around, const value *arguments, val
     return true;
 }
 
-static bool import_random(const struct backend *around, const value *arguments, value *answer,
+static bool import_random(const struct backend *backend, const value *arguments, value *answer,
                           struct moat_error *error)
 {
-    (void)around;
+    (void)backend;
     uint8_t bytes[MAX_RANDOM];
     const uint64_t size = arguments[0].of.u64;
     if (size > sizeof bytes)
-        return moat_fail(error, "sandbox", "it asked for too many random bytes at once");
+        return moat_fail(error, "sandbox", "the component asked for too many random bytes at once");
     for (size_t have = 0; have < size;) {
         const ssize_t got = getrandom(bytes + have, size - have, 0);
         if (got < 0 && errno != EINTR)
@@ -179,9 +179,9 @@ struct import {
     const char *name;
     /// A letter for the kind of each argument; see `is_kind`.
     const char *kinds;
-    /// Whether a failure is the function's answer; else it stops the component.
+    /// Whether a failure is the function's answer; else it aborts the component.
     bool answers_result;
-    bool (*function)(const struct backend *around, const value *arguments, value *answer,
+    bool (*function)(const struct backend *backend, const value *arguments, value *answer,
                      struct moat_error *error);
 };
 
@@ -235,9 +235,11 @@ static wasmtime_error_t *answer_import(void *data, wasmtime_context_t *context,
 
     struct moat_error error;
     value answer = value_boolean(false);
-    const bool done = import->function(binding->around, arguments, &answer, &error);
-    if (!done && !import->answers_result)
+    const bool done = import->function(binding->backend, arguments, &answer, &error);
+    if (!done && !import->answers_result) {
+        binding->backend->failure = error;
         return wasmtime_error_new(error.message);
+    }
     if (!done)
         answer = RECORD({"code", value_enum(error.code)}, {"message", moat_text(error.message)});
     if (import->answers_result)
@@ -249,14 +251,14 @@ static wasmtime_error_t *answer_import(void *data, wasmtime_context_t *context,
     return NULL;
 }
 
-wasmtime_error_t *imports_define(wasmtime_component_linker_t *linker, struct backend *around)
+wasmtime_error_t *imports_define(wasmtime_component_linker_t *linker, struct backend *backend)
 {
     wasmtime_component_linker_instance_t *root = wasmtime_component_linker_root(linker);
     wasmtime_component_linker_instance_t *instance = NULL;
     wasmtime_error_t *failure = NULL;
     for (size_t i = 0; !failure && i < IMPORTS; ++i) {
         const struct import *import = &imports[i];
-        around->bindings[i] = (struct binding){around, import};
+        backend->bindings[i] = (struct binding){backend, import};
         if (i == 0 || strcmp(import->interface, imports[i - 1].interface) != 0) {
             if (instance)
                 wasmtime_component_linker_instance_delete(instance);
@@ -266,7 +268,7 @@ wasmtime_error_t *imports_define(wasmtime_component_linker_t *linker, struct bac
         }
         if (!failure)
             failure = wasmtime_component_linker_instance_add_func(
-                instance, import->name, strlen(import->name), answer_import, &around->bindings[i],
+                instance, import->name, strlen(import->name), answer_import, &backend->bindings[i],
                 NULL);
     }
     if (instance)

@@ -14,21 +14,23 @@ struct import;
 
 /// What wasmtime hands an import when it is called.
 struct binding {
-    const struct backend *around;
+    struct backend *backend;
     const struct import *import;
 };
 
-/// All that the imports reach.
+/// All that the imports reach, and the last failure that none of them could answer: it aborts the
+/// call.
 struct backend {
     /// A file descriptor; see directory.h.
     int directory;
     const struct moat_key *ring;
     size_t ring_size;
     struct binding bindings[IMPORTS];
+    struct moat_error failure;
 };
 
 /// Defines the imports in a linker, for as long as this backend stays where it is. Returns
 /// NULL or an error of wasmtime's.
-wasmtime_error_t *imports_define(wasmtime_component_linker_t *linker, struct backend *around);
+wasmtime_error_t *imports_define(wasmtime_component_linker_t *linker, struct backend *backend);
 
 #endif

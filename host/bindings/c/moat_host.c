@@ -30,10 +30,10 @@ struct moat {
     wasm_engine_t *engine;
     wasmtime_component_t *component;
     wasmtime_component_linker_t *linker;
-    struct backend around;
+    struct backend backend;
 };
 
-/// Takes over an error of wasmtime's. Of its lines the first tells what failed, and the last the
+/// Takes over an error of wasmtime's, whose first line says what failed, and whose last line the
 /// cause.
 static bool sandbox_failed(struct moat_error *error, const char *what, wasmtime_error_t *cause)
 {
@@ -45,18 +45,18 @@ static bool sandbox_failed(struct moat_error *error, const char *what, wasmtime_
     while (size > 0 && text[size - 1] == '\n')
         --size;
     const char *first_end = memchr(text, '\n', size);
-    char told[sizeof error->message];
+    char detail[sizeof error->message];
     if (first_end) {
         const char *last = (const char *)memrchr(text, '\n', size) + 1;
         while (last < text + size && *last == ' ')
             ++last;
-        snprintf(told, sizeof told, "%s: %.*s %.*s", what, (int)(first_end - text), text,
+        snprintf(detail, sizeof detail, "%s: %.*s %.*s", what, (int)(first_end - text), text,
                  (int)(text + size - last), last);
     } else {
-        snprintf(told, sizeof told, "%s: %.*s", what, (int)size, text);
+        snprintf(detail, sizeof detail, "%s: %.*s", what, (int)size, text);
     }
     wasm_name_delete(&message);
-    return moat_fail(error, "sandbox", told);
+    return moat_fail(error, "sandbox", detail);
 }
 
 static bool compile(struct moat *moat, const char *path, struct moat_error *error)
@@ -98,15 +98,15 @@ struct moat *moat_open(const char *component, const char *directory, const struc
         moat_fail(error, "unavailable", "there is no memory");
         return NULL;
     }
-    moat->around.ring = ring;
-    moat->around.ring_size = ring_size;
-    moat->around.directory = directory_open(directory, error);
-    if (moat->around.directory >= 0) {
+    moat->backend.ring = ring;
+    moat->backend.ring_size = ring_size;
+    moat->backend.directory = directory_open(directory, error);
+    if (moat->backend.directory >= 0) {
         wasm_config_t *config = wasm_config_new();
         wasmtime_config_consume_fuel_set(config, true);
         moat->engine = wasm_engine_new_with_config(config);
         moat->linker = wasmtime_component_linker_new(moat->engine);
-        wasmtime_error_t *failure = imports_define(moat->linker, &moat->around);
+        wasmtime_error_t *failure = imports_define(moat->linker, &moat->backend);
         if (failure)
             sandbox_failed(error, "the imports can't be defined", failure);
         else if (compile(moat, component, error))
@@ -126,8 +126,8 @@ void moat_close(struct moat *moat)
         wasmtime_component_linker_delete(moat->linker);
     if (moat->engine)
         wasm_engine_delete(moat->engine);
-    if (moat->around.directory >= 0)
-        close(moat->around.directory);
+    if (moat->backend.directory >= 0)
+        close(moat->backend.directory);
     free(moat);
 }
 
@@ -192,10 +192,20 @@ wasmtime_component_func_type_t *moat_type(struct moat *moat, const char *interfa
     return type;
 }
 
-/// Notes the error that the component answered.
-static bool answered_error(const value *told, struct moat_error *error)
+/// Notes why the component was aborted: the failure of an import, or else what wasmtime says.
+static bool aborted(struct backend *backend, wasmtime_error_t *cause, struct moat_error *error)
 {
-    const value *code = moat_member(told, "code"), *message = moat_member(told, "message");
+    if (backend->failure.code[0] == '\0')
+        return sandbox_failed(error, "the sandbox aborted the component", cause);
+    wasmtime_error_delete(cause);
+    *error = backend->failure;
+    return false;
+}
+
+/// Notes the error that the component answered.
+static bool answered_error(const value *detail, struct moat_error *error)
+{
+    const value *code = moat_member(detail, "code"), *message = moat_member(detail, "message");
     if (!code || code->kind != WASMTIME_COMPONENT_ENUM || !message ||
         message->kind != WASMTIME_COMPONENT_STRING)
         return moat_fail(error, "sandbox", "the component's error is not the contract's");
@@ -236,10 +246,10 @@ bool moat_call(struct moat *moat, const char *interface, const char *function,
     if (done && !sound)
         done = moat_fail(error, "sandbox", "an argument has text that is not UTF-8");
     if (done) {
+        moat->backend.failure.code[0] = '\0';
         wasmtime_error_t *failure =
             wasmtime_component_func_call(&call.function, call.context, arguments, count, answer, 1);
-        done = failure ? sandbox_failed(error, "the sandbox aborted the component", failure)
-                       : unwrap(answer, error);
+        done = failure ? aborted(&moat->backend, failure, error) : unwrap(answer, error);
     }
     wasmtime_store_delete(call.store);
     for (size_t i = 0; i < count; ++i)

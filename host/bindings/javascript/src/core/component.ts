@@ -20,6 +20,9 @@ export interface Host {
   readonly cache: KeyCache;
 }
 
+/** The most random bytes that the component may ask for at once. */
+const MAX_RANDOM_BYTES = 1024n;
+
 const compiled = new Map<string, Promise<WebAssembly.Module>>();
 
 /** A core module, compiled when it is first needed. */
@@ -45,7 +48,7 @@ export async function call<F extends keyof Exports>(
   requireUnicode(args);
   let memory: WebAssembly.Memory | undefined;
   const component = await instantiate(coreModule, importsOf(host), async (module, imports) => {
-    const instance = await WebAssembly.instantiate(module, imports);
+    const instance = await start(module, imports);
     if (instance.exports.memory instanceof WebAssembly.Memory) {
       memory = instance.exports.memory;
     }
@@ -63,6 +66,21 @@ export async function call<F extends keyof Exports>(
   }
 }
 
+async function start(
+  module: WebAssembly.Module,
+  imports: WebAssembly.Imports,
+): Promise<WebAssembly.Instance> {
+  try {
+    return await WebAssembly.instantiate(module, imports);
+  } catch (error) {
+    // The engine's word for memory that the system doesn't give.
+    if (error instanceof RangeError) {
+      throw new MoatError('unavailable', 'there is no memory for the component', { cause: error });
+    }
+    throw error;
+  }
+}
+
 /** The five imports. Under these names jco looks for them, whatever its declarations say. */
 function importsOf({ directory, keys, cache }: Host): ImportObject {
   const imports = {
@@ -74,7 +92,7 @@ function importsOf({ directory, keys, cache }: Host): ImportObject {
       names: answering((cursor: string | undefined, limit: number) =>
         directory.names(cursor, limit)),
     },
-    'fossawork:credentials/master-keys': { ring: answering(() => ({ keys: keys.lend() })) },
+    'fossawork:credentials/master-keys': { ring: answering(() => ({ keys: keys.provide() })) },
     'fossawork:credentials/key-cache': {
       lookup: cache.lookup.bind(cache),
       remember: cache.remember.bind(cache),
@@ -85,7 +103,7 @@ function importsOf({ directory, keys, cache }: Host): ImportObject {
   return imports as unknown as ImportObject;
 }
 
-/** Throws failures as jco expects them, as the plain record; anything else stops the component. */
+/** Throws failures as jco expects them, as the plain record; anything else aborts the component. */
 function answering<A extends unknown[], R>(work: (...args: A) => R): (...args: A) => R {
   return (...args) => {
     try {
@@ -116,7 +134,14 @@ function now(): { seconds: bigint; nanoseconds: number } {
 }
 
 function getRandomBytes(length: bigint): Uint8Array {
-  return crypto.getRandomValues(new Uint8Array(Number(length)));
+  if (length > MAX_RANDOM_BYTES) {
+    throw new MoatError('sandbox', 'the component asked for too many random bytes at once');
+  }
+  try {
+    return crypto.getRandomValues(new Uint8Array(Number(length)));
+  } catch (error) {
+    throw new MoatError('unavailable', 'the system gives no random bytes', { cause: error });
+  }
 }
 
 /** A half of a surrogate pair would silently become U+FFFD on its way to the component. */

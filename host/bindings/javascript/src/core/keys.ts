@@ -12,35 +12,35 @@ export interface MasterKey {
 }
 
 /**
- * The keys of a vault: the first encrypts, all open. A function is asked when a call first needs
+ * The keys of a vault: the first encrypts, all decrypt. A function is asked when a call first needs
  * a key, and not again.
  */
 export type Keys = readonly MasterKey[] | (() => readonly MasterKey[]);
 
 /** A key as the contract has it. */
-interface LentKey {
+interface ProvidedKey {
   id?: string;
   primary: boolean;
   material: Uint8Array;
 }
 
-/** The keys as calls get them: copies, zeroed at the end. */
+/** Copies of the keys, which calls get and `wipe` zeroes. */
 export class KeyRing {
   #source: (() => readonly MasterKey[]) | undefined;
-  #keys: LentKey[] = [];
+  #keys: ProvidedKey[] = [];
 
   constructor(keys: Keys) {
     if (typeof keys === 'function') {
       this.#source = keys;
     } else {
-      this.#keys = lent(keys);
+      this.#keys = copiesOf(keys);
     }
   }
 
   /** The ring; empty when there is no master key. */
-  lend(): LentKey[] {
+  provide(): ProvidedKey[] {
     if (this.#source !== undefined) {
-      this.#keys = lent(this.#source());
+      this.#keys = copiesOf(this.#source());
       this.#source = undefined;
     }
     return this.#keys;
@@ -54,7 +54,7 @@ export class KeyRing {
   }
 }
 
-function lent(keys: readonly MasterKey[]): LentKey[] {
+function copiesOf(keys: readonly MasterKey[]): ProvidedKey[] {
   return keys.map(({ material, id }, place) => {
     const key = { primary: place === 0, material: bytesOf(material) };
     return id === undefined ? key : { ...key, id };

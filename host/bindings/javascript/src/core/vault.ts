@@ -36,8 +36,8 @@ export class Vault {
   }
 
   /**
-   * Stores a credential in place of the one before. What is there must open with a key of the ring,
-   * or be of a legacy kind that anyone can read: a mistyped key replaces nothing. Nor is a new
+   * Stores a credential in place of the one before. A key of the ring must decrypt what is there,
+   * unless it is of a legacy kind that anyone can read: a mistyped key replaces nothing. Nor is a new
    * user's credential stored when the first few records of others can't be decrypted: that fails
    * with `wrong-key-or-tampered`, unless `allowNewKey` says that it is meant.
    */
@@ -67,7 +67,7 @@ export class Vault {
     return stored;
   }
 
-  /** Opens a record and hands out all of it. */
+  /** Decrypts a record and returns all of it. */
   async reveal(userId: string): Promise<{ credential: Credential; summary: Summary }> {
     const { credential, summary } = await this.#call('reveal', userId);
     return { credential: new Credential(credential), summary };
@@ -105,15 +105,15 @@ export class Vault {
     }
   }
 
-  /** Opens each record, an answer each in the order asked; for a few users at a time. */
+  /** Decrypts each record, an outcome for each in the order asked; for a few users at a time. */
   async verify(userIds: readonly string[]): Promise<Outcome<Summary>[]> {
     return outcomes(await this.#call('verify', [...userIds]));
   }
 
   /**
-   * Encrypts records of legacy kinds with the primary key, or brings all to another version or
-   * spelling. What anyone could have written is answered with `needs-migration`, unless it is
-   * accepted. An answer each in the order asked; for a few users at a time.
+   * Encrypts records of legacy kinds with the primary key, or converts all to another version or
+   * token encoding. What anyone could have written fails with `needs-migration`, unless it is
+   * accepted. Returns an outcome for each in the order asked; for a few users at a time.
    */
   async migrate(
     userIds: readonly string[],
@@ -128,8 +128,8 @@ export class Vault {
   }
 
   /**
-   * Encrypts records with the primary key that are under another of the ring. An answer each in the
-   * order asked; for a few users at a time.
+   * Encrypts records with the primary key that were encrypted with another of the ring. Returns an
+   * outcome for each in the order asked; for a few users at a time.
    */
   async rewrap(
     userIds: readonly string[],
@@ -150,7 +150,7 @@ export class Vault {
     }
   }
 
-  /** Removes a backup of this name, if the credential that it is of opens. */
+  /** Removes a backup of this name, if the credential that it is a copy of can be decrypted. */
   async removeBackup(name: string): Promise<Removed> {
     return this.#call('removeBackup', name);
   }

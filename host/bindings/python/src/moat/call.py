@@ -1,6 +1,6 @@
 """One call: its grant, and the component's five imports, which check it every time.
 
-A failure that the component may handle is answered; an access beyond the grant stops it.
+A failure that the component may handle is answered; an access beyond the grant aborts it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from wasmtime.component import Record, Variant
 
 from .cache import KeyCache, Slot
 from .directory import Directory
-from .errors import MoatError, SandboxFailure
+from .errors import MoatError, SandboxFailure, Unavailable
 from .keys import KeyRing
 from .values import members, record
 
@@ -141,14 +141,14 @@ class Call:
 
     @_answers_result
     def ring(self, _store: StoreContext) -> dict[str, Any]:
-        """Lends the master keys."""
+        """Provides the master keys."""
         self._require(Access.KEYS in self._access, "get the master keys")
         copies = enumerate(self._keys.copies())
         keys = [record(id=label, primary=n == 0, material=key) for n, (label, key) in copies]
         return {"keys": keys}
 
     def lookup(self, _store: StoreContext, slot: Record) -> Record | None:
-        """Lends a derived key that was kept."""
+        """Provides a derived key that was kept."""
         material = self._cache.lookup(self._granted_slot(slot))
         return None if material is None else record(material=material)
 
@@ -170,7 +170,10 @@ class Call:
     def get_random_bytes(self, _store: StoreContext, length: int) -> bytes:
         """Random bytes from the system."""
         self._require(length <= MAX_RANDOM_BYTES, "get that many random bytes")
-        return os.urandom(length)
+        try:
+            return os.urandom(length)
+        except OSError as error:
+            raise Unavailable("the system gives no random bytes") from error
 
     def _require_file(self, access: Access, name: str, verb: str) -> None:
         is_settings = name == SETTINGS and Access.SETTINGS in self._access

@@ -68,7 +68,7 @@ class Envelope:
     encoding: TokenEncoding | None
     """How the token is encoded; None: there is no token."""
     key_id: str | None
-    """The label of the key that it says it is under."""
+    """The label of the key that it says it was encrypted with."""
     created_at: str | None
     encrypted_at: str | None
     """The time inside the token."""
@@ -92,7 +92,7 @@ class Summary:
     is_valid: bool
     validation_attempts: int
     key: KeyInfo
-    """The key that the record is under."""
+    """The key that the record is encrypted with."""
     envelope: Envelope
 
 
@@ -124,7 +124,7 @@ class Rewritten:
     before: Envelope
     """The envelope of the record as it was found."""
     key: KeyInfo | None
-    """The key that it was under; None: it was not encrypted."""
+    """The key that it was encrypted with; None: it was not encrypted."""
     changed: bool
     """Whether it was rewritten; in a dry run, whether it would be."""
 

@@ -13,7 +13,7 @@ from wasmtime import Config, Engine, Store, WasmtimeError
 from wasmtime.component import Component, ComponentInstanceType, Func, FuncType, Instance, Linker
 
 from .call import IMPORTS, Call
-from .errors import SandboxFailure
+from .errors import SandboxFailure, Unavailable
 
 PACKAGE = "fossawork:credentials/{}@1.0.0"
 
@@ -35,7 +35,7 @@ The bindings of wasmtime 50 convert values by way of variables that all threads 
 exception of an import in another.
 """
 
-_thread = ThreadPoolExecutor(1)
+_worker: ThreadPoolExecutor | None = None
 """Makes the calls, since signals are handled on the main thread.
 
 What a handler raises in the midst of an import, such as KeyboardInterrupt, would be lost between
@@ -44,15 +44,31 @@ for, and the call goes on to its end.
 """
 
 
-def _go_on_in_child() -> None:
-    global _thread
-    _thread = ThreadPoolExecutor(1)
+def _started_worker() -> ThreadPoolExecutor:
+    """The worker, whose thread is there. Raises `Unavailable` when the system gives no thread."""
+    global _worker
+    with call_lock:
+        if _worker is None:
+            worker = ThreadPoolExecutor(1)
+            try:
+                # Work for which no thread can be started stays in the queue, and would be done with
+                # the next, after its failure was reported. So the first has nothing to do.
+                worker.submit(lambda: None)
+            except RuntimeError as error:
+                raise Unavailable("no thread can be started for the call") from error
+            _worker = worker
+        return _worker
+
+
+def _continue_in_child() -> None:
+    global _worker
+    _worker = None
     call_lock.release()
 
 
 # The child of a fork has no other thread than the one that forked.
 os.register_at_fork(
-    before=call_lock.acquire, after_in_parent=call_lock.release, after_in_child=_go_on_in_child
+    before=call_lock.acquire, after_in_parent=call_lock.release, after_in_child=_continue_in_child
 )
 
 
@@ -92,10 +108,11 @@ class Sandbox:
     def call(self, call: Call, *args: Any) -> Any:
         """Calls a function of the component in a new instance, which ends with the call.
 
-        Raises `SandboxFailure` when the component is aborted.
+        Raises `SandboxFailure` when the component is aborted, `Unavailable` when the system gives no
+        thread.
         """
         try:
-            return _thread.submit(self._called, call, args).result()
+            return _started_worker().submit(self._called, call, args).result()
         except WasmtimeError as error:
             cause = str(error).strip().splitlines()[-1].strip()
             message = f"the component was aborted during {call.function}: {cause}"
@@ -103,7 +120,7 @@ class Sandbox:
 
     def _called(self, call: Call, args: tuple[Any, ...]) -> Any:
         with call_lock, Linker(self._engine) as linker, Store(self._engine) as store:
-            _lend(linker, call)
+            _provide(linker, call)
             _limit(store, len(call.users))
             instance = linker.instantiate(store, self._component)
             return _export(instance, store, call.function)(store, *args)
@@ -132,7 +149,7 @@ def _export(instance: Instance, store: Store, function: str) -> Func:
     return export
 
 
-def _lend(linker: Linker, call: Call) -> None:
+def _provide(linker: Linker, call: Call) -> None:
     with linker.root() as root:
         for interface, functions in IMPORTS.items():
             with root.add_instance(interface) as instance:

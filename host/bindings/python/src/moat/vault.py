@@ -54,7 +54,7 @@ class Vault:
     ) -> None:
         """Opens a directory that belongs to this user and in which nobody else can write.
 
-        The first of `keys` encrypts, all open. None: FOSSAWORK_MASTER_KEY and, one a line,
+        The first of `keys` encrypts, all decrypt. None: FOSSAWORK_MASTER_KEY and, one a line,
         FOSSAWORK_MASTER_KEY_PREVIOUS, read when a call first needs them. `component` is the file of
         another component than the package's own. A write waits for writers in other processes
         `lock_timeout` seconds. Raises `DirectoryFailure`, `SandboxFailure`.
@@ -99,7 +99,7 @@ class Vault:
     ) -> Stored:
         """Stores a credential in place of the one before.
 
-        What is there must open with one of the keys, or be of a legacy kind that anyone can
+        One of the keys must decrypt what is there, unless it is of a legacy kind that anyone can
         read: a mistyped key replaces nothing. Raises `Conflict` when `create_only` and there is
         one, or when it isn't the one of `expected_revision`. `version` and `encoding` are by
         default those of the record that is replaced, or of the directory.
@@ -125,7 +125,7 @@ class Vault:
         return stored
 
     def reveal(self, user_id: str) -> Revealed:
-        """Opens a record and hands out all of it."""
+        """Decrypts a record and returns all of it."""
         return values.revealed(self._call("reveal", user_id))
 
     def describe(self, user_id: str) -> Summary:
@@ -158,9 +158,9 @@ class Vault:
             yield from page["user_ids"]
 
     def verify(self, user_ids: Iterable[str]) -> list[Summary | MoatError]:
-        """Opens each record; for a few users at a time.
+        """Decrypts each record; for a few users at a time.
 
-        Tells all but the secrets of each, or why it didn't open, in the order asked.
+        Returns all but the secrets of each, or why it can't be decrypted, in the order asked.
         """
         return self._batch(values.summary, "verify", user_ids)
 
@@ -176,11 +176,11 @@ class Vault:
     ) -> list[Rewritten | MoatError]:
         """Encrypts records of legacy kinds with the first key, or brings all to another form.
 
-        For a few users at a time; answers for each in the order asked. `accept_default_key` takes
-        records under the application's published key for genuine, and `accept_plaintext` those that
-        are not encrypted, though anyone who could write to the directory may have made them; without
-        these they are answered with `NeedsMigration`. `version` and `encoding` (of records of
-        version 1.0) are the form to come to.
+        For a few users at a time; returns an outcome for each in the order asked.
+        `accept_default_key` accepts records encrypted with the application's published key, and
+        `accept_plaintext` those that are not encrypted, though anyone who could write to the
+        directory may have made them; without these their outcome is `NeedsMigration`. `version` and
+        `encoding` (of records of version 1.0) are the form to convert to.
         """
         options = values.record(
             dry_run=values.flag("dry_run", dry_run),
@@ -194,9 +194,9 @@ class Vault:
     def rewrap(
         self, user_ids: Iterable[str], *, dry_run: bool = False
     ) -> list[Rewritten | MoatError]:
-        """Encrypts records with the first key that are under another.
+        """Encrypts records with the first key that were encrypted with another.
 
-        For a few users at a time; answers for each in the order asked.
+        For a few users at a time; returns an outcome for each in the order asked.
         """
         return self._batch(values.rewritten, "rewrap", user_ids, values.flag("dry_run", dry_run))
 
@@ -205,7 +205,7 @@ class Vault:
     ) -> bool:
         """Sets the version, 1.0 or 2.0, and the token encoding of new records in this directory.
 
-        What is None stays as it is. Tells whether something changed.
+        What is None stays as it is. Returns whether something changed.
         """
         version = values.optional_text("version", version)
         answer = self._enter("configure", (), None, version, _encoding(encoding))
@@ -222,7 +222,7 @@ class Vault:
     def remove_backup(self, name: str) -> bool:
         """Removes a backup of this name, and returns whether there was one.
 
-        The credential that it is of has to open.
+        The credential that it is a copy of has to be readable.
         """
         values.text("name", name)
         user_id = name.rpartition(".backup_")[0].removesuffix(".cred")
