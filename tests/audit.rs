@@ -133,7 +133,7 @@ fn every_operation_is_written_down_before_and_after() {
     vault.remove_backup("anna.cred.backup").map(drop).unwrap_or_default();
     vault.remove(&bert, None).unwrap();
 
-    let told: Vec<_> = audited
+    let names: Vec<_> = audited
         .operations()
         .into_iter()
         .map(|operation| {
@@ -181,7 +181,7 @@ fn every_operation_is_written_down_before_and_after() {
         "configure  done  changed",
         "remove bert done  changed",
     ];
-    assert_eq!(told, expected);
+    assert_eq!(names, expected);
     let verification = audited.verify();
     assert_eq!((verification.finding, verification.entries), (None, 2 * expected.len() as u64));
     let mode = fs::metadata(audited.path()).unwrap().permissions().mode() & 0o777;
@@ -210,10 +210,10 @@ fn each_byte_that_is_changed_is_seen() {
             altered[at] ^= flip;
             fs::write(audited.path(), altered).unwrap();
             let finding = audited.verify().finding.unwrap_or_else(|| panic!("byte {at}"));
-            // No later entry tells that the last one was under another key.
+            // No later entry shows that the last one was signed with another key.
             let is_unknown = line == 6 && finding.kind == FindingKind::UnknownKey;
             assert!(is_unknown || finding.kind == FindingKind::Altered, "byte {at}: {finding}");
-            // With its line break gone, what is left of the first entry is told from the third.
+            // With its line break gone, what is left of the first entry is seen from the third.
             let sequence = if line == 1 && whole[at] == b'\n' { 2 } else { line };
             assert_eq!((finding.line, finding.sequence), (line, sequence), "byte {at}: {finding}");
         }
@@ -237,7 +237,7 @@ fn each_line_that_is_removed_swapped_or_put_in_is_seen() {
         let sequence = at as u64 + 1;
         let mut removed = lines.clone();
         removed.remove(at);
-        // Without its first entries a log looks like one whose oldest files were removed; a note tells.
+        // Without its first entries a log looks like one whose oldest files were removed; a note says so.
         let expected = match at {
             0 => None,
             5 => Some((FindingKind::Cut, 6)),
@@ -280,7 +280,7 @@ fn each_line_that_is_removed_swapped_or_put_in_is_seen() {
         assert_eq!(found, Some((FindingKind::Cut, kept as u64 + 1)), "cut to {kept}");
         assert_eq!(audited.verify().finding, None, "it can't be seen without the head");
     }
-    // A log that was begun anew after its end was cut off.
+    // A log that was started again after its end was cut off.
     fs::write(audited.path(), lines[..4].concat()).unwrap();
     let vault = audited.vault(audited.log(Rotation::default()));
     vault.inspect(&user("anna")).unwrap();

@@ -489,7 +489,7 @@ fn legacy_records_are_found() {
     }
 }
 
-/// In a directory of version 2.0 nothing says that the application reads there, however its tokens are spelled.
+/// In a directory of version 2.0 nothing says that the application reads there, however its tokens are encoded.
 #[test]
 fn what_points_at_no_application_is_no_finding() {
     let installation = Installation::new();

@@ -146,7 +146,7 @@ fn what_is_removed_meanwhile_fails_nobody() {
         assert!(text.contains(summary), "{verb:?}: {text}");
         assert!(!text.contains("bob"), "{verb:?}: {text}");
     }
-    // Who asks for it by name is told.
+    // A caller that asks for it by name gets the reason.
     let store = Store::new();
     store.put("anna", "horse");
     let (text, _) = expect(5, &run(&mut store.moat(&["verify", "bob"])));

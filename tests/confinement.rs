@@ -22,7 +22,7 @@ fn waiting(store: &Store, lock: &File) -> Child {
     child
 }
 
-/// What the kernel tells of all threads of a process.
+/// What the kernel reports of all threads of a process.
 fn status(process: u32) -> Vec<String> {
     let mut lines = Vec::new();
     for thread in fs::read_dir(format!("/proc/{process}/task")).unwrap() {
@@ -114,9 +114,9 @@ fn no_child_inherits_the_key() {
 fn the_component_verb_tells_what_is_in_force() {
     let store = Store::new();
     let (stdout, _) = expect(0, &run(&mut store.moat(&["component", "--json"])));
-    let told: serde_json::Value = serde_json::from_str(&stdout).unwrap();
-    assert_eq!(told["self_test"], "passed");
-    let parts = told["confinement"].as_array().unwrap();
+    let report: serde_json::Value = serde_json::from_str(&stdout).unwrap();
+    assert_eq!(report["self_test"], "passed");
+    let parts = report["confinement"].as_array().unwrap();
     assert_eq!(parts.len(), 4);
     for part in parts {
         assert_eq!(part["in_force"], true, "{part}");

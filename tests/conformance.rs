@@ -62,7 +62,7 @@ fn samples() -> impl Iterator<Item = Value> {
     })
 }
 
-/// Whether this is a time as records spell it: UTC without a zone, to the second.
+/// Whether this is a time as records have it: UTC without a zone, to the second.
 fn is_time(text: &str) -> bool {
     let pattern = "0000-00-00T00:00:00";
     let fits = |(c, p): (char, char)| if p == '0' { c.is_ascii_digit() } else { c == p };

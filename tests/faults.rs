@@ -303,7 +303,7 @@ fn what_a_crash_left_behind_is_removed_by_the_next_writer() {
     assert_eq!(store.names(), [".moat.lock", "anna.cred"]);
 }
 
-/// A library that tells the program another time, in front of the system's own.
+/// A library that gives the program another time, in front of the system's own.
 #[test]
 fn a_clock_that_is_ten_years_back() {
     let Some(python) = python() else { return };

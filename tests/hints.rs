@@ -1,4 +1,4 @@
-//! What an operator is told to do: the remedy of this very cause, by which nothing is lost.
+//! What an operator is advised to do: the remedy for this very cause, with which nothing is lost.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt, chown, symlink};

@@ -255,7 +255,7 @@ struct Outcome {
 }
 
 impl Outcome {
-    /// Whether this is the error, in a message for people that tells no secret.
+    /// Whether this is the error, in a message for people that holds no secret.
     fn is(&self, code: ErrorCode, message: &str) -> bool {
         self.code == Some(code)
             && self.message.contains(message)

@@ -181,16 +181,16 @@ fn no_plaintext_remains() {
                     let whole = text.len() - text.len() % 4;
                     text[4..whole.max(4)].to_owned()
                 };
-                for spelled in [
+                for encoded in [
                     secret.clone(),
                     inner(STANDARD.encode(&padded)),
                     inner(URL_SAFE.encode(&padded)),
                     inner(URL_SAFE_NO_PAD.encode(&padded)),
                 ] {
-                    let spelled = spelled.trim_end_matches('=').as_bytes();
-                    let spelled = &spelled[..spelled.len().saturating_sub(2)];
-                    let found = spelled.len() > 4
-                        && contents.windows(spelled.len()).any(|part| part == spelled);
+                    let encoded = encoded.trim_end_matches('=').as_bytes();
+                    let encoded = &encoded[..encoded.len().saturating_sub(2)];
+                    let found = encoded.len() > 4
+                        && contents.windows(encoded.len()).any(|part| part == encoded);
                     assert!(!found, "{name} holds a part of a plaintext");
                 }
             }
@@ -348,7 +348,7 @@ fn a_planted_record_in_the_clear_is_never_taken_for_genuine() {
         (user, record)
     });
 
-    let mut told = String::new();
+    let mut printed = String::new();
     for arguments in [
         ["migrate"].as_slice(),
         &["migrate", "--dry-run"],
@@ -367,17 +367,17 @@ fn a_planted_record_in_the_clear_is_never_taken_for_genuine() {
         &["mark", "newuser", "--valid"],
     ] {
         let output = support::run_with_input(&mut store.moat(arguments), "another");
-        told += &String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+        printed += &String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
         for (user, record) in &planted {
             assert_eq!(fs::read_to_string(store.file(user)).unwrap(), *record, "{arguments:?}");
             let get = ["get", user, "--field", "password"];
             let (_, error) = expect(7, &run(&mut store.moat(&get)));
             assert!(error.contains("compare it with a backup"), "{error}");
-            told += &error;
+            printed += &error;
         }
     }
-    assert_eq!(plain_advice(&told), Vec::<&str>::new());
-    assert!(!told.contains("chosen by"), "{told}");
+    assert_eq!(plain_advice(&printed), Vec::<&str>::new());
+    assert!(!printed.contains("chosen by"), "{printed}");
     // Whom it concerns may be given a new password right away.
     store.put("bob", "new");
     let (password, _) = expect(0, &run(&mut store.moat(&["get", "bob", "--field", "password"])));
@@ -445,7 +445,7 @@ fn a_directory_comes_to_the_form_that_the_application_reads_and_back() {
     assert!(text.contains("token encoding  documented"), "{text}");
 }
 
-/// Why a backup is still there is told: its credential doesn't open, or its removal failed.
+/// Why a backup is still there is reported: its credential can't be decrypted, or its removal failed.
 #[test]
 fn a_removal_that_fails_is_a_failure() {
     let Some(strace) = tool("strace") else { return };
@@ -458,9 +458,9 @@ fn a_removal_that_fails_is_a_failure() {
         let inject = format!("inject=unlinkat:error={fault}");
         strace.args(["-f", "-e", "trace=unlinkat", "-e", &inject, "-o"]).arg(store.beside("trace"));
         let arguments = [&["migrate", "--remove-plaintext-backups"], more].concat();
-        let told = expect(code, &run(&mut store.moat_under(strace, &arguments)));
+        let printed = expect(code, &run(&mut store.moat_under(strace, &arguments)));
         assert!(store.names().contains(&backup.to_owned()));
-        told
+        printed
     };
     for (fault, why) in [("EPERM", "Operation not permitted"), ("EIO", "Input/output error")] {
         let (text, warning) = migrate(fault, &[], 9);
@@ -469,13 +469,13 @@ fn a_removal_that_fails_is_a_failure() {
         assert!(text.contains("1 unchanged, 1 failed; 1 backups left, 0 removed"), "{text}");
         assert!(warning.contains("1 of the old migration's backups"), "{warning}");
 
-        let told = json(&migrate(fault, &["--json"], 9).0);
-        assert_eq!(action(&told, backup), "failed");
-        assert_eq!(told["records"][1]["error"]["code"], "directory");
-        let counts = ["failed", "backups", "backups_removed"].map(|name| &told["summary"][name]);
+        let printed = json(&migrate(fault, &["--json"], 9).0);
+        assert_eq!(action(&printed, backup), "failed");
+        assert_eq!(printed["records"][1]["error"]["code"], "directory");
+        let counts = ["failed", "backups", "backups_removed"].map(|name| &printed["summary"][name]);
         assert_eq!(counts, [1, 1, 0]);
     }
-    // A record that failed, too, is what the exit code tells of.
+    // A record that failed, too, counts for the exit code.
     write_private(&store.file("bob"), in_the_clear("bob", "horse").as_bytes());
     let (text, _) = migrate("EPERM", &[], 7);
     assert!(text.contains("2 failed"), "{text}");

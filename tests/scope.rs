@@ -1,4 +1,4 @@
-//! A scope: what is in it, that it only becomes narrower, and what the audit log tells of it.
+//! A scope: what is in it, that it only becomes narrower, and what the audit log says of it.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
@@ -213,7 +213,7 @@ fn what_is_done_and_what_is_refused_is_written_down() {
     scope.reveal(&user("anna")).unwrap();
     scope.reveal(&user("bob")).unwrap_err();
     scope.hmac_sha256(&user("anna"), "pin", b"").unwrap();
-    let told: Vec<_> = audit::operations(&logs, "log")
+    let entries: Vec<_> = audit::operations(&logs, "log")
         .unwrap()
         .map(|operation| {
             let operation = operation.unwrap();
@@ -225,7 +225,7 @@ fn what_is_done_and_what_is_refused_is_written_down() {
         })
         .collect();
     let expected = ["reveal anna done ", "reveal bob denied ", "apply anna done hmac-sha256"];
-    assert_eq!(told, expected);
+    assert_eq!(entries, expected);
 }
 
 /// An actor's name can't make an entry too long to be read.

@@ -1,4 +1,4 @@
-//! What a test needs and this machine lacks is told; `tests/setup` installs it, and no test does.
+//! What a test needs and this machine lacks is named; `tests/setup` installs it, and no test does.
 
 use std::fs;
 use std::path::Path;
@@ -42,16 +42,16 @@ fn a_test_that_misses_something_is_skipped_aloud_or_fails() {
     let (stdout, stderr) = expect(0, &run(&mut command));
     assert!(stdout.contains(&format!("{} passed; 0 failed", TESTS.len())), "{stdout}");
     for (test, missing) in TESTS {
-        let is_told = |line: &str| {
+        let is_named = |line: &str| {
             line.starts_with(&format!("SKIPPED {test}: "))
                 && line.contains(missing)
                 && line.ends_with("; tests/setup installs it")
         };
-        assert!(stderr.lines().any(is_told), "{test}: {stderr}");
+        assert!(stderr.lines().any(is_named), "{test}: {stderr}");
     }
     for caller in ["python", "node", "browser", "c"] {
-        let told = format!("SKIPPED {OF_ALL_CALLERS}: so the caller {caller} is left out\n");
-        assert!(stderr.contains(&told), "{stderr}");
+        let line = format!("SKIPPED {OF_ALL_CALLERS}: so the caller {caller} is left out\n");
+        assert!(stderr.contains(&line), "{stderr}");
     }
 
     let (stdout, _) = expect(101, &run(command.env("MOAT_REQUIRE_ALL", "1")));

@@ -4,7 +4,7 @@
 //! In the repository the component is built from its source; the package of the library carries it as it was built
 //! there, since the source isn't part of this crate.
 
-#![allow(clippy::print_stdout, reason = "how cargo is told")]
+#![allow(clippy::print_stdout, reason = "how a build script instructs cargo")]
 
 use std::fmt::Write;
 use std::path::{Path, PathBuf};

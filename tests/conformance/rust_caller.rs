@@ -54,8 +54,8 @@ fn go_through_one(case: &Value, root: &Path) -> Value {
                     .unwrap();
             }
             let answer = answer(take(&vault, &step));
-            if let Some(told) = last_revision(&answer) {
-                revision = told.to_owned();
+            if let Some(last) = last_revision(&answer) {
+                revision = last.to_owned();
             }
             answer
         })

@@ -80,7 +80,7 @@ macro_rules! rewritten {
     }};
 }
 
-/// Checks that both are the same, and tells whether they are a success.
+/// Checks that both are the same, and returns whether they are a success.
 fn same<T: Debug + PartialEq>(
     sandboxed: Result<T, moat::Error>,
     native: Result<T, contract::Error>,

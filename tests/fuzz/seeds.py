@@ -33,7 +33,7 @@ def template(sample):
     return content.replace(record["encrypted_data"].encode(), mark.encode())
 
 
-# Members that are kept as they are spelled, though hardly any reader takes them.
+# Members that are kept as they are written, though hardly any reader accepts them.
 ODD = b'{"user_id":"anna","encrypted_data":"$(%s)$","encryption_version":"1.0","a":1e999,"b":"\\ud800","c":%s}'
 odd = ODD % (OPENS_TO.encode(), b"[" * 200 + b"]" * 200)
 write("record", odd)

@@ -1,7 +1,7 @@
 //! Makes the components: dummies of the contract, in which every function has the same body, and the hostile
 //! guest, which is built like the real one.
 
-#![allow(clippy::print_stdout, reason = "how cargo is told")]
+#![allow(clippy::print_stdout, reason = "how a build script instructs cargo")]
 
 use std::path::{Path, PathBuf};
 use std::{env, fs};

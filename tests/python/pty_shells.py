@@ -29,7 +29,7 @@ class Shell(Terminal):
     def __init__(self, command: list[str]) -> None:
         super().__init__(command)
         self.settings = b""
-        _, self.settings = self.told()
+        _, self.settings = self.state()
 
     def run(self, line: str) -> None:
         """Types a command once the shell has the terminal."""
@@ -52,16 +52,16 @@ class Shell(Terminal):
 
         self.wait_until(condition)
 
-    def told(self) -> tuple[int, bytes]:
+    def state(self) -> tuple[int, bytes]:
         """The exit status of the last command, and what `stty -a` says now."""
-        self.run(f'echo "status=$?;"; stty -a > {PLACE}/stty; echo "told=$((6 * 7));"')
+        self.run(f'echo "status=$?;"; stty -a > {PLACE}/stty; echo "state=$((6 * 7));"')
         status = int(self.wait_for(rb"status=(\d+);")[1])
-        self.wait_for(rb"told=42;")
+        self.wait_for(rb"state=42;")
         return status, (PLACE / "stty").read_bytes()
 
     def expect(self, status: int | None, way: str) -> None:
         """Checks how the last command ended, and that the terminal is as it was."""
-        found, settings = self.told()
+        found, settings = self.state()
         assert status in (None, found), f"{way}: status {found}, not {status}"
         assert settings == self.settings, f"{way}: {settings!r}, before: {self.settings!r}"
 

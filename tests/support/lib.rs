@@ -163,11 +163,11 @@ pub fn measure(command: &mut Command) -> Taken {
     let child = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
     let mut status = 0;
     // SAFETY: all zeroes is a valid `rusage`.
-    #[allow(unsafe_code, reason = "the standard library tells no child's time and memory")]
+    #[allow(unsafe_code, reason = "the standard library has no child's time and memory")]
     let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
     let pid = child.id().cast_signed();
     // SAFETY: the child is this process's own and is waited for only here; both pointers are valid.
-    #[allow(unsafe_code, reason = "the standard library tells no child's time and memory")]
+    #[allow(unsafe_code, reason = "the standard library has no child's time and memory")]
     let waited = unsafe { libc::wait4(pid, &raw mut status, 0, &raw mut usage) };
     assert_eq!((waited, status), (pid, 0), "{command:?}");
     let time = |of: libc::timeval| {
@@ -249,7 +249,7 @@ pub fn tool(name: &'static str) -> Option<Tool> {
     found.then_some(Tool(name))
 }
 
-/// A file or directory in the target directory, which is made anew when what it is made of has changed.
+/// A file or directory in the target directory, which is made again when what it is made of has changed.
 pub fn set_up(name: &str, made_of: &[u8], make: impl FnOnce(&Path)) -> PathBuf {
     let path = target_tmpdir().join(name);
     let beside = |end: &str| path.with_file_name(format!("{name}.{end}"));

@@ -110,7 +110,7 @@ fn key_2(key: &str) -> [u8; 32] {
 
 #[test]
 fn each_legacy_kind_becomes_current_and_keeps_what_it_holds() {
-    for (contents, options, kind, key, spelled) in [
+    for (contents, options, kind, key, encoding) in [
         (
             record(&encrypted(KEY), ENCRYPTED),
             OPTIONS,
@@ -145,7 +145,7 @@ fn each_legacy_kind_becomes_current_and_keeps_what_it_holds() {
         assert!(done.changed);
         assert_eq!(done.before.kind, kind);
         assert_eq!(done.key.and_then(|key| key.id).as_deref(), key);
-        assert!(json(&memory)["encrypted_data"].as_str().unwrap().starts_with(spelled));
+        assert!(json(&memory)["encrypted_data"].as_str().unwrap().starts_with(encoding));
 
         let (outside, inside) = without_token(&memory, &user_key_1(KEY.as_bytes(), &anna()));
         let expected = json!({"user_id": "anna", "x-outer": 1.5, "created_at": "2024-12-01T00:00:00", "encryption_version": "1.0", "key_id": "new"});
@@ -200,7 +200,7 @@ fn what_is_in_the_clear_needs_consent() {
     assert!(json(&memory)["encrypted_data"].as_str().unwrap().starts_with("Z0FB"));
 }
 
-// How tokens are spelled.
+// How tokens are encoded.
 
 #[test]
 fn a_token_is_spelled_as_asked_or_as_it_was_or_as_the_directory_is_set_or_for_its_reader() {

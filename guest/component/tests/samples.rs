@@ -111,7 +111,7 @@ impl Sample {
         }
     }
 
-    /// Every way to open or replace the file is refused alike, tells nothing and leaves the file alone.
+    /// Every way to open or replace the file is refused alike, discloses nothing and leaves the file alone.
     fn expect_refused(&self, memory: &Memory, error: &Error) {
         let user_id = self.user_id.as_str();
         let others = [

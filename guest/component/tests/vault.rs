@@ -114,7 +114,7 @@ const READERS: [Call; 3] = [
     |memory| vault::verify(memory, &["anna".to_owned()]).remove(0),
 ];
 
-/// The calls that encrypt anew.
+/// The calls that encrypt again.
 const WRITERS: [Call; 3] = [
     |memory| Ok(put(memory)?.summary),
     |memory| vault::mark_used(memory, "anna"),

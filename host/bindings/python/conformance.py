@@ -55,7 +55,7 @@ def answer(vault: Vault, step: dict[str, Any], revision: str | None) -> dict[str
 
 
 def value(vault: Vault, step: dict[str, Any], revision: str | None) -> Any:
-    """What a step gives, in the contract's spelling; `revision` stands in for `$revision`."""
+    """What a step returns, with the contract's names; `revision` stands in for `$revision`."""
     user, users = step.get("user_id", ""), step.get("user_ids", [])
     options = step.get("options", {})
     expected = {
@@ -110,13 +110,13 @@ def outcomes(results: Sequence[Summary | Rewritten | MoatError]) -> list[dict[st
     ]
 
 
-def last_revision(told: Any) -> str | None:
-    """The last revision in what was told."""
-    if isinstance(told, dict):
-        own = told.get("revision")
-        return own if isinstance(own, str) else last_revision(list(told.values()))
-    if isinstance(told, list):
-        found = (last_revision(part) for part in reversed(told))
+def last_revision(answers: Any) -> str | None:
+    """The last revision in some answers."""
+    if isinstance(answers, dict):
+        own = answers.get("revision")
+        return own if isinstance(own, str) else last_revision(list(answers.values()))
+    if isinstance(answers, list):
+        found = (last_revision(part) for part in reversed(answers))
         return next((revision for revision in found if revision), None)
     return None
 

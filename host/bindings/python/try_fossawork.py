@@ -54,7 +54,7 @@ def expect(what: str, seen: Any, expected: Any) -> None:
 
 
 def refused(what: str, error: type[moat.MoatError], call: Callable[[], object]) -> None:
-    """Expects a failure of exactly this kind, which tells no secret."""
+    """Expects a failure of exactly this kind, whose message holds no secret."""
     try:
         returned = call()
     except moat.MoatError as raised:
@@ -67,7 +67,7 @@ def refused(what: str, error: type[moat.MoatError], call: Callable[[], object]) 
 def keep_secret(what: str, text: str) -> None:
     """Expects that no secret of this run stands in a text."""
     if any(secret in text for secret in SECRETS):
-        sys.exit(f"{what} tells a secret")
+        sys.exit(f"{what} shows a secret")
 
 
 def legacy_record(user_id: str) -> bytes:
@@ -187,7 +187,7 @@ def retrieved(manager: CredentialManager) -> dict[str, Any]:
 
 
 def now() -> str:
-    """As records spell it."""
+    """As records have it."""
     return datetime.now(UTC).replace(tzinfo=None, microsecond=0).isoformat()
 
 

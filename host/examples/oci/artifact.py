@@ -38,12 +38,12 @@ class Refusal(Exception):
 
 
 def digest_of(contents: bytes) -> str:
-    """The SHA-256 as OCI and `moat component` spell it."""
+    """The SHA-256 as OCI and `moat component` write it."""
     return f"sha256:{hashlib.sha256(contents).hexdigest()}"
 
 
 def config_of(component: bytes) -> dict[str, Any]:
-    """What the layout wants to be told of a component."""
+    """What the layout says about a component."""
     engine = Engine()
     world = Component(engine, component).type
     exports, imports = list(world.exports(engine)), list(world.imports(engine))

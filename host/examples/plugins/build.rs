@@ -1,6 +1,6 @@
 //! Builds the two plugins and makes components of them, as anybody who ships plugins would.
 
-#![allow(clippy::print_stdout, reason = "how cargo is told")]
+#![allow(clippy::print_stdout, reason = "how a build script instructs cargo")]
 
 use std::path::PathBuf;
 use std::{env, fs};

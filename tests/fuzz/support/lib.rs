@@ -1,4 +1,4 @@
-//! What the targets share: Fernet anew, records with tokens that open, and a host in memory.
+//! What the targets share: Fernet once more, records with tokens that can be decrypted, and a host in memory.
 
 pub mod fernet;
 mod memory;

@@ -7,7 +7,7 @@ use crate::fernet;
 use crate::memory::{DERIVED, NOW};
 
 /// The record of a template: `$(text)$` becomes a token of the text under the primary key, and `@(text)@` one under the
-/// other key, spelled as the FossaWork application does it. Anything else stays as it is.
+/// other key, encoded as the FossaWork application does it. Anything else stays as it is.
 ///
 /// There is no mark for a token that doesn't open: the guest derives one more key before it refuses it, in the time of
 /// hundreds of other runs. Such tokens are what `token` is about.

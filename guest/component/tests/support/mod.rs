@@ -47,7 +47,7 @@ pub(crate) fn options() -> PutOptions {
 
 type Interruption = Box<dyn Fn(&Memory)>;
 
-/// What a host would lend.
+/// What a host would provide.
 pub(crate) struct Memory {
     /// The keys that the next call gets.
     pub(crate) ring: RefCell<Vec<MasterKey>>,

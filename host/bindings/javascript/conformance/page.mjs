@@ -1,7 +1,7 @@
 // Tries the page as its user would: page.mjs PAGE-DIR CRED-FILE MASTER-KEY-FILE SCREENSHOT.png
 //
-// Fails unless the record is read, and the page is silent: nothing is asked of the server after it
-// was loaded, nothing ever of any other, no violation of its policy, no error. Prints what it saw.
+// Fails unless the record is read, and the page is silent: it asks nothing of the server after it
+// was loaded, and never anything of any other, no violation of its policy, no error. Prints what it saw.
 
 import { strict as assert } from 'node:assert';
 import { readFileSync } from 'node:fs';
@@ -25,14 +25,14 @@ function listed(page, id) {
   ));
 }
 
-/** Chooses a file, and waits until the page has looked at it; gives what it says then. */
+/** Chooses a file, and waits until the page has looked at it; returns the message that it shows. */
 async function choose(page, buffer) {
   await page.setInputFiles('#file', { name, mimeType: '', buffer });
-  await page.locator('#outside:not([hidden]), #message:not([hidden])').first().waitFor();
+  await page.locator('#envelope:not([hidden]), #message:not([hidden])').first().waitFor();
   return page.locator('#message').innerText();
 }
 
-/** Chooses a file, types a key, and waits until the page has answered; gives what it says then. */
+/** Chooses a file, types a key, and waits until the page has answered; returns the message that it shows. */
 async function open(page, buffer, typed) {
   assert.equal(await choose(page, buffer), '');
   await page.locator('#key').pressSequentially(typed);
@@ -70,14 +70,14 @@ const seen = await withPage({ '/': folder }, async (page, address) => {
   const tampered = await open(page, altered(), key);
   const damaged = await choose(page, contents.subarray(0, contents.length / 2));
   assert.equal(await open(page, contents, key), '');
-  const [outside, hidden] = [await listed(page, 'outside'), await listed(page, 'inside')];
+  const [envelope, hidden] = [await listed(page, 'envelope'), await listed(page, 'credential')];
   const whole = await page.content();
   await page.screenshot({ path: screenshot, fullPage: true });
   const show = page.getByRole('button', { name: /^Show / });
   while (await show.count() > 0) {
     await show.first().click();
   }
-  const shown = await listed(page, 'inside');
+  const shown = await listed(page, 'credential');
   assert(!whole.includes(shown.Password), 'the password was in the page while hidden');
   await page.locator('#forget').click();
   const forgotten = await page.locator('main').innerText();
@@ -96,6 +96,6 @@ const seen = await withPage({ '/': folder }, async (page, address) => {
   const noticed = await page.evaluate(() => globalThis.violations);
   assert.deepEqual([refused, noticed, errors.length > 0], [true, ['connect-src'], true]);
   const loadedFiles = new Set(requests).size;
-  return { loadedFiles, ...noise, outside, hidden, shown, wrongKey, tampered, damaged };
+  return { loadedFiles, ...noise, envelope, hidden, shown, wrongKey, tampered, damaged };
 });
 console.log(JSON.stringify(seen));

@@ -18,7 +18,7 @@ export async function answersTo(steps, vault) {
 
 async function answerTo(vault, step, expectedRevision) {
   try {
-    return { ok: spelled(await valueOf(vault, step, expectedRevision)) };
+    return { ok: inContractNames(await valueOf(vault, step, expectedRevision)) };
   } catch (error) {
     return failure(error);
   }
@@ -81,13 +81,13 @@ function outcomes(list) {
 }
 
 /** A value with the contract's names, `_` for `-`, and null for what is not there. */
-function spelled(value) {
+function inContractNames(value) {
   if (Array.isArray(value)) {
-    return value.map(spelled);
+    return value.map(inContractNames);
   }
   if (typeof value !== 'object' || value === null) {
     return value ?? null;
   }
   const name = (camel) => camel.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
-  return Object.fromEntries(Object.entries(value).map(([key, part]) => [name(key), spelled(part)]));
+  return Object.fromEntries(Object.entries(value).map(([key, part]) => [name(key), inContractNames(part)]));
 }

@@ -52,7 +52,7 @@ fn serve(
     });
 }
 
-/// Answers one request, and tells of it. `/redirect` leads to the location; to TRACE the answer is the request, as
+/// Answers one request, and reports it. `/redirect` leads to the location; to TRACE the answer is the request, as
 /// RFC 9110, section 9.3.8, has it.
 fn answer(mut stream: TcpStream, location: &str) -> Result<String> {
     let mut lines = BufReader::new(stream.try_clone()?).lines();

@@ -14,7 +14,7 @@ pub(crate) const MISDEEDS: &[Misdeed] = &[
     ("read-a-name-in-other-case", |user| read(&file(user).to_uppercase())),
     ("read-a-name-that-is-no-text", |_| read(b"\xff.cred")),
     ("read-a-long-name", |_| read(&"a".repeat(1 << 20))),
-    // What it may not read is told to people, but not what it may.
+    // What it may not read is in messages for people, but not what it may.
     ("tell-a-key", |_| read(ring().key())),
     ("list", |_| names()),
     ("take-the-keys", |_| ring()),

@@ -64,7 +64,7 @@ impl Answer {
 ///
 /// # Safety
 ///
-/// The host has to have written it, with these elements. It puts lists where `cabi_realloc` tells it to, and
+/// The host has to have written it, with these elements. It puts lists where `cabi_realloc` says, and
 /// they are never freed.
 pub(crate) unsafe fn list<T>(words: &[usize]) -> &'static [T] {
     // SAFETY: the caller's promise.

@@ -77,7 +77,7 @@ unsafe extern "C" {
     fn random_get_random_bytes(length: u64, answer: *mut Answer);
 }
 
-/// Bytes as the host is told of them: whether there are any is for the host to find out.
+/// Bytes as the host is given them: whether there are any is for the host to find out.
 #[derive(Clone, Copy)]
 pub(crate) struct Bytes {
     pub(crate) address: usize,

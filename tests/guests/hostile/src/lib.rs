@@ -29,7 +29,7 @@ use answer::Answer;
 /// error that an import answered, it returns that.
 type Misdeed = (&'static str, fn(&str) -> Answer);
 
-/// A false answer: its name, and where the host is told that the answer stands.
+/// A false answer: its name, and where it says that the answer stands.
 type Lie = (&'static str, fn() -> usize);
 
 /// Does what this user id stands for, and returns where the answer stands.

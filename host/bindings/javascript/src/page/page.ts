@@ -2,7 +2,7 @@ import {
   MAX_FILE_BYTES, MemoryDirectory, MoatError, Vault, componentDigest,
 } from '../core/index.js';
 import { wordsFor } from './messages.js';
-import { fill, insideOf, outsideOf } from './show.js';
+import { fill, credentialParts, envelopeParts } from './show.js';
 
 const SUFFIX = '.cred';
 
@@ -11,9 +11,9 @@ const file = element('file', HTMLInputElement);
 const key = element('key', HTMLInputElement);
 const open = element('open', HTMLButtonElement);
 const message = element('message', HTMLElement);
-const outside = element('outside', HTMLElement);
+const envelopeList = element('envelope', HTMLElement);
 const opened = element('opened', HTMLElement);
-const inside = element('inside', HTMLElement);
+const credentialList = element('credential', HTMLElement);
 const forget = element('forget', HTMLButtonElement);
 
 /** The file that was chosen. */
@@ -61,11 +61,11 @@ async function take(chosen: File): Promise<void> {
     const directory = new MemoryDirectory([[chosen.name, contents]]);
     const envelope = await new Vault(directory, []).inspect(userId);
     record = { userId, directory };
-    fill(outside, outsideOf(userId, envelope));
-    outside.hidden = false;
+    fill(envelopeList, envelopeParts(userId, envelope));
+    envelopeList.hidden = false;
     key.focus();
   } catch (error) {
-    tell(wordsFor(error));
+    showMessage(wordsFor(error));
   }
 }
 
@@ -74,15 +74,15 @@ async function read(): Promise<void> {
   const typed = key.value;
   key.value = '';
   if (record === undefined) {
-    tell('There is no record yet. Choose a .cred file first.');
+    showMessage('There is no record yet. Choose a .cred file first.');
     return;
   }
   const { userId, directory } = record;
   const vault = new Vault(directory, typed === '' ? [] : [{ material: typed }]);
-  fill(inside, []);
+  fill(credentialList, []);
   opened.hidden = true;
   open.disabled = true;
-  tell('Opening …', true);
+  showMessage('Opening …', true);
   try {
     // The derivation keeps the thread busy, so let the page show this first.
     await new Promise((painted) => requestAnimationFrame(() => setTimeout(painted)));
@@ -91,12 +91,12 @@ async function read(): Promise<void> {
       // Another file was dropped meanwhile.
       return;
     }
-    fill(inside, insideOf(credential, summary));
+    fill(credentialList, credentialParts(credential, summary));
     opened.hidden = false;
-    tell('');
+    showMessage('');
     opened.focus();
   } catch (error) {
-    tell(wordsFor(error));
+    showMessage(wordsFor(error));
   } finally {
     vault.close();
     open.disabled = false;
@@ -113,15 +113,15 @@ function wipe(): void {
 function clear(): void {
   record?.directory.clear();
   record = undefined;
-  fill(outside, []);
-  fill(inside, []);
-  outside.hidden = true;
+  fill(envelopeList, []);
+  fill(credentialList, []);
+  envelopeList.hidden = true;
   opened.hidden = true;
-  tell('');
+  showMessage('');
 }
 
 /** Shows a message, or with an empty one none. */
-function tell(text: string, busy = false): void {
+function showMessage(text: string, busy = false): void {
   message.textContent = text;
   message.classList.toggle('busy', busy);
   message.hidden = text === '';

@@ -6,7 +6,7 @@ const HIDDEN = '••••••••';
 type Part = readonly [name: string, value: string | HTMLElement];
 
 /** What can be seen of a record without a key. */
-export function outsideOf(userId: string, envelope: Envelope): Part[] {
+export function envelopeParts(userId: string, envelope: Envelope): Part[] {
   return [
     ['User', userId],
     ['Kind', envelope.kind],
@@ -17,7 +17,7 @@ export function outsideOf(userId: string, envelope: Envelope): Part[] {
 }
 
 /** All of an opened record, its secrets hidden. */
-export function insideOf(credential: Credential, { key }: Summary): Part[] {
+export function credentialParts(credential: Credential, { key }: Summary): Part[] {
   const tries = credential.validationAttempts;
   const valid = credential.isValid ? 'yes' : 'no';
   return [

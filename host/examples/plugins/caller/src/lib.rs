@@ -36,15 +36,15 @@ impl Guest for Caller {
                 "with a header of its own: {}",
                 ask(&service, Method::Get, "/account", &[("authorization", "Bearer forged")])
             ),
-            told("signing", signed.map(|mac| format!("{} bytes", mac.tag.len()))),
-            told("signing with the password", by_password.map(|mac| format!("{:?}", mac.tag))),
-            told("another's name", vault::describe(&other_user_id).map(|found| found.username)),
-            told("its own name", summary.map(|found| found.username)),
+            line("signing", signed.map(|mac| format!("{} bytes", mac.tag.len()))),
+            line("signing with the password", by_password.map(|mac| format!("{:?}", mac.tag))),
+            line("another's name", vault::describe(&other_user_id).map(|found| found.username)),
+            line("its own name", summary.map(|found| found.username)),
         ]
     }
 }
 
-fn told(what: &str, outcome: Result<String, Error>) -> String {
+fn line(what: &str, outcome: Result<String, Error>) -> String {
     match outcome {
         Ok(answer) => format!("{what}: {answer}"),
         Err(error) => format!("{what}: refused ({:?}: {})", error.code, error.message),

@@ -28,19 +28,19 @@ impl Guest for Reader {
             })
         };
         vec![
-            told("its own password", read(&user_id)),
-            told("another's password", read(&other_user_id)),
-            told("another's file", vault::inspect(&other_user_id).map(|file| file.revision)),
-            told("removing its own", vault::remove(&user_id, None).map(|_| "gone".to_owned())),
-            told("all users", vault::users(None, 100).map(|page| page.user_ids.join(", "))),
-            told("the settings", vault::configure(Some("2.0"), None).map(|_| "changed".to_owned())),
-            told("a path", read("../../etc/passwd")),
-            told("a third use", read(&user_id)),
+            line("its own password", read(&user_id)),
+            line("another's password", read(&other_user_id)),
+            line("another's file", vault::inspect(&other_user_id).map(|file| file.revision)),
+            line("removing its own", vault::remove(&user_id, None).map(|_| "gone".to_owned())),
+            line("all users", vault::users(None, 100).map(|page| page.user_ids.join(", "))),
+            line("the settings", vault::configure(Some("2.0"), None).map(|_| "changed".to_owned())),
+            line("a path", read("../../etc/passwd")),
+            line("a third use", read(&user_id)),
         ]
     }
 }
 
-fn told(what: &str, outcome: Result<String, Error>) -> String {
+fn line(what: &str, outcome: Result<String, Error>) -> String {
     match outcome {
         Ok(answer) => format!("{what}: {answer}"),
         Err(error) => format!("{what}: refused ({:?}: {})", error.code, error.message),
