@@ -50,7 +50,7 @@ impl Host for Imports {
 
     fn random(&self) -> Result<[u8; 16], Error> {
         random::get_random_bytes(16).try_into().map_err(|_| {
-            Error::new(ErrorCode::Directory, "the host gave another number of random bytes")
+            Error::new(ErrorCode::Unavailable, "the host gave another number of random bytes")
         })
     }
 }
