@@ -55,7 +55,7 @@ fn has_test(source: &str, name: &str) -> bool {
 fn has_unit_test(name: &str) -> bool {
     let (module, test) = name.split_once("::tests").unwrap_or((name, ""));
     let module = module.replace("::", "/");
-    ["guest/component", "guest/format", "host/cli", "host/vault"]
+    ["guest/format", "guest/keys", "guest/records", "host/cli", "host/vault"]
         .iter()
         .flat_map(|package| [".rs", "/mod.rs"].map(|end| format!("{package}/src/{module}{end}")))
         .filter_map(|path| fs::read_to_string(root().join(path)).ok())

@@ -36,6 +36,7 @@ mod migration;
 mod neighbours;
 mod output;
 mod packages;
+mod parts;
 mod power;
 mod prompts;
 mod reproducible;

@@ -59,6 +59,14 @@ fn after_a_call_no_secret_is_left_in_memory() {
     while program.count(password.as_bytes()) == 0 || program.count(encryption) == 0 {
         assert!(begun.elapsed() < Duration::from_secs(5), "no secret is seen during the call");
     }
+    // The component has two memories: the one with the password has no master key.
+    let memories = program.linear_memories();
+    assert_eq!(memories.len(), 2);
+    let have = |secret: &str| {
+        memories.iter().map(|memory| occurrences(memory, secret.as_bytes()) > 0).collect::<Vec<_>>()
+    };
+    let (keys, passwords) = (have(&key), have(&password));
+    assert!(keys == [!passwords[0], !passwords[1]] && keys[0] != keys[1], "{keys:?} {passwords:?}");
     lock.unlock().unwrap();
     program.wait("idle");
     idle(&program, "after writing");
@@ -133,30 +141,51 @@ impl Program {
 
     /// How often the secret stands in the process' memory: as it is, in base64, in hexadecimal.
     fn count(&self, secret: &[u8]) -> usize {
-        let hex: String = secret.iter().map(|byte| format!("{byte:02x}")).collect();
-        let needles = BTreeSet::from([
-            secret.to_vec(),
-            STANDARD.encode(secret).into_bytes(),
-            URL_SAFE.encode(secret).into_bytes(),
-            hex.to_uppercase().into_bytes(),
-            hex.into_bytes(),
-        ]);
+        self.mappings().iter().map(|(_, bytes)| occurrences(bytes, secret)).sum()
+    }
+
+    /// The linear memories of WebAssembly: the mappings that are neither dumped nor inherited by a fork.
+    fn linear_memories(&self) -> Vec<Vec<u8>> {
+        let is_linear = |flags: &str| ["dd", "wf"].iter().all(|flag| flags.contains(flag));
+        let mappings = self.mappings().into_iter().filter(|(flags, _)| is_linear(flags));
+        mappings.map(|(_, bytes)| bytes).collect()
+    }
+
+    /// The mappings that can be read: the flags of each, and what is in it.
+    fn mappings(&self) -> Vec<(String, Vec<u8>)> {
         let process = Path::new("/proc").join(self.child.id().to_string());
         let memory = File::open(process.join("mem")).unwrap();
-        let maps = fs::read_to_string(process.join("maps")).unwrap();
-        let readable = maps.lines().filter(|line| line.contains(" r")).map(|line| {
-            let (from, to) = line.split_whitespace().next().unwrap().split_once('-').unwrap();
-            (u64::from_str_radix(from, 16).unwrap(), u64::from_str_radix(to, 16).unwrap())
-        });
-        let mut found = 0;
-        for (from, to) in readable {
-            let mut bytes = vec![0; usize::try_from(to - from).unwrap()];
-            // The kernel's own pages can't be read.
-            if memory.read_exact_at(&mut bytes, from).is_ok() {
-                let counts = needles.iter().map(|needle| memmem::find_iter(&bytes, needle).count());
-                found += counts.sum::<usize>();
+        let maps = fs::read_to_string(process.join("smaps")).unwrap();
+        let mut mappings = Vec::new();
+        let mut range = (0, 0);
+        for line in maps.lines() {
+            if let Some(flags) = line.strip_prefix("VmFlags: ") {
+                let mut bytes = vec![0; usize::try_from(range.1 - range.0).unwrap()];
+                let can_be_read = flags.split(' ').any(|flag| flag == "rd");
+                // The kernel's own pages can't be read.
+                if can_be_read && memory.read_exact_at(&mut bytes, range.0).is_ok() {
+                    mappings.push((flags.to_owned(), bytes));
+                }
+            } else if let Some((from, to)) =
+                line.split_whitespace().next().and_then(|range| range.split_once('-'))
+            {
+                let address = |text| u64::from_str_radix(text, 16).unwrap();
+                range = (address(from), address(to));
             }
         }
-        found
+        mappings
     }
+}
+
+/// How often the secret stands in these bytes: as it is, in base64, in hexadecimal.
+fn occurrences(bytes: &[u8], secret: &[u8]) -> usize {
+    let hex: String = secret.iter().map(|byte| format!("{byte:02x}")).collect();
+    let needles = BTreeSet::from([
+        secret.to_vec(),
+        STANDARD.encode(secret).into_bytes(),
+        URL_SAFE.encode(secret).into_bytes(),
+        hex.to_uppercase().into_bytes(),
+        hex.into_bytes(),
+    ]);
+    needles.iter().map(|needle| memmem::find_iter(bytes, needle).count()).sum()
 }

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::{env, fs};
 
 use anyhow::{Context, Result};
-use moat_guest_build::{CpuLevel, cpu_levels};
+use moat_guest_build::{CpuLevel, PARTS, Source, cpu_levels};
 use sha2::{Digest, Sha256};
 
 fn main() -> Result<()> {
@@ -35,6 +35,7 @@ fn main() -> Result<()> {
         fs::write(&file, precompiled)?;
     }
     fs::write(out.join("precompiled.rs"), format!("&[{table}]"))?;
+    fs::write(out.join("parts.rs"), format!("&[{}]", parts(&component)?))?;
     fs::write(out.join("component.sha256"), sha256(&component))?;
     fs::write(out.join("component.wasm"), component)?;
     Ok(())
@@ -53,16 +54,36 @@ fn built(here: &Path, out: &Path) -> Result<Vec<u8>> {
     for input in [
         "Cargo.toml",
         "Cargo.lock",
-        "guest/component/Cargo.toml",
-        "guest/component/src",
         "guest/format/Cargo.toml",
         "guest/format/src",
+        "guest/keys/Cargo.toml",
+        "guest/keys/src",
+        "guest/records/Cargo.toml",
+        "guest/records/src",
+        "guest/wit",
         "wit",
     ] {
         println!("cargo::rerun-if-changed={}", workspace.join(input).display());
     }
-    let module = moat_guest_build::module("moat-guest", &workspace, &out.join("guest"))?;
-    moat_guest_build::component(&module)
+    moat_guest_build::vault_component(&workspace, &out.join("guest"))
+}
+
+/// The parts of the component, without the interfaces that hold types alone.
+fn parts(component: &[u8]) -> Result<String> {
+    let mut table = String::new();
+    for (name, part) in PARTS.iter().zip(moat_guest_build::parts(component)?) {
+        let imports = part.imports.iter().filter(|(interface, _)| !interface.contains("/types@"));
+        let imports = imports.map(|(interface, source)| {
+            let part = match source {
+                Source::Host => None,
+                Source::Part(place) => PARTS.get(*place),
+            };
+            format!("Import {{ interface: {interface:?}, part: {part:?} }},")
+        });
+        let imports: String = imports.collect();
+        writeln!(table, "Part {{ name: {name:?}, imports: &[{imports}] }},")?;
+    }
+    Ok(table)
 }
 
 /// In hexadecimal.

@@ -15,7 +15,7 @@ use cap_std::ambient_authority;
 use cap_std::fs::Dir;
 use libfuzzer_sys::fuzz_target;
 use moat::{Directory, KeyCache, KeyRing, MasterKey, UserId, Vault};
-use moat_guest::{contract, migration, vault as guest};
+use moat_guest_records::{contract, migration, vault as guest};
 use support::{KEYS, Memory, USER};
 
 /// How many calls there are, and the first that writes.

@@ -6,8 +6,8 @@
 use std::collections::BTreeMap;
 
 use libfuzzer_sys::fuzz_target;
-use moat_guest::contract::ErrorCode;
-use moat_guest::{timestamp, vault};
+use moat_guest_records::contract::ErrorCode;
+use moat_guest_records::{timestamp, vault};
 use serde_json::value::RawValue;
 use support::{Memory, NOW, USER};
 

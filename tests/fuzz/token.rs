@@ -9,7 +9,7 @@ use fernet::Fernet;
 use libfuzzer_sys::arbitrary::{self, Arbitrary};
 use libfuzzer_sys::fuzz_target;
 use moat_format::token::{Encoding, Token};
-use moat_guest::token::{decrypt, encrypt};
+use moat_guest_records::token::{decrypt, encrypt};
 use support::fernet as spec;
 
 #[derive(Arbitrary, Debug)]

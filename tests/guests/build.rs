@@ -1,5 +1,5 @@
 //! Makes the components: dummies of the contract, in which every function has the same body, and the hostile
-//! guest, which is built like the real one.
+//! guest, which is built like the real one. And hostile parts, to be joined with real ones.
 
 #![allow(clippy::print_stdout, reason = "how a build script instructs cargo")]
 
@@ -46,14 +46,17 @@ const DUMMIES: [(&str, &str, &str, &str); 8] = [
 /// Dummies that make more instances, memories or tables than one: name, what each has, how many.
 const CROWDS: [(&str, &str, usize); 3] = [
     ("many-instances", "", 9),
-    ("many-memories", "(memory 1)", 2),
+    ("many-memories", "(memory 1)", 3),
     ("many-tables", "(table 1 funcref)", 5),
 ];
 
 fn main() -> Result<()> {
     let root = PathBuf::from(env::var("CARGO_MANIFEST_DIR")?).join("../..").canonicalize()?;
-    for input in ["Cargo.toml", "Cargo.lock", "wit", "tests/guests/hostile"] {
+    for input in ["Cargo.toml", "Cargo.lock", "wit", "guest/wit"] {
         println!("cargo::rerun-if-changed={}", root.join(input).display());
+    }
+    for guest in ["hostile", "keys", "records"] {
+        println!("cargo::rerun-if-changed={}", root.join("tests/guests").join(guest).display());
     }
     let out = PathBuf::from(env::var("OUT_DIR")?);
     let mut config = moat_guest_build::config(&env::var("TARGET")?, &[])?;
@@ -76,6 +79,11 @@ fn main() -> Result<()> {
     for (name, part, count) in CROWDS {
         let instances = "(core instance (instantiate $more))".repeat(count);
         save(name, with_parts(&dummy, &format!("(core module $more {part}) {instances}"))?)?;
+    }
+    for part in ["keys", "records"] {
+        let module =
+            moat_guest_build::module(&format!("moat-hostile-{part}"), &root, &out.join("hostile"))?;
+        fs::write(out.join(part).with_extension("wasm"), moat_guest_build::component(&module)?)?;
     }
     save(
         "hostile",

@@ -49,17 +49,26 @@ impl Kdf {
         if name != NAME {
             return Err(FormatError::Unsupported("`kdf` names an unknown derivation".to_owned()));
         }
+        let salt = URL_SAFE.decode(salt).unwrap_or_default();
+        Self::checked(&salt, rounds).map(Some)
+    }
+
+    /// These parameters.
+    ///
+    /// # Errors
+    ///
+    /// [`FormatError::Malformed`] for rounds out of bounds, and a salt that is not 16 bytes.
+    pub fn checked(salt: &[u8], rounds: u32) -> Result<Self, FormatError> {
         if !(MIN_ROUNDS..=MAX_ROUNDS).contains(&rounds) {
             let message = format!("`kdf` states {rounds} rounds, not {MIN_ROUNDS} to {MAX_ROUNDS}");
             return Err(FormatError::Malformed(message));
         }
-        let salt = URL_SAFE.decode(salt).ok().and_then(|salt| salt.try_into().ok());
-        let salt = salt.ok_or_else(|| {
+        let salt = salt.try_into().map_err(|_| {
             FormatError::Malformed(
                 "the salt of `kdf` is not 16 bytes in URL-safe base64".to_owned(),
             )
         })?;
-        Ok(Some(Self { salt, rounds }))
+        Ok(Self { salt, rounds })
     }
 
     /// Names the root key among others of the same master key.

@@ -16,7 +16,7 @@ enum {
     MAX_TABLE_ELEMENTS = 4096,
     MAX_INSTANCES = 8,
     MAX_TABLES = 4,
-    MAX_MEMORIES = 1,
+    MAX_MEMORIES = 2,
 };
 
 /// Fuel is about one instruction, and all of this half a minute or more. Deriving a key takes 0.9e9

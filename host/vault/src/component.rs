@@ -33,6 +33,30 @@ pub const ALLOWED_IMPORTS: [&str; 5] = [
     "wasi:random/random@0.2.6",
 ];
 
+/// A part of the component, with a memory of its own.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Part {
+    /// Its name.
+    pub name: &'static str,
+    /// All that it can call.
+    pub imports: &'static [Import],
+}
+
+/// An interface that a part of the component imports.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Import {
+    /// Its name.
+    pub interface: &'static str,
+    /// The part that provides it; `None`: the host.
+    pub part: Option<&'static str>,
+}
+
+/// The parts of the component, as they were joined when it was built: only the first gets the master keys, and only the
+/// second files.
+pub const PARTS: &[Part] = include!(concat!(env!("OUT_DIR"), "/parts.rs"));
+
 /// The contract in WIT, as one package.
 pub const WIT: [&str; 8] = [
     include_str!("../wit/world.wit"),

@@ -5,9 +5,11 @@ use std::collections::HashMap;
 use std::sync::{LazyLock, Mutex};
 
 use moat_format::user_id::UserId;
-use moat_guest::Host;
-use moat_guest::contract::{Error, File, MasterKey, NamePage, Slot};
-use moat_guest::kdf::user_key_1;
+use moat_guest_keys::contract as keys;
+use moat_guest_keys::contract::{MasterKey, Slot};
+use moat_guest_keys::kdf::user_key_1;
+use moat_guest_records::Host;
+use moat_guest_records::contract::{Derivation, DerivedKey, Error, File, KeyInfo, NamePage};
 use sha2::{Digest, Sha256};
 
 use crate::fernet::Key;
@@ -85,7 +87,29 @@ impl Host for Memory {
         Ok(NamePage { names: names.into_iter().collect(), next: None })
     }
 
-    fn ring(&self) -> Result<Vec<MasterKey>, Error> {
+    fn ring(&self) -> Result<Vec<KeyInfo>, Error> {
+        moat_guest_native::ring(self)
+    }
+
+    fn primary(&self) -> Result<u32, Error> {
+        moat_guest_native::primary(self)
+    }
+
+    fn derive(&self, wanted: &[Derivation]) -> Result<Vec<DerivedKey>, Error> {
+        moat_guest_native::derive(self, wanted)
+    }
+
+    fn now(&self) -> u64 {
+        NOW
+    }
+
+    fn random(&self) -> Result<[u8; 16], Error> {
+        Ok([7; 16])
+    }
+}
+
+impl moat_guest_keys::Host for Memory {
+    fn ring(&self) -> Result<Vec<MasterKey>, keys::Error> {
         assert!(self.provides_keys);
         let keys = KEYS.iter().enumerate().map(|(index, (id, material))| MasterKey {
             id: Some((*id).to_owned()),
@@ -97,7 +121,7 @@ impl Host for Memory {
 
     fn lookup(&self, slot: &Slot) -> Option<Vec<u8>> {
         assert!(self.provides_keys);
-        if slot.user_id.is_some() {
+        if slot.user_id.is_some() && slot.version == "1.0" {
             return Some(DERIVED[slot.ring_index as usize].to_vec());
         }
         ROOTS.lock().unwrap().get(&(slot.ring_index, slot.parameters.clone())).cloned()
@@ -106,14 +130,6 @@ impl Host for Memory {
     fn remember(&self, slot: &Slot, key: &[u8]) {
         let root = (slot.ring_index, slot.parameters.clone());
         ROOTS.lock().unwrap().insert(root, key.to_vec());
-    }
-
-    fn now(&self) -> u64 {
-        NOW
-    }
-
-    fn random(&self) -> Result<[u8; 16], Error> {
-        Ok([7; 16])
     }
 }
 

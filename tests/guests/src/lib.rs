@@ -35,3 +35,9 @@ pub const MANY_MEMORIES: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/many-
 
 /// Fits the contract, and has five tables more than it needs.
 pub const MANY_TABLES: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/many-tables.cwasm"));
+
+/// The part of a component with the master keys, as a hostile one. Not compiled.
+pub const HOSTILE_KEYS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/keys.wasm"));
+
+/// The part of a component that reads records, as a hostile one. Not compiled.
+pub const HOSTILE_RECORDS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/records.wasm"));

@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use moat::component::{Import, Part as ComponentPart};
 use moat::{Limits, MAX_FILE_BYTES, Operation, Sandbox, component};
 use serde_json::{Map, Value, json};
 
@@ -58,6 +59,10 @@ fn describe(context: &Context) -> Result<(), Failure> {
             .iter()
             .map(|o| (o.name().to_owned(), o.access().names().into()))
             .collect();
+        let parts: Map<_, _> = component::PARTS
+            .iter()
+            .map(|part| (part.name.to_owned(), imports(part).into()))
+            .collect();
         let confinement: Vec<_> = confinement
             .iter()
             .map(|part| json!({ "in_force": part.is_in_force(), "what": part.to_string() }))
@@ -68,6 +73,7 @@ fn describe(context: &Context) -> Result<(), Failure> {
             "compiled_for": sandbox.cpu(),
             "self_test": "passed",
             "imports": sandbox.imports(),
+            "parts": parts,
             "limits": Value::Object(limits),
             "grants": Value::Object(grants),
             "confinement": confinement,
@@ -80,6 +86,9 @@ fn describe(context: &Context) -> Result<(), Failure> {
         ("self-test", "passed".to_owned()),
     ];
     rows.extend(sandbox.imports().iter().map(|import| ("import", import.clone())));
+    rows.extend(component::PARTS.iter().flat_map(|part| {
+        imports(part).into_iter().map(|import| ("part", format!("{:15}{import}", part.name)))
+    }));
     rows.extend(limits.iter().map(|(name, number, unit)| {
         let limit = format!("{name:15}{number} {unit}");
         ("limit", limit.trim_end().to_owned())
@@ -90,6 +99,15 @@ fn describe(context: &Context) -> Result<(), Failure> {
     }));
     rows.extend(confinement.iter().map(|part| ("confinement", part.to_string())));
     context.output.table(&rows)
+}
+
+/// What a part of the component imports.
+fn imports(part: &ComponentPart) -> Vec<String> {
+    let import = |import: &Import| match import.part {
+        None => import.interface.to_owned(),
+        Some(part) => format!("{} from {part}", import.interface),
+    };
+    part.imports.iter().map(import).collect()
 }
 
 /// The limits: what is limited, the number, and its unit, if any.

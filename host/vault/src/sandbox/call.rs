@@ -70,7 +70,7 @@ impl Call {
         &self.grant
     }
 
-    /// The linear memory that the component grew to, in bytes.
+    /// The linear memories that the component grew to, together, in bytes.
     pub(crate) fn memory_bytes(&self) -> usize {
         self.memory_bytes
     }
@@ -358,14 +358,15 @@ impl random::Host for Call {
 impl ResourceLimiter for Call {
     fn memory_growing(
         &mut self,
-        _current: usize,
+        current: usize,
         desired: usize,
         _maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        if desired > self.limits.memory_bytes {
+        let all = self.memory_bytes.saturating_sub(current).saturating_add(desired);
+        if all > self.limits.memory_bytes {
             return Err(Violation::Memory.into());
         }
-        self.memory_bytes = desired;
+        self.memory_bytes = all;
         Ok(true)
     }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Limits {
-    /// Linear memory in bytes; 16 MiB by default.
+    /// Linear memory of all parts together in bytes; 16 MiB by default.
     pub memory_bytes: usize,
     /// Time spent inside the component, not counting the host's own work for it; 10 s by default. A key costs
     /// about 50 ms to derive, so this is room for a slow machine and a long ring.
@@ -32,8 +32,8 @@ impl Limits {
     pub const INSTANCES: usize = 8;
     /// Tables in all core instances together.
     pub const TABLES: usize = 4;
-    /// Linear memories in all core instances together.
-    pub const MEMORIES: usize = 1;
+    /// Linear memories: one for each part of the component.
+    pub const MEMORIES: usize = 2;
 }
 
 impl Limits {

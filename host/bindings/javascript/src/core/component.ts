@@ -37,7 +37,7 @@ function coreModule(name: string): Promise<WebAssembly.Module> {
 }
 
 /**
- * Calls an export in a new instance, whose memory is zeroed afterwards. While it runs, nothing else
+ * Calls an export in a new instance, whose memories are zeroed afterwards. While it runs, nothing else
  * does on this thread.
  */
 export async function call<F extends keyof Exports>(
@@ -46,11 +46,11 @@ export async function call<F extends keyof Exports>(
   ...args: Parameters<Exports[F]>
 ): Promise<ReturnType<Exports[F]>> {
   requireUnicode(args);
-  let memory: WebAssembly.Memory | undefined;
+  const memories: WebAssembly.Memory[] = [];
   const component = await instantiate(coreModule, importsOf(host), async (module, imports) => {
     const instance = await start(module, imports);
     if (instance.exports.memory instanceof WebAssembly.Memory) {
-      memory = instance.exports.memory;
+      memories.push(instance.exports.memory);
     }
     return instance;
   });
@@ -60,7 +60,7 @@ export async function call<F extends keyof Exports>(
   } catch (error) {
     throw failureOf(error);
   } finally {
-    if (memory !== undefined) {
+    for (const memory of memories) {
       new Uint8Array(memory.buffer).fill(0);
     }
   }

@@ -23,7 +23,7 @@ STACK_BYTES = 512 * 1024
 TABLE_ELEMENTS = 4096
 INSTANCES = 8
 TABLES = 4
-MEMORIES = 1
+MEMORIES = 2
 # Instructions, for each user of a call: some ten seconds. A derivation of 100,000 rounds takes
 # 0.9e9, and a record may state a hundred times as many rounds.
 FUEL = 300_000_000_000

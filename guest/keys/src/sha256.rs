@@ -1,7 +1,10 @@
-//! The compression function of SHA-256 (FIPS 180-4, section 6.2.2), unrolled by hand.
+//! The compression function of SHA-256 (FIPS 180-4, section 6.2.2), unrolled by hand, for one hash or for several that
+//! are computed side by side in the lanes of a vector.
 //!
-//! Deriving a key runs it 200,000 times, one after the other. The one in `sha2` is written for the compilers
-//! of real machines: in WebAssembly this takes three quarters of its time. It is used for nothing else.
+//! Deriving a key runs it 200,000 times, one after the other, and it is used for nothing else. What it gains over the one
+//! in `sha2`, which is written for the compilers of real machines, and what the lanes gain: see `host/docs/format.md`.
+
+use crate::word::Word;
 
 /// The state that a hash begins with (section 5.3.3).
 const INITIAL: [u32; 8] = [
@@ -23,24 +26,22 @@ const K: [u32; 64] = [
 
 /// The state of a hash after whole blocks.
 #[derive(Clone, Copy)]
-pub(crate) struct State([u32; 8]);
+pub(crate) struct State<W>(pub(crate) [W; 8]);
 
-impl State {
-    /// The state after this first block of 64 bytes.
-    pub(crate) fn after(block: &[u8; 64]) -> Self {
-        let mut words = [0; 16];
-        let (bytes, _) = block.as_chunks();
-        for (word, bytes) in words.iter_mut().zip(bytes) {
-            *word = u32::from_be_bytes(*bytes);
-        }
-        Self(compress(INITIAL, words))
+impl<W: Word> State<W> {
+    /// The state after this first block.
+    pub(crate) fn after(block: [W; 16]) -> Self {
+        Self(compress(INITIAL.map(W::all), block))
     }
 
     /// The hash when 32 more bytes, as eight big-endian words, and the padding follow upon one block.
-    pub(crate) fn finish(self, tail: [u32; 8]) -> [u32; 8] {
+    #[inline(always)]
+    pub(crate) fn finish(self, tail: [W; 8]) -> [W; 8] {
         let [a, b, c, d, e, f, g, h] = tail;
+        let zero = W::all(0);
         // A one bit, zeroes, and the length in bits: 64 + 32 bytes.
-        let block = [a, b, c, d, e, f, g, h, 0x8000_0000, 0, 0, 0, 0, 0, 0, 96 * 8];
+        let (one, length) = (W::all(0x8000_0000), W::all(96 * 8));
+        let block = [a, b, c, d, e, f, g, h, one, zero, zero, zero, zero, zero, zero, length];
         compress(self.0, block)
     }
 }
@@ -48,13 +49,13 @@ impl State {
 /// One round; the names of the working variables move on from round to round instead of their values.
 macro_rules! round {
     ($a:ident $b:ident $c:ident $d:ident $e:ident $f:ident $g:ident $h:ident, $k:expr, $w:expr) => {
-        let sum = $e.rotate_right(6) ^ $e.rotate_right(11) ^ $e.rotate_right(25);
+        let sum = $e.rotate::<6>() ^ $e.rotate::<11>() ^ $e.rotate::<25>();
         let choice = $g ^ ($e & ($f ^ $g));
-        let t = $h.wrapping_add($k).wrapping_add($w).wrapping_add(sum).wrapping_add(choice);
-        let sum = $a.rotate_right(2) ^ $a.rotate_right(13) ^ $a.rotate_right(22);
+        let t = $h.plus(W::all($k)).plus($w).plus(sum).plus(choice);
+        let sum = $a.rotate::<2>() ^ $a.rotate::<13>() ^ $a.rotate::<22>();
         let majority = ($a & $b) ^ ($c & ($a ^ $b));
-        $d = $d.wrapping_add(t);
-        $h = t.wrapping_add(sum).wrapping_add(majority);
+        $d = $d.plus(t);
+        $h = t.plus(sum).plus(majority);
     };
 }
 
@@ -75,14 +76,14 @@ macro_rules! eight_rounds {
 macro_rules! schedule {
     ($w:ident: $($at:literal)*) => {$(
         let (near, far) = ($w[($at + 1) % 16], $w[($at + 14) % 16]);
-        let near = near.rotate_right(7) ^ near.rotate_right(18) ^ (near >> 3);
-        let far = far.rotate_right(17) ^ far.rotate_right(19) ^ (far >> 10);
-        $w[$at] = $w[$at].wrapping_add(near).wrapping_add($w[($at + 9) % 16]).wrapping_add(far);
+        let near = near.rotate::<7>() ^ near.rotate::<18>() ^ near.shift::<3>();
+        let far = far.rotate::<17>() ^ far.rotate::<19>() ^ far.shift::<10>();
+        $w[$at] = $w[$at].plus(near).plus($w[($at + 9) % 16]).plus(far);
     )*};
 }
 
 #[inline(always)]
-fn compress(state: [u32; 8], block: [u32; 16]) -> [u32; 8] {
+fn compress<W: Word>(state: [W; 8], block: [W; 16]) -> [W; 8] {
     let [mut a, mut b, mut c, mut d, mut e, mut f, mut g, mut h] = state;
     let mut w = block;
     eight_rounds!(a b c d e f g h, w, 0, 0);
@@ -99,7 +100,7 @@ fn compress(state: [u32; 8], block: [u32; 16]) -> [u32; 8] {
 
     let mut sums = [a, b, c, d, e, f, g, h];
     for (sum, word) in sums.iter_mut().zip(state) {
-        *sum = sum.wrapping_add(word);
+        *sum = sum.plus(word);
     }
     sums
 }
@@ -107,16 +108,28 @@ fn compress(state: [u32; 8], block: [u32; 16]) -> [u32; 8] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::word::{LANES, Lanes};
     use proptest::prelude::*;
     use sha2::{Digest, Sha256};
 
+    fn words<const N: usize>(bytes: &[u8]) -> [u32; N] {
+        let (words, _) = bytes.as_chunks();
+        std::array::from_fn(|place| u32::from_be_bytes(words[place]))
+    }
+
     proptest! {
+        /// Scalar, and in each lane.
         #[test]
-        fn is_the_hash_that_sha2_computes(block: [u8; 64], tail: [u32; 8]) {
-            let bytes = tail.map(u32::to_be_bytes);
-            let expected = Sha256::new().chain_update(block).chain_update(bytes.as_flattened()).finalize();
-            let hash = State::after(&block).finish(tail).map(u32::to_be_bytes);
-            prop_assert_eq!(hash.as_flattened(), expected.as_slice());
+        fn is_the_hash_that_sha2_computes(blocks: [[u8; 64]; LANES], tails: [[u32; 8]; LANES]) {
+            let block = Lanes::gather(blocks.map(|block| words(&block)));
+            let lanes = Lanes::scatter(State::after(block).finish(Lanes::gather(tails)));
+            for ((block, tail), lane) in blocks.iter().zip(tails).zip(lanes) {
+                let bytes = tail.map(u32::to_be_bytes);
+                let hash = Sha256::new().chain_update(block).chain_update(bytes.as_flattened());
+                let expected: [u32; 8] = words(&hash.finalize());
+                prop_assert_eq!(State::after(words(block)).finish(tail), expected);
+                prop_assert_eq!(lane, expected);
+            }
         }
     }
 }

@@ -1,10 +1,10 @@
-//! What the host provides to a call.
+//! What is provided to a call: by the host, and by the part of the component that has the master keys.
 
-use crate::contract::{Error, File, MasterKey, NamePage, Slot};
+use crate::contract::{Derivation, DerivedKey, Error, File, KeyInfo, NamePage};
 
-/// The component's imports, so that the vault can be tested without a sandbox.
+/// The imports of this part, so that it can be tested without a sandbox.
 ///
-/// Each function is documented in `wit/`, errors included.
+/// Each function is documented in `wit/` or `guest/wit/`, errors included.
 #[allow(clippy::missing_errors_doc, reason = "the contract in `wit/` says which")]
 pub trait Host {
     /// Reads a whole file of the directory; `None` when there is no such file.
@@ -20,14 +20,14 @@ pub trait Host {
     /// The directory's names after `cursor`, records in the order of their users, at most `limit`.
     fn names(&self, cursor: Option<&str>, limit: u32) -> Result<NamePage, Error>;
 
-    /// The master keys, in the order in which they are tried.
-    fn ring(&self) -> Result<Vec<MasterKey>, Error>;
+    /// The keys of the ring without their material, in the order in which they are tried.
+    fn ring(&self) -> Result<Vec<KeyInfo>, Error>;
 
-    /// A derived key that the host kept.
-    fn lookup(&self, slot: &Slot) -> Option<Vec<u8>>;
+    /// The place of the key that encrypts.
+    fn primary(&self) -> Result<u32, Error>;
 
-    /// Offers a derived key for the host to keep.
-    fn remember(&self, slot: &Slot, key: &[u8]);
+    /// Derives keys of users, in the order asked.
+    fn derive(&self, wanted: &[Derivation]) -> Result<Vec<DerivedKey>, Error>;
 
     /// Seconds since 1970-01-01T00:00:00Z.
     fn now(&self) -> u64;

@@ -14,8 +14,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use moat_guest::contract::{Credential, Error, ErrorCode, MigrateOptions};
-use moat_guest::{migration, vault};
+use moat_guest_records::contract::{Credential, Error, ErrorCode, MigrateOptions};
+use moat_guest_records::{migration, vault};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use support::{Memory, credential, options, primary};

@@ -11,7 +11,7 @@ use moat_format::version::Version;
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
-use crate::pbkdf2::pbkdf2_hmac_sha256;
+use crate::pbkdf2::Derivation;
 
 /// The rounds of PBKDF2 in version 1.0.
 pub const ROUNDS_1: u32 = 100_000;
@@ -19,16 +19,22 @@ pub const ROUNDS_1: u32 = 100_000;
 /// A derived key of 32 bytes.
 pub type DerivedKey = Zeroizing<[u8; 32]>;
 
-/// The key of a user in version 1.0. The salt is the first 16 bytes of the SHA-256 of the user id.
-pub fn user_key_1(master_key: &[u8], user: &UserId) -> DerivedKey {
-    let digest = Sha256::digest(user.as_str());
-    let (salt, _) = digest.split_at(16);
-    pbkdf2_hmac_sha256(master_key, salt, ROUNDS_1)
+/// How the key of a user comes from a master key in version 1.0. The salt is the first 16 bytes of the SHA-256 of the user
+/// id.
+pub(crate) fn user_key_derivation<'k>(master_key: &'k [u8], user: &UserId) -> Derivation<'k> {
+    let mut salt = [0; 16];
+    salt.iter_mut().zip(Sha256::digest(user.as_str())).for_each(|(byte, hashed)| *byte = hashed);
+    Derivation { password: master_key, salt, rounds: ROUNDS_1 }
 }
 
-/// The root key of a directory in version 2.0. This is the slow part.
-pub fn root_key(master_key: &[u8], kdf: &Kdf) -> DerivedKey {
-    pbkdf2_hmac_sha256(master_key, &kdf.salt, kdf.rounds)
+/// How the root key of a directory comes from a master key in version 2.0.
+pub(crate) fn root_derivation<'k>(master_key: &'k [u8], kdf: &Kdf) -> Derivation<'k> {
+    Derivation { password: master_key, salt: kdf.salt, rounds: kdf.rounds }
+}
+
+/// The key of a user in version 1.0.
+pub fn user_key_1(master_key: &[u8], user: &UserId) -> DerivedKey {
+    user_key_derivation(master_key, user).derive()
 }
 
 /// The key of a user in version 2.0.

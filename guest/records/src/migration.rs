@@ -5,6 +5,8 @@
 
 #![allow(clippy::missing_errors_doc, reason = "the contract in `wit/` says which")]
 
+use std::cell::LazyCell;
+
 use moat_format::files;
 use moat_format::user_id::UserId;
 use moat_format::version::Version;
@@ -17,10 +19,9 @@ use crate::host::Host;
 use crate::keys::UserKeys;
 use crate::plaintext::Plaintext;
 use crate::record::{Record, WriteFormat};
-use crate::retry::until_written;
 use crate::scheme::Scheme;
 use crate::settings::{self, Settings};
-use crate::vault::{self, decrypt, each, existing, write_format};
+use crate::vault::{self, decrypt, each, write_format};
 
 /// Encrypts records of legacy kinds with the primary key, or brings all to another version or encoding.
 pub fn migrate(
@@ -28,10 +29,23 @@ pub fn migrate(
     user_ids: &[String],
     options: &MigrateOptions,
 ) -> Vec<Result<Rewritten, Error>> {
-    each(host, user_ids, |keys| {
-        let version = options.version.as_deref().map(Version::parse).transpose()?;
-        until_written(|| {
-            let record = existing(host, keys.user())?;
+    let version = match options.version.as_deref().map(Version::parse).transpose() {
+        Ok(version) => version,
+        Err(error) => {
+            let error = Error::from(error);
+            return user_ids.iter().map(|_| Err(error.clone())).collect();
+        }
+    };
+    let directorys = LazyCell::new(|| Settings::load(host).ok().map(|settings| settings.version()));
+    let writes = |record: &Record| {
+        let kept = || match record.kind() {
+            RecordKind::Current => Some(record.scheme().version()),
+            RecordKind::LegacyPlaintext | RecordKind::LegacyEncrypted => *directorys,
+        };
+        version.or_else(kept) == Some(Version::V1)
+    };
+    each(host, user_ids, writes, |keys, record| {
+        vault::until_rewritten(record, keys, |record, keys| {
             let (plaintext, key) = decrypt_any(&record, keys, options)?;
             // What isn't a credential doesn't become one with another key or version.
             plaintext.credential()?;
@@ -57,9 +71,9 @@ pub fn rewrap(
     user_ids: &[String],
     dry_run: bool,
 ) -> Vec<Result<Rewritten, Error>> {
-    each(host, user_ids, |keys| {
-        until_written(|| {
-            let record = existing(host, keys.user())?;
+    let writes = |record: &Record| *record.scheme() == Scheme::V1;
+    each(host, user_ids, writes, |keys, record| {
+        vault::until_rewritten(record, keys, |record, keys| {
             let (plaintext, key) = decrypt(&record, keys)?;
             let format = write_format(host, Some(&record), None, None, dry_run)?;
             let change = !key.primary;

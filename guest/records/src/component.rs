@@ -1,13 +1,14 @@
-//! Connects the imports and exports of the component with the modules that implement them. No logic.
+//! Connects the imports and exports of this part with the modules that implement them. No logic.
 
 use crate::Host;
 use crate::bindings::exports::fossawork::credentials::{reveal, vault as exported};
-use crate::bindings::fossawork::credentials::{directory, key_cache, master_keys};
+use crate::bindings::fossawork::credentials::directory;
+use crate::bindings::moat::parts::user_keys;
 use crate::bindings::wasi::{clocks::wall_clock, random::random};
 use crate::contract::{
-    Configured, Credential, DerivedKey, Envelope, Error, ErrorCode, File, LeftoverPage, MasterKey,
-    MigrateOptions, NamePage, PutOptions, Removed, Revealed, Rewritten, Slot, Stored, Summary,
-    TokenEncoding, UserPage,
+    Configured, Credential, Derivation, DerivedKey, Envelope, Error, ErrorCode, File, KeyInfo,
+    LeftoverPage, MigrateOptions, NamePage, PutOptions, Removed, Revealed, Rewritten, Stored,
+    Summary, TokenEncoding, UserPage,
 };
 use crate::{migration, vault};
 
@@ -31,17 +32,16 @@ impl Host for Imports {
         directory::names(cursor, limit)
     }
 
-    fn ring(&self) -> Result<Vec<MasterKey>, Error> {
-        Ok(master_keys::ring()?.keys)
+    fn ring(&self) -> Result<Vec<KeyInfo>, Error> {
+        user_keys::ring()
     }
 
-    fn lookup(&self, slot: &Slot) -> Option<Vec<u8>> {
-        Some(key_cache::lookup(slot)?.material)
+    fn primary(&self) -> Result<u32, Error> {
+        user_keys::primary()
     }
 
-    fn remember(&self, slot: &Slot, key: &[u8]) {
-        let material = key.to_vec();
-        key_cache::remember(slot, &DerivedKey { material });
+    fn derive(&self, wanted: &[Derivation]) -> Result<Vec<DerivedKey>, Error> {
+        user_keys::derive(wanted)
     }
 
     fn now(&self) -> u64 {

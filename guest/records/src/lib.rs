@@ -1,4 +1,5 @@
-//! The sandboxed core of Moat: the FossaWork credential format and all of its cryptography.
+//! The part of the component that reads and writes records of the FossaWork credential format, and encrypts and decrypts
+//! what is in them. It never has a master key: the part with those derives the keys of users for it.
 //!
 //! A call comes in through [`vault`], which reads and writes [`record`]s through the [`Host`]: what it provides, and
 //! nothing else. A record holds a [`token`], encrypted with one of the [`keys`]; the token holds the [`plaintext`].
@@ -11,8 +12,8 @@
 #[allow(missing_docs, unsafe_code, unreachable_pub, clippy::all, reason = "generated from wit/")]
 pub mod bindings {
     wit_bindgen::generate!({
-        path: "../../wit",
-        world: "credential-vault",
+        path: ["../../wit", "../wit"],
+        world: "moat:parts/record-part",
         generate_all,
     });
 }
@@ -21,30 +22,27 @@ pub mod bindings {
 mod component;
 mod error;
 mod host;
-pub mod kdf;
 pub mod keys;
 mod kind;
 pub mod migration;
-mod pbkdf2;
 pub mod plaintext;
 pub mod record;
 mod retry;
 mod scheme;
 pub mod settings;
-mod sha256;
 pub mod timestamp;
 pub mod token;
 pub mod vault;
 
 pub use host::Host;
 
-/// The types of the contract, `fossawork:credentials/types` and what its interfaces add.
+/// The types of the contract, `fossawork:credentials/types` and what its interfaces add, and of what joins the parts.
 pub mod contract {
     pub use crate::bindings::fossawork::credentials::directory::{File, NamePage};
-    pub use crate::bindings::fossawork::credentials::key_cache::Slot;
     pub use crate::bindings::fossawork::credentials::types::{
         Configured, Credential, DerivedKey, Envelope, Error, ErrorCode, Field, KeyInfo,
-        KeyWeakness, Leftover, LeftoverPage, MasterKey, MigrateOptions, PutOptions, RecordKind,
-        Removed, Revealed, Rewritten, Stored, Summary, TokenEncoding, UserPage,
+        KeyWeakness, Leftover, LeftoverPage, MigrateOptions, PutOptions, RecordKind, Removed,
+        Revealed, Rewritten, Stored, Summary, TokenEncoding, UserPage,
     };
+    pub use crate::bindings::moat::parts::user_keys::{Derivation, RootParameters};
 }

@@ -22,6 +22,9 @@ use crate::scheme::Scheme;
 use crate::settings::Settings;
 use crate::timestamp;
 
+/// How many records are read before the keys of all of them are derived: few enough to fit into the memory.
+const AT_ONCE: usize = 16;
+
 /// The most names that one page of users is made from.
 pub const MAX_PAGE: u32 = 4096;
 
@@ -121,21 +124,47 @@ pub fn users(host: &dyn Host, cursor: Option<&str>, limit: u32) -> Result<UserPa
 
 /// Decrypts each record and returns an answer for each, in the order asked.
 pub fn verify(host: &dyn Host, user_ids: &[String]) -> Vec<Result<Summary, Error>> {
-    each(host, user_ids, |keys| {
-        let record = existing(host, keys.user())?;
-        Ok(reveal_record(&record, keys)?.summary)
-    })
+    each(host, user_ids, |_| false, |keys, record| Ok(reveal_record(&record, keys)?.summary))
 }
 
-/// Does the same for each of some users, all with one ring.
+/// Does the same for each of some users' records, all with one ring. The keys of several are derived at once, with those
+/// that a record is to be written with in version 1.0.
 pub(crate) fn each<T>(
     host: &dyn Host,
     user_ids: &[String],
-    mut work: impl FnMut(&mut UserKeys) -> Result<T, Error>,
+    writes: impl Fn(&Record) -> bool,
+    mut work: impl FnMut(&mut UserKeys, Record) -> Result<T, Error>,
 ) -> Vec<Result<T, Error>> {
     let ring = Ring::new(host);
-    let one = |user_id: &String| work(&mut ring.for_user(&UserId::parse(user_id)?));
-    user_ids.iter().map(one).collect()
+    let find = |user_id: &String| {
+        let user = UserId::parse(user_id)?;
+        Ok((existing(host, &user)?, user))
+    };
+    let some_at_once = |some: &[String]| {
+        let found: Vec<Result<(Record, UserId), Error>> = some.iter().map(find).collect();
+        ring.derive_ahead(found.iter().flatten(), &writes);
+        found
+    };
+    let found = user_ids.chunks(AT_ONCE).flat_map(some_at_once);
+    found
+        .map(|found| found.and_then(|(record, user)| work(&mut ring.for_user(&user), record)))
+        .collect()
+}
+
+/// Works on a record until nobody else wrote in between: on this one, and then on what is there.
+pub(crate) fn until_rewritten<T>(
+    record: Record,
+    keys: &mut UserKeys,
+    mut work: impl FnMut(Record, &mut UserKeys) -> Result<T, Error>,
+) -> Result<T, Error> {
+    let mut first = Some(record);
+    until_written(|| {
+        let record = match first.take() {
+            Some(record) => record,
+            None => existing(keys.host(), keys.user())?,
+        };
+        work(record, keys)
+    })
 }
 
 /// Decrypts a record, changes its plaintext and writes it back in the format in which it was found.

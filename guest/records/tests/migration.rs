@@ -14,17 +14,17 @@ use std::fmt::Debug;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE;
 use fernet::Fernet;
-use moat_format::kdf::Kdf;
+use moat_format::kdf::{self, Kdf};
 use moat_format::key_strength::PUBLISHED_DEFAULT;
 use moat_format::record::{MAX_BYTES, MAX_LABEL_BYTES};
 use moat_format::token::{Encoding, Token};
 use moat_format::user_id::UserId;
-use moat_guest::contract::{
+use moat_guest_keys::kdf::{user_key_1, user_key_2};
+use moat_guest_records::contract::{
     Credential, Error, ErrorCode, KeyWeakness, MigrateOptions, PutOptions, RecordKind, Rewritten,
     TokenEncoding,
 };
-use moat_guest::kdf::{root_key, user_key_1, user_key_2};
-use moat_guest::{migration, token, vault};
+use moat_guest_records::{migration, token, vault};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use support::{Memory, SALT, credential, options, primary, spare};
@@ -103,7 +103,9 @@ fn without_token(memory: &Memory, key: &[u8; 32]) -> (Value, String) {
 }
 
 fn key_2(key: &str) -> [u8; 32] {
-    *user_key_2(&root_key(key.as_bytes(), &Kdf::new(SALT)), &anna()).unwrap()
+    let mut root = [0; 32];
+    pbkdf2::pbkdf2_hmac::<sha2::Sha256>(key.as_bytes(), &SALT, kdf::ROUNDS, &mut root);
+    *user_key_2(&root, &anna()).unwrap()
 }
 
 // Legacy kinds.

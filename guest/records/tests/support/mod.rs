@@ -6,9 +6,11 @@ use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashMap};
 
 use moat_format::user_id;
-use moat_guest::Host;
-use moat_guest::contract::{
-    Credential, Error, ErrorCode, File, MasterKey, NamePage, PutOptions, Slot,
+use moat_guest_keys::contract as keys;
+use moat_guest_keys::contract::{MasterKey, Slot};
+use moat_guest_records::Host;
+use moat_guest_records::contract::{
+    Credential, Derivation, DerivedKey, Error, ErrorCode, File, KeyInfo, NamePage, PutOptions,
 };
 
 /// 2025-01-14T10:00:00
@@ -51,7 +53,7 @@ type Interruption = Box<dyn Fn(&Memory)>;
 pub(crate) struct Memory {
     /// The keys that the next call gets.
     pub(crate) ring: RefCell<Vec<MasterKey>>,
-    /// Derived keys by place in the ring and user, or by the parameters of a key that users share.
+    /// Derived keys by place in the ring and user, or by the parameters of a root key.
     pub(crate) cache: RefCell<HashMap<(u32, String), Vec<u8>>>,
     /// Seconds since 1970.
     pub(crate) clock: Cell<u64>,
@@ -167,7 +169,41 @@ impl Host for Memory {
         Ok(NamePage { names, next })
     }
 
-    fn ring(&self) -> Result<Vec<MasterKey>, Error> {
+    fn ring(&self) -> Result<Vec<KeyInfo>, Error> {
+        moat_guest_native::ring(self)
+    }
+
+    fn primary(&self) -> Result<u32, Error> {
+        moat_guest_native::primary(self)
+    }
+
+    fn derive(&self, wanted: &[Derivation]) -> Result<Vec<DerivedKey>, Error> {
+        moat_guest_native::derive(self, wanted)
+    }
+
+    fn now(&self) -> u64 {
+        self.note("now".to_owned());
+        self.clock.get()
+    }
+
+    fn random(&self) -> Result<[u8; 16], Error> {
+        self.note("random".to_owned());
+        Ok(SALT)
+    }
+}
+
+fn place(slot: &Slot) -> (u32, String) {
+    let name = match &slot.user_id {
+        Some(user) if slot.version == "1.0" => user.clone(),
+        Some(user) => format!("{user} in {}", slot.version),
+        None => slot.parameters.clone(),
+    };
+    (slot.ring_index, name)
+}
+
+/// The imports of the part with the master keys.
+impl moat_guest_keys::Host for Memory {
+    fn ring(&self) -> Result<Vec<MasterKey>, keys::Error> {
         self.note("ring".to_owned());
         Ok(self.ring.borrow().clone())
     }
@@ -183,18 +219,4 @@ impl Host for Memory {
         self.note(format!("remember {}", slot.ring_index));
         self.cache.borrow_mut().insert(place(slot), key.to_vec());
     }
-
-    fn now(&self) -> u64 {
-        self.note("now".to_owned());
-        self.clock.get()
-    }
-
-    fn random(&self) -> Result<[u8; 16], Error> {
-        self.note("random".to_owned());
-        Ok(SALT)
-    }
-}
-
-fn place(slot: &Slot) -> (u32, String) {
-    (slot.ring_index, slot.user_id.clone().unwrap_or(slot.parameters.clone()))
 }

@@ -1,0 +1,148 @@
+//! What the part with the master keys asks of the host, and what it refuses.
+
+#![allow(clippy::unwrap_used, reason = "a helper of a test fails as the test does")]
+
+use std::cell::RefCell;
+use std::collections::HashSet;
+
+use moat_guest_keys::contract::{Derivation, Error, ErrorCode, MasterKey, RootParameters, Slot};
+use moat_guest_keys::{Host, Ring};
+
+/// A host that keeps no derived key, and has a log of what it was asked.
+struct Log {
+    keys: Vec<MasterKey>,
+    log: RefCell<Vec<String>>,
+}
+
+impl Log {
+    fn new(materials: &[&str]) -> Self {
+        let key = |(place, material): (usize, &&str)| MasterKey {
+            id: None,
+            primary: place == 0,
+            material: material.as_bytes().to_vec(),
+        };
+        Self { keys: materials.iter().enumerate().map(key).collect(), log: RefCell::default() }
+    }
+
+    fn note(&self, what: &str, slot: &Slot) {
+        let user = slot.user_id.as_deref().unwrap_or("all");
+        let line = format!("{what} {} {} {user}", slot.ring_index, slot.version);
+        self.log.borrow_mut().push(line);
+    }
+}
+
+impl Host for Log {
+    fn ring(&self) -> Result<Vec<MasterKey>, Error> {
+        self.log.borrow_mut().push("ring".to_owned());
+        Ok(self.keys.clone())
+    }
+
+    fn lookup(&self, slot: &Slot) -> Option<Vec<u8>> {
+        self.note("lookup", slot);
+        None
+    }
+
+    fn remember(&self, slot: &Slot, key: &[u8]) {
+        assert_eq!(key.len(), 32);
+        self.note("remember", slot);
+    }
+}
+
+const KEYS: [&str; 2] = ["sixteen bytes or more", "another key of the ring"];
+
+fn root(rounds: u32) -> Option<RootParameters> {
+    Some(RootParameters { salt: vec![7; 16], rounds })
+}
+
+fn anna(ring_index: u32, root: Option<RootParameters>) -> Derivation {
+    Derivation { ring_index: Some(ring_index), user_id: "anna".to_owned(), root }
+}
+
+/// A call of the host with a user's name comes first, so that it can abort the component over a user who isn't the call's.
+#[test]
+fn every_user_is_named_to_the_host_before_a_key_is_derived() {
+    let host = Log::new(&KEYS);
+    let ring = Ring::new(&host);
+    ring.derive(&[anna(0, None), anna(1, root(600_000)), anna(1, root(600_000))]).unwrap();
+    assert_eq!(
+        host.log.take(),
+        [
+            "ring",
+            "lookup 0 1.0 anna",
+            "lookup 1 2.0 anna",
+            "lookup 1 2.0 all",
+            "lookup 1 2.0 anna",
+            "lookup 1 2.0 all",
+            "remember 0 1.0 anna",
+            "remember 1 2.0 all",
+        ]
+    );
+}
+
+#[test]
+fn the_ring_is_asked_for_once() {
+    let host = Log::new(&KEYS);
+    let ring = Ring::new(&host);
+    assert_eq!(host.log.take(), [""; 0]);
+    assert_eq!(ring.infos().unwrap().len(), 2);
+    assert_eq!(ring.primary().unwrap(), 0);
+    ring.derive(&[anna(1, None)]).unwrap();
+    assert_eq!(host.log.take().iter().filter(|line| *line == "ring").count(), 1);
+}
+
+/// Whatever the other part asks, nothing is derived out of bounds.
+#[test]
+fn what_is_out_of_bounds_is_refused_before_anything_is_derived() {
+    let host = Log::new(&KEYS);
+    let ring = Ring::new(&host);
+    let user = |user_id: &str| Derivation { user_id: user_id.to_owned(), ..anna(0, None) };
+    let short = RootParameters { salt: vec![7; 15], rounds: 600_000 };
+    for (wanted, code) in [
+        (anna(2, None), ErrorCode::MasterKeyMissing),
+        (anna(u32::MAX, root(600_000)), ErrorCode::MasterKeyMissing),
+        (anna(0, root(0)), ErrorCode::Malformed),
+        (anna(0, root(u32::MAX)), ErrorCode::Malformed),
+        (anna(0, Some(short)), ErrorCode::Malformed),
+        (user(""), ErrorCode::InvalidUserId),
+        (user("../anna"), ErrorCode::InvalidUserId),
+    ] {
+        assert_eq!(
+            ring.derive(std::slice::from_ref(&wanted)).unwrap_err().code,
+            code,
+            "{wanted:?}"
+        );
+        assert!(!host.log.take().iter().any(|line| line.starts_with("remember")));
+    }
+}
+
+/// What anyone can derive needs no ring.
+#[test]
+fn the_published_key_is_derived_without_a_ring() {
+    let host = Log::new(&[]);
+    let ring = Ring::new(&host);
+    let published = Derivation { ring_index: None, ..anna(0, None) };
+    assert_eq!(ring.derive(&[published]).unwrap().len(), 1);
+    assert_eq!(host.log.take(), [""; 0]);
+    assert_eq!(ring.infos().unwrap_err().code, ErrorCode::MasterKeyMissing);
+}
+
+#[test]
+fn the_keys_of_users_and_places_differ() {
+    let host = Log::new(&KEYS);
+    let ring = Ring::new(&host);
+    let bob = |root| Derivation { user_id: "bob".to_owned(), ..anna(0, root) };
+    let other = Some(RootParameters { salt: vec![8; 16], rounds: 600_000 });
+    let wanted = [
+        anna(0, None),
+        anna(1, None),
+        bob(None),
+        anna(0, root(600_000)),
+        anna(1, root(600_000)),
+        bob(root(600_000)),
+        anna(0, root(600_001)),
+        anna(0, other),
+    ];
+    let keys = ring.derive(&wanted).unwrap();
+    let different: HashSet<[u8; 32]> = keys.iter().map(|key| **key).collect();
+    assert_eq!(different.len(), wanted.len());
+}

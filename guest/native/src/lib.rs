@@ -1,0 +1,67 @@
+//! The parts of the component joined without a sandbox: what the part that reads records gets from the one with the master
+//! keys. Each has the contract's types in its own words.
+
+use moat_guest_keys::contract as keys;
+use moat_guest_keys::{Host, Ring};
+use moat_guest_records::contract::{
+    Derivation, DerivedKey, Error, ErrorCode, KeyInfo, KeyWeakness,
+};
+
+/// The keys of this host's ring.
+///
+/// # Errors
+///
+/// As [`Ring::infos`].
+pub fn ring(host: &dyn Host) -> Result<Vec<KeyInfo>, Error> {
+    let infos = Ring::new(host).infos().map_err(to_error)?;
+    Ok(infos.into_iter().map(to_info).collect())
+}
+
+/// The place of the key that encrypts.
+///
+/// # Errors
+///
+/// As [`Ring::primary`].
+pub fn primary(host: &dyn Host) -> Result<u32, Error> {
+    Ring::new(host).primary().map_err(to_error)
+}
+
+/// Derives keys of users.
+///
+/// # Errors
+///
+/// As [`Ring::derive`].
+pub fn derive(host: &dyn Host, wanted: &[Derivation]) -> Result<Vec<DerivedKey>, Error> {
+    let wanted: Vec<_> = wanted.iter().map(to_derivation).collect();
+    let keys = Ring::new(host).derive(&wanted).map_err(to_error)?;
+    Ok(keys.iter().map(|key| DerivedKey { material: key.to_vec() }).collect())
+}
+
+fn to_derivation(wanted: &Derivation) -> keys::Derivation {
+    let root = wanted.root.as_ref();
+    keys::Derivation {
+        ring_index: wanted.ring_index,
+        user_id: wanted.user_id.clone(),
+        root: root
+            .map(|root| keys::RootParameters { salt: root.salt.clone(), rounds: root.rounds }),
+    }
+}
+
+fn to_error(error: keys::Error) -> Error {
+    let code = match error.code {
+        keys::ErrorCode::InvalidUserId => ErrorCode::InvalidUserId,
+        keys::ErrorCode::MasterKeyMissing => ErrorCode::MasterKeyMissing,
+        keys::ErrorCode::MasterKeyRefused => ErrorCode::MasterKeyRefused,
+        keys::ErrorCode::Malformed => ErrorCode::Malformed,
+        _ => ErrorCode::Sandbox,
+    };
+    Error::new(code, error.message)
+}
+
+fn to_info(key: keys::KeyInfo) -> KeyInfo {
+    let weakness = key.weakness.map(|weakness| match weakness {
+        keys::KeyWeakness::TooShort => KeyWeakness::TooShort,
+        keys::KeyWeakness::PublishedDefault => KeyWeakness::PublishedDefault,
+    });
+    KeyInfo { id: key.id, primary: key.primary, weakness }
+}
