@@ -121,8 +121,9 @@ impl moat_guest_keys::Host for Memory {
 
     fn lookup(&self, slot: &Slot) -> Option<Vec<u8>> {
         assert!(self.provides_keys);
-        if slot.user_id.is_some() && slot.version == "1.0" {
-            return Some(DERIVED[slot.ring_index as usize].to_vec());
+        if slot.user_id.is_some() {
+            let is_derived = slot.version == "1.0";
+            return is_derived.then(|| DERIVED[slot.ring_index as usize].to_vec());
         }
         ROOTS.lock().unwrap().get(&(slot.ring_index, slot.parameters.clone())).cloned()
     }
