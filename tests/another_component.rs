@@ -5,12 +5,7 @@ use std::sync::Arc;
 use moat::{
     Credential, ErrorCode, KeyRing, MasterKey, PutOptions, Sandbox, UserId, Vault, component,
 };
-use sha2::{Digest, Sha256};
-use support::{KEY, Store, expect, run};
-
-fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
-}
+use support::{KEY, Store, expect, run, sha256};
 
 #[test]
 fn a_component_named_by_file_and_digest_is_used() {

@@ -5,25 +5,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use moat::{Error, ErrorCode, KeyRing, Limits, MasterKey, Sandbox, UserId, Vault, component};
-use moat_guest_build::{Part, parts};
+use moat_guest_build::{Part, vault_parts};
 use moat_test_guests::{HOSTILE_KEYS, HOSTILE_RECORDS};
 use sha2::Sha256;
-use support::{KEY, Store};
+use support::{KEY, Store, sha256};
 use wasmparser::{Parser, Payload};
 
 /// The parts of the real component.
 fn real() -> [Part; 2] {
-    parts(component::BYTES).unwrap().try_into().unwrap()
+    vault_parts(component::BYTES).unwrap()
 }
 
 /// A vault over the store with a component of these parts.
 fn vault(store: &Store, records: &[u8], keys: &[u8]) -> Vault {
-    let target = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
-    let config = moat_guest_build::config(&target, &[]).unwrap();
     let composed = moat_guest_build::composed(records, keys).unwrap();
-    let compiled = moat_guest_build::precompiled(&composed, &config).unwrap();
-    // SAFETY: these bytes are what `Engine::precompile_component` returned.
-    let sandbox = unsafe { Sandbox::from_precompiled(&compiled) }.unwrap();
+    let sandbox = Sandbox::compile(&composed, &sha256(&composed)).unwrap();
     let mut limits = Limits::default();
     limits.deadline = Duration::from_secs(2);
     Vault::builder(store.directory(), KeyRing::new(MasterKey::new(KEY.as_bytes())))

@@ -68,10 +68,11 @@ fn built(here: &Path, out: &Path) -> Result<Vec<u8>> {
     moat_guest_build::vault_component(&workspace, &out.join("guest"))
 }
 
-/// The parts of the component, without the interfaces that hold types alone.
+/// The parts of the component, without the interfaces that hold types alone. Fails when a part gets another import than it
+/// should.
 fn parts(component: &[u8]) -> Result<String> {
     let mut table = String::new();
-    for (name, part) in PARTS.iter().zip(moat_guest_build::parts(component)?) {
+    for (name, part) in PARTS.iter().zip(moat_guest_build::vault_parts(component)?) {
         let imports = part.imports.iter().filter(|(interface, _)| !interface.contains("/types@"));
         let imports = imports.map(|(interface, source)| {
             let part = match source {

@@ -22,6 +22,7 @@ use std::time::{Duration, Instant};
 use cap_std::ambient_authority;
 use cap_std::fs::Dir;
 use moat::{Directory, KeyRing, MasterKey, Vault};
+use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
 pub mod callers;
@@ -261,6 +262,11 @@ pub fn set_up(name: &str, made_of: &[u8], make: impl FnOnce(&Path)) -> PathBuf {
         fs::write(beside("stamp"), made_of).unwrap();
     }
     path
+}
+
+/// SHA-256 in hexadecimal.
+pub fn sha256(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Runs a command that has to succeed.

@@ -24,11 +24,8 @@ pub enum Source {
 }
 
 /// The parts of a component that was [`composed`](crate::composed), each after those that it gets something from.
-///
-/// # Errors
-///
-/// When these bytes are no component, or one that joins its parts in another way.
-pub fn parts(component: &[u8]) -> Result<Vec<Part>> {
+/// Fails when these bytes are no component, or one that joins its parts in another way.
+fn parts(component: &[u8]) -> Result<Vec<Part>> {
     let mut nested = Vec::new();
     let mut parts: Vec<Part> = Vec::new();
     // Where each instance of the outermost component comes from, by its index.
@@ -103,12 +100,16 @@ fn at<T: Copy>(items: &[T], index: u32) -> Result<T> {
     items.get(index).copied().context("an index that leads nowhere")
 }
 
-/// The names of the parts of [`vault_component`](crate::vault_component).
+/// The names of the [`vault_parts`].
 pub const PARTS: [&str; 2] = ["keys", "records"];
 
-/// Checks that the first part has the master keys and derived ones, and nothing else, and that the second has everything
-/// else, and keys only from the first.
-pub(crate) fn check(parts: &[Part]) -> Result<()> {
+/// The parts of a [`vault_component`](crate::vault_component): the first has the master keys and derived ones, and nothing
+/// else; the second has everything else, and keys only from the first.
+///
+/// # Errors
+///
+/// When these bytes are no component of such parts, or a part gets another import than it should.
+pub fn vault_parts(component: &[u8]) -> Result<[Part; 2]> {
     const KEYS: [(&str, Source); 3] = [
         ("fossawork:credentials/key-cache@1.0.0", Source::Host),
         ("fossawork:credentials/master-keys@1.0.0", Source::Host),
@@ -125,11 +126,10 @@ pub(crate) fn check(parts: &[Part]) -> Result<()> {
         let imports = part.imports.iter().map(|(name, source)| (name.as_str(), *source));
         imports.eq(expected.iter().copied())
     };
-    match parts {
-        [keys, records] if has(keys, &KEYS) && has(records, &RECORDS) => Ok(()),
-        _ => {
-            let imports: Vec<_> = parts.iter().map(|part| &part.imports).collect();
-            bail!("the parts of the component are joined in another way: {imports:?}")
-        }
-    }
+    let parts = parts(component)?;
+    let is_so = matches!(&parts[..], [keys, records] if has(keys, &KEYS) && has(records, &RECORDS));
+    let imports: Vec<_> = parts.iter().map(|part| part.imports.clone()).collect();
+    parts.try_into().ok().filter(|_| is_so).with_context(|| {
+        format!("the parts of the component are joined in another way: {imports:?}")
+    })
 }

@@ -9,14 +9,14 @@ use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
 use crate::kdf::DerivedKey;
-use crate::sha256::State;
+use crate::sha256::{State, words};
 use crate::word::{LANES, Lanes, Word};
 
 /// With fewer keys than this the lanes take longer than one key after the other.
 const ENOUGH: usize = 3;
 
 /// What a key is derived from, in at least one round.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub(crate) struct Derivation<'a> {
     pub(crate) password: &'a [u8],
     pub(crate) salt: [u8; 16],
@@ -106,12 +106,6 @@ fn finish_in_lanes(some: &mut [(&mut DerivedKey, Start<u32>)]) {
     for ((key, _), words) in some.iter_mut().zip(Lanes::scatter(gathered.finish())) {
         **key = bytes(words);
     }
-}
-
-/// Bytes as big-endian words.
-fn words<const N: usize>(bytes: &[u8]) -> [u32; N] {
-    let (words, _) = bytes.as_chunks();
-    std::array::from_fn(|place| words.get(place).map_or(0, |word| u32::from_be_bytes(*word)))
 }
 
 fn bytes(words: [u32; 8]) -> DerivedKey {

@@ -138,17 +138,17 @@ impl<'h> Ring<'h> {
             slow.push(Slow { slot, root: None, derivation });
             return Ok(Plan::Slow(slow.len() - 1));
         };
-        if let Some(root) = self.known_root(index, &kdf)? {
+        let is_it = |slow: &Slow| slow.slot.ring_index == index && slow.root.as_ref() == Some(&kdf);
+        if let Some(place) = slow.iter().position(is_it) {
+            return Ok(Plan::FromRoot(place, user));
+        }
+        let slot = Slot { user_id: None, ..slot };
+        if let Some(root) = self.known_root(&slot, &kdf)? {
             return Ok(Plan::Known(user_key_2(&root, &user).map_err(|_| not_a_key())?));
         }
-        let is_it = |slow: &Slow| slow.slot.ring_index == index && slow.root.as_ref() == Some(&kdf);
-        let place = slow.iter().position(is_it).unwrap_or_else(|| {
-            let derivation = root_derivation(master_key, &kdf);
-            let slot = Slot { user_id: None, ..slot };
-            slow.push(Slow { slot, root: Some(kdf.clone()), derivation });
-            slow.len() - 1
-        });
-        Ok(Plan::FromRoot(place, user))
+        let derivation = root_derivation(master_key, &kdf);
+        slow.push(Slow { slot, root: Some(kdf), derivation });
+        Ok(Plan::FromRoot(slow.len() - 1, user))
     }
 
     /// The master key at this place.
@@ -159,19 +159,14 @@ impl<'h> Ring<'h> {
         })
     }
 
-    /// The root key of version 2.0 from the master key at this place, if it was derived before.
-    fn known_root(&self, index: u32, kdf: &Kdf) -> Result<Option<DerivedKey>, Error> {
+    /// The root key of version 2.0 with this slot, if it was derived before.
+    fn known_root(&self, slot: &Slot, kdf: &Kdf) -> Result<Option<DerivedKey>, Error> {
+        let index = slot.ring_index;
         let known = |(place, other, _): &&(u32, Kdf, _)| *place == index && other == kdf;
         if let Some((_, _, root)) = self.roots.borrow().iter().find(known) {
             return Ok(Some(root.clone()));
         }
-        let slot = Slot {
-            ring_index: index,
-            version: Version::V2.name().to_owned(),
-            user_id: None,
-            parameters: kdf.id(),
-        };
-        let Some(kept) = self.host.lookup(&slot) else {
+        let Some(kept) = self.host.lookup(slot) else {
             return Ok(None);
         };
         let root = derived_key(kept)?;

@@ -24,6 +24,12 @@ const K: [u32; 64] = [
     0x748f82ee, 0x78a5636f, 0x84c87814, 0x8cc70208, 0x90befffa, 0xa4506ceb, 0xbef9a3f7, 0xc67178f2,
 ];
 
+/// Bytes as words (section 3.1), of which there are enough.
+pub(crate) fn words<const N: usize>(bytes: &[u8]) -> [u32; N] {
+    let (words, _) = bytes.as_chunks();
+    std::array::from_fn(|place| words.get(place).map_or(0, |word| u32::from_be_bytes(*word)))
+}
+
 /// The state of a hash after whole blocks.
 #[derive(Clone, Copy)]
 pub(crate) struct State<W>(pub(crate) [W; 8]);
@@ -111,11 +117,6 @@ mod tests {
     use crate::word::{LANES, Lanes};
     use proptest::prelude::*;
     use sha2::{Digest, Sha256};
-
-    fn words<const N: usize>(bytes: &[u8]) -> [u32; N] {
-        let (words, _) = bytes.as_chunks();
-        std::array::from_fn(|place| u32::from_be_bytes(words[place]))
-    }
 
     proptest! {
         /// Scalar, and in each lane.

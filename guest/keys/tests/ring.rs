@@ -72,7 +72,6 @@ fn every_user_is_named_to_the_host_before_a_key_is_derived() {
             "lookup 1 2.0 anna",
             "lookup 1 2.0 all",
             "lookup 1 2.0 anna",
-            "lookup 1 2.0 all",
             "remember 0 1.0 anna",
             "remember 1 2.0 all",
         ]

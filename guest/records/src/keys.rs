@@ -2,7 +2,7 @@
 //!
 //! The HMAC of a token decides which key it was encrypted with; the `key_id` of a record only says which to try first.
 
-use std::cell::{LazyCell, OnceCell, RefCell};
+use std::cell::{OnceCell, RefCell};
 use std::rc::Rc;
 
 use base64::Engine;
@@ -22,6 +22,7 @@ use crate::token;
 pub(crate) struct Ring<'e> {
     host: &'e dyn Host,
     keys: OnceCell<Vec<KeyInfo>>,
+    primary: OnceCell<u32>,
     /// The users' keys that were needed so far, each with what it was derived from.
     derived: RefCell<Vec<(Origin, Rc<Fernet>)>>,
 }
@@ -38,7 +39,7 @@ struct Origin {
 impl<'e> Ring<'e> {
     /// The ring, which is asked for when it is first needed.
     pub(crate) fn new(host: &'e dyn Host) -> Self {
-        Self { host, keys: OnceCell::new(), derived: RefCell::default() }
+        Self { host, keys: OnceCell::new(), primary: OnceCell::new(), derived: RefCell::default() }
     }
 
     fn keys(&self) -> Result<&[KeyInfo], Error> {
@@ -51,7 +52,11 @@ impl<'e> Ring<'e> {
 
     /// The place of the key that encrypts. Fails when there is none, or when it must not.
     pub(crate) fn primary(&self) -> Result<u32, Error> {
-        self.host.primary()
+        if let Some(primary) = self.primary.get() {
+            return Ok(*primary);
+        }
+        let primary = self.host.primary()?;
+        Ok(*self.primary.get_or_init(|| primary))
     }
 
     /// The key at this place.
@@ -88,10 +93,9 @@ impl<'e> Ring<'e> {
             index: Some(index),
             scheme: scheme.clone(),
         };
-        let primary = LazyCell::new(|| self.primary().ok());
         let (mut wanted, mut rest) = (Vec::new(), Vec::new());
         for (record, user) in records {
-            let written = if writes(record) { *primary } else { None };
+            let written = if writes(record) { self.primary().ok() } else { None };
             wanted.extend(written.map(|index| origin(user, index, &Scheme::V1)));
             if let (Ok(token), Ok(order)) = (record.token(), self.order(record.key_id())) {
                 rest.push((record, user, token, order.into_iter()));
