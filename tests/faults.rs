@@ -294,6 +294,23 @@ fn a_limit_on_the_size_of_files() {
 }
 
 #[test]
+fn a_limit_on_the_address_space() {
+    let store = Store::new();
+    store.put("anna", "horse");
+    let within = |kib: u32, arguments: &[&str]| {
+        let mut shell = Command::new("sh");
+        let limited = format!("ulimit -v {kib}; exec \"$0\" \"$@\"");
+        run(store.surround(shell.args(["-c", &limited, MOAT.as_str()]).args(arguments)))
+    };
+    const HALF_A_GIB: u32 = 512 * 1024;
+    let (stdout, _) = expect(0, &within(HALF_A_GIB, &["get", "anna", "--field", "password"]));
+    assert_eq!(stdout, "horse\n");
+    expect(0, &within(HALF_A_GIB, &["verify"]));
+    let (_, stderr) = expect(11, &within(44 * 1024, &["get", "anna", "--field", "password"]));
+    assert!(stderr.starts_with("error: the system gives no memory\nhint: allow this"), "{stderr}");
+}
+
+#[test]
 fn what_a_crash_left_behind_is_removed_by_the_next_writer() {
     let store = Store::new();
     store.put("anna", "horse");

@@ -148,7 +148,11 @@ impl Program {
     fn linear_memories(&self) -> Vec<Vec<u8>> {
         let is_linear = |flags: &str| ["dd", "wf"].iter().all(|flag| flags.contains(flag));
         let mappings = self.mappings().into_iter().filter(|(flags, _)| is_linear(flags));
-        mappings.map(|(_, bytes)| bytes).collect()
+        // Beyond the end of each, addresses are reserved for it to grow.
+        mappings
+            .map(|(_, bytes)| bytes)
+            .filter(|bytes| bytes.iter().any(|byte| *byte != 0))
+            .collect()
     }
 
     /// The mappings that can be read: the flags of each, and what is in it.

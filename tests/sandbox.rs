@@ -168,5 +168,6 @@ fn an_embedders_own_engine_will_do_if_it_protects_its_memory() {
     // The settings that compiled code needs, and no more.
     let mut config = Config::new();
     config.epoch_interruption(true).memory_init_cow(false).concurrency_support(false);
+    config.memory_reservation(0).memory_guard_size(0);
     refused(&Engine::new(&config).unwrap(), "without the protection of its memories");
 }

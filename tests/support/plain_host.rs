@@ -11,7 +11,7 @@
 
 use moat_guest_build::{CpuLevel, cpu_levels};
 use wasmtime::component::{Component, HasSelf, Linker};
-use wasmtime::{Config, Engine, Store};
+use wasmtime::{Engine, Store};
 
 wasmtime::component::bindgen!({ path: "../wit", world: "credential-vault" });
 
@@ -95,20 +95,15 @@ impl random::Host for Host {
     }
 }
 
-/// The component under an engine of the embedder's own, compiled for the first of these CPUs that this one is as good as.
+/// The component, compiled for the first of these CPUs that this one is as good as.
 fn prepare<'l>(levels: impl IntoIterator<Item = &'l CpuLevel>) -> CredentialVaultPre<Host> {
     let target = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
-    let mut config = Config::new();
-    config.epoch_interruption(true).memory_init_cow(false);
-    let engine = Engine::new(&config).unwrap();
     let load = |level: &CpuLevel| {
         let config = moat_guest_build::config(&target, level.features).unwrap();
-        let code = moat_guest_build::precompiled(moat::component::BYTES, &config).unwrap();
-        // SAFETY: the bytes are what `Engine::precompile_component` returned.
-        unsafe { Component::deserialize(&engine, code) }.ok()
+        Component::from_binary(&Engine::new(&config).unwrap(), moat::component::BYTES).ok()
     };
     let component = levels.into_iter().find_map(load).unwrap();
-    let mut linker = Linker::new(&engine);
+    let mut linker = Linker::new(component.engine());
     CredentialVault::add_to_linker::<_, HasSelf<Host>>(&mut linker, |host| host).unwrap();
     CredentialVaultPre::new(linker.instantiate_pre(&component).unwrap()).unwrap()
 }

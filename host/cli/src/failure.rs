@@ -196,6 +196,9 @@ fn hint(error: &Error, path: &Path) -> String {
         ErrorCode::Unavailable if error.io_kind() == Some(io::ErrorKind::WouldBlock) => {
             THREADS_HINT.to_owned()
         }
+        ErrorCode::Unavailable if error.io_kind() == Some(io::ErrorKind::OutOfMemory) => {
+            "allow this process or container more memory (ulimit -v, the memory limit), then run this again".to_owned()
+        }
         ErrorCode::Directory => directory_hint(error, path),
         _ => "compare the digest shown by `moat component` with that of the release, and report this as a bug".to_owned(),
     }

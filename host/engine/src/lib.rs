@@ -24,6 +24,9 @@ pub fn config() -> Config {
     config.concurrency_support(false);
     // The deadline of a call is kept with epochs.
     config.epoch_interruption(true);
+    // Each address is compared with the size of its memory. The other way, addresses that can't be reached, reserves 4 GiB
+    // for each memory.
+    config.memory_reservation(0).memory_guard_size(0).memory_may_move(true);
     // The memory comes from the host, which wasmtime can't combine with images mapped copy-on-write.
     config.memory_init_cow(false);
     config

@@ -1,7 +1,8 @@
 //! Why the sandbox aborted the component.
 
-use std::fmt;
+use std::{fmt, io};
 
+use super::memory::NO_MEMORY;
 use super::write_policy::WriteRejected;
 use crate::contract::ErrorCode;
 use crate::error::Error;
@@ -69,6 +70,9 @@ pub(crate) fn into_error(error: wasmtime::Error) -> Error {
         violation.to_string()
     } else if let Some(trap) = error.downcast_ref::<wasmtime::Trap>() {
         trap.to_string()
+    } else if error.root_cause().to_string() == NO_MEMORY {
+        let source = io::Error::from(io::ErrorKind::OutOfMemory);
+        return Error::caused(ErrorCode::Unavailable, NO_MEMORY, source);
     } else {
         // What remains are the host's own complaints about the component's values; they quote none.
         error.root_cause().to_string()
