@@ -144,10 +144,10 @@ fn every_operation_is_written_down_before_and_after() {
             assert!(outcome.duration_us.is_some());
             assert_eq!(
                 intent.grant.unwrap().contains(&"master keys".to_owned()),
-                outcome.operation != "inspect"
-                    && outcome.operation != "remove"
-                    && outcome.operation != "configure"
-                    && outcome.user.is_some()
+                outcome.operation == "configure"
+                    || outcome.operation != "inspect"
+                        && outcome.operation != "remove"
+                        && outcome.user.is_some()
             );
             let [user, key] = [outcome.user, outcome.key_id].map(Option::unwrap_or_default);
             let changed =

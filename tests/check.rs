@@ -15,6 +15,9 @@ use support::{KEY, MOAT, Store, expect, fixture, run, run_with_input, write_priv
 /// As the application stored it, with the password in base64.
 const IN_THE_CLEAR: &[u8] = br#"{"user_id":"carl","encrypted_data":"eyJ1c2VybmFtZSI6ICJjYXJsIiwgInBhc3N3b3JkIjogImhvcnNlIiwgImNyZWF0ZWRfYXQiOiAiMjAyNi0xMS0wMVQwODowOToxMC42NTQzMjEiLCAibGFzdF91c2VkIjogIjIwMjYtMTEtMDFUMDg6MDk6MTAuNjU0MzIxIiwgImlzX3ZhbGlkIjogdHJ1ZSwgInZhbGlkYXRpb25fYXR0ZW1wdHMiOiAxfQ==","created_at":"2026-11-01T08:09:10.654321","crypto_available":false}"#;
 
+/// Not a strong one, with which new directories get version 2.0.
+const RING_KEY: &str = "a key of a ring, which nobody guesses";
+
 /// A good installation: two records under the primary key of a ring, and an audit log.
 struct Installation {
     store: Store,
@@ -28,7 +31,8 @@ impl Installation {
         private(&store.beside("keys"), 0o700);
         write_private(&store.beside("audit-key"), b"the key of the audit log");
         let installation = Self { store };
-        expect(0, &run(&mut installation.moat(&["keys", "add", "--id", "first"])));
+        let add = ["keys", "add", "--id", "first", "--key-stdin"];
+        expect(0, &run_with_input(&mut installation.moat(&add), RING_KEY));
         installation.put("anna");
         installation.put("bert");
         installation

@@ -6,8 +6,7 @@ use wasmparser::{Validator, WasmFeatures};
 use wasmtime::{Engine, Module};
 
 /// Modules and components, each of a proposal that is off.
-const OFF: [(&str, &str); 28] = [
-    ("multi_value", "(module (func (result i32 i32) unreachable))"),
+const OFF: [(&str, &str); 27] = [
     ("saturating_float_to_int", "(module (func (drop (i32.trunc_sat_f32_s (f32.const 0)))))"),
     (
         "relaxed_simd",
@@ -55,6 +54,7 @@ fn these_proposals_are_on_and_the_guest_needs_each() {
         [
             "MUTABLE_GLOBAL",
             "SIGN_EXTENSION",
+            "MULTI_VALUE",
             "BULK_MEMORY",
             "SIMD",
             "FLOATS",
@@ -65,7 +65,8 @@ fn these_proposals_are_on_and_the_guest_needs_each() {
     );
     assert!(validates(PROPOSALS, component::BYTES));
     // The engine itself needs these, to copy from one part of the component to the other.
-    let engines = WasmFeatures::MULTI_MEMORY | WasmFeatures::MUTABLE_GLOBAL;
+    let engines =
+        WasmFeatures::MULTI_MEMORY | WasmFeatures::MULTI_VALUE | WasmFeatures::MUTABLE_GLOBAL;
     for (name, flag) in PROPOSALS.difference(engines).iter_names() {
         assert!(!validates(PROPOSALS.difference(flag), component::BYTES), "{name} isn't needed");
     }

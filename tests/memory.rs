@@ -30,7 +30,7 @@ fn after_a_call_no_secret_is_left_in_memory() {
     }
     let store = Store::new();
     // Made now: a constant would stand in the other process too, which runs the same file.
-    let [key, password, field] = [(); 3].map(|()| moat::generate_key().unwrap());
+    let [key, password, field] = [(); 3].map(|()| moat::generate_token().unwrap());
     let credential =
         Credential::new("anna", password.as_str()).with_field(Field::new("totp", field.as_str()));
     let anna = UserId::parse("anna").unwrap();

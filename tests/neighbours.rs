@@ -10,7 +10,7 @@ use moat::{
 };
 use serde_json::Value;
 use support::callers::{self, Node};
-use support::{KEY, Store, expect, run, run_with_input};
+use support::{KEY, Store, expect, run, run_with_input, write_private};
 
 const OTHER_KEY: &str = "another key, with a slip of the finger";
 
@@ -26,16 +26,16 @@ fn a_mistyped_key_stores_nothing_beside_the_records_of_another() {
         expect(0, &put_in(&store, KEY, "anna", &["--format", version]));
         let before = store.names();
         let (_, error) = expect(5, &put_in(&store, OTHER_KEY, "bob", &[]));
-        assert!(error.contains("no master key decrypts the existing records"), "{error}");
+        let what = if version == "1.0" { "decrypts the existing records" } else { "authenticates" };
+        assert!(error.contains(&format!("no master key {what}")), "{error}");
         assert!(error.contains("pass --allow-new-key"), "{error}");
         assert_eq!(store.names(), before);
 
         expect(0, &put_in(&store, KEY, "bob", &[]));
         expect(0, &put_in(&store, OTHER_KEY, "carl", &["--allow-new-key"]));
-        // From now on both keys are known here.
-        for (key, user) in [(KEY, "dora"), (OTHER_KEY, "emil")] {
-            expect(0, &put_in(&store, key, user, &[]));
-        }
+        // From now on both keys are known here; but settings are authenticated by one alone.
+        expect(0, &put_in(&store, OTHER_KEY, "emil", &[]));
+        expect(if version == "1.0" { 0 } else { 5 }, &put_in(&store, KEY, "dora", &[]));
     }
 }
 
@@ -143,6 +143,78 @@ fn a_new_record_gets_the_form_that_the_application_beside_it_reads() {
     assert_eq!((form(&store, "bob"), settings(&store)), ("documented".to_owned(), None));
 }
 
+/// The version of this user's record.
+fn version(store: &Store, user: &str) -> String {
+    let record: Value = serde_json::from_slice(&fs::read(store.file(user)).unwrap()).unwrap();
+    record["encryption_version"].as_str().unwrap().to_owned()
+}
+
+/// 256 random bits.
+fn strong_key() -> String {
+    let key = moat::generate_key().unwrap();
+    assert!(key.starts_with("MOAT-MASTER-KEY-1"));
+    key.to_string()
+}
+
+#[test]
+fn a_new_directory_gets_version_2_with_a_strong_key_unless_something_else_is_asked_for() {
+    let key = strong_key();
+    for (key, asked, expected) in [
+        (key.as_str(), &[][..], "2.0"),
+        (&key, &["--token-encoding", "documented"], "2.0"),
+        (&key, &["--token-encoding", "app"], "1.0"),
+        (&key, &["--format", "1.0"], "1.0"),
+        (KEY, &[], "1.0"),
+    ] {
+        let store = Store::new();
+        expect(0, &put_in(&store, key, "anna", asked));
+        assert_eq!(version(&store, "anna"), expected, "{asked:?}");
+        // And so do those that follow.
+        expect(0, &put_in(&store, key, "bob", &[]));
+        assert_eq!(version(&store, "bob"), expected, "{asked:?}");
+    }
+    // A directory that is set, or that has records, stays as it is.
+    let store = Store::new();
+    store.vault(KEY).configure(Some("1.0"), Some(TokenEncoding::Documented)).unwrap();
+    expect(0, &put_in(&store, &key, "anna", &[]));
+    assert_eq!(version(&store, "anna"), "1.0");
+}
+
+#[test]
+fn a_directory_without_records_belongs_to_the_next_key() {
+    let (store, next) = (Store::new(), strong_key());
+    expect(0, &put_in(&store, &strong_key(), "anna", &[]));
+    expect(0, &run(&mut store.moat(&["delete", "anna", "--yes"])));
+    expect(0, &put_in(&store, &next, "anna", &[]));
+    expect(0, &put_in(&store, &next, "bob", &[]));
+    assert_eq!(version(&store, "bob"), "2.0");
+}
+
+#[test]
+fn settings_that_were_lost_or_altered_are_missed() {
+    let (store, key) = (Store::new(), strong_key());
+    expect(0, &put_in(&store, &key, "anna", &[]));
+    let path = store.path().join("moat.json");
+    let whole = fs::read_to_string(&path).unwrap();
+    for (settings, code, message) in [
+        (None, 6, "moat.json is missing or has no `kdf`"),
+        (Some(r#"{"record_version":"1.0"}"#.to_owned()), 6, "moat.json is missing or has no `kdf`"),
+        (Some(whole.replacen("2.0", "1.0", 1)), 5, "no master key authenticates moat.json"),
+    ] {
+        fs::remove_file(&path).unwrap();
+        settings.iter().for_each(|text| write_private(&path, text.as_bytes()));
+        let (_, error) = expect(code, &put_in(&store, &key, "bob", &[]));
+        assert!(error.contains(message), "{error}");
+        assert!(error.contains("from a backup"), "{error}");
+        assert!(!store.file("bob").exists());
+        // What is there can be read all the same.
+        let mut get = store.moat(&["get", "anna", "--field", "password"]);
+        expect(0, &run(get.env("FOSSAWORK_MASTER_KEY", &key)));
+        write_private(&path, whole.as_bytes());
+    }
+    expect(0, &put_in(&store, &key, "bob", &[]));
+}
+
 type Caller = Box<dyn Fn() -> Command>;
 
 /// The hosts in other languages look at the neighbours as this one does.
@@ -200,5 +272,20 @@ try {{
         };
         assert_eq!(put("bob"), "stored app\n");
         assert_eq!(settings(&store).unwrap()["token_encoding"], "app");
+
+        let (store, key) = (Store::new(), strong_key());
+        let put = |key: &str, user: &str, allow: &str| {
+            let mut command = caller();
+            store.surround(&mut command).current_dir(store.beside("")).args([key, user, allow]);
+            expect(0, &run(&mut command)).0
+        };
+        assert_eq!(put(&key, "anna", "false"), "stored documented\n");
+        assert_eq!(put(&key, "bob", "false"), "stored documented\n");
+        assert_eq!(version(&store, "bob"), "2.0");
+        assert_eq!(put(OTHER_KEY, "carl", "false"), "wrong-key-or-tampered\n");
+        assert_eq!(put(&strong_key(), "carl", "true"), "stored documented\n");
+        assert_eq!(put(&key.to_lowercase(), "dora", "false"), "master-key-refused\n");
+        fs::remove_file(store.path().join("moat.json")).unwrap();
+        assert_eq!(put(&key, "dora", "false"), "malformed\n");
     }
 }

@@ -4,6 +4,7 @@ use std::fs;
 use std::sync::Arc;
 use std::time::Duration;
 
+use hkdf::Hkdf;
 use moat::{Error, ErrorCode, KeyRing, Limits, MasterKey, Sandbox, UserId, Vault, component};
 use moat_guest_build::{Part, vault_parts};
 use moat_test_guests::{HOSTILE_KEYS, HOSTILE_RECORDS};
@@ -18,11 +19,15 @@ fn real() -> [Part; 2] {
 
 /// A vault over the store with a component of these parts.
 fn vault(store: &Store, records: &[u8], keys: &[u8]) -> Vault {
+    vault_with_key(store, records, keys, KEY)
+}
+
+fn vault_with_key(store: &Store, records: &[u8], keys: &[u8], key: &str) -> Vault {
     let composed = moat_guest_build::composed(records, keys).unwrap();
     let sandbox = Sandbox::compile(&composed, &sha256(&composed)).unwrap();
     let mut limits = Limits::default();
     limits.deadline = Duration::from_secs(2);
-    Vault::builder(store.directory(), KeyRing::new(MasterKey::new(KEY.as_bytes())))
+    Vault::builder(store.directory(), KeyRing::new(MasterKey::new(key.as_bytes())))
         .sandbox(Arc::new(sandbox))
         .limits(limits)
         .build()
@@ -92,6 +97,9 @@ fn a_records_part_that_was_taken_over_gets_no_key_but_its_users() {
         ("the-next-index", ErrorCode::MasterKeyMissing, "no key at this place"),
         ("the-last-index", ErrorCode::MasterKeyMissing, "no key at this place"),
         ("no-rounds", ErrorCode::Malformed, "states 0 rounds"),
+        ("too-few-rounds", ErrorCode::Malformed, "states 599999 rounds"),
+        ("the-fast-derivation", ErrorCode::MasterKeyRefused, "not the one for this kind"),
+        ("the-fast-settings", ErrorCode::MasterKeyRefused, "not the one for this kind"),
         ("all-rounds", ErrorCode::Malformed, "states 4294967295 rounds"),
         ("a-long-salt", ErrorCode::Malformed, "not 16 bytes"),
         ("a-million-times", ErrorCode::Sandbox, "called the host more often than its limit"),
@@ -118,15 +126,20 @@ fn scan_for(needle: &[u8]) -> String {
 fn no_master_key_and_no_root_key_is_ever_in_the_memory_of_the_records_part() {
     let store = Store::new();
     let [keys, _] = real();
-    let taken_over = vault(&store, HOSTILE_RECORDS, &keys.component);
-    let mut root = [0; 32];
-    pbkdf2::pbkdf2_hmac::<Sha256>(KEY.as_bytes(), &[7; 16], 600_000, &mut root);
-    for secret in [KEY.as_bytes(), &root, &root[..16], &root[16..]] {
-        let error = call(&taken_over, &scan_for(secret));
-        assert_eq!(error.to_string(), "found 0 times");
+    let salt = [&b"moat 2.0 root\0"[..], &[7; 16]].concat();
+    let mut slow = [0; 32];
+    pbkdf2::pbkdf2_hmac::<Sha256>(KEY.as_bytes(), &salt, 600_000, &mut slow);
+    let strong = moat::generate_key().unwrap();
+    let (fast, _) = Hkdf::<Sha256>::extract(Some(&salt), strong.as_bytes());
+    for (key, root) in [(KEY, slow), (strong.as_str(), fast.into())] {
+        let taken_over = vault_with_key(&store, HOSTILE_RECORDS, &keys.component, key);
+        for secret in [key.as_bytes(), &root, &root[..16], &root[16..]] {
+            let error = call(&taken_over, &scan_for(secret));
+            assert_eq!(error.to_string(), "found 0 times");
+        }
+        // Such a scan finds what is there, such as a text of its own.
+        assert_ne!(call(&taken_over, &scan_for(b"found ")).to_string(), "found 0 times");
     }
-    // Such a scan finds what is there, such as a text of its own.
-    assert_ne!(call(&taken_over, &scan_for(b"found ")).to_string(), "found 0 times");
 
     // And it finds the master key, in the part that has it.
     let [_, records] = real();

@@ -107,7 +107,7 @@ impl Vault {
             }
             Obstacle::Torn => fs::write(&file, &text[..text.len() / 2]).unwrap(),
             Obstacle::UnknownVersion => {
-                let later = text.replace(r#"n":"1.0""#, r#"n":"9.0""#);
+                let later = text.replace(r#"n":"2.0""#, r#"n":"9.0""#);
                 assert_ne!(later, text);
                 fs::write(&file, later).unwrap();
             }

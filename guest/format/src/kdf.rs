@@ -1,5 +1,8 @@
-//! The parameters from which version 2.0 derives the root key of a directory, as its records and settings state them:
-//! `{"name":"pbkdf2-hmac-sha256+hkdf-sha256","salt":"…","rounds":600000}`.
+//! From what version 2.0 derives the root key that all users of a directory share.
+//!
+//! A strong key needs no slow derivation; of any other it can't be known. Records state which it was:
+//! `{"name":"hkdf-sha256","salt":"…"}` or `{"name":"pbkdf2-hmac-sha256","salt":"…","rounds":600000}`. The settings of a
+//! directory state salt and rounds, for keys of both kinds.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE;
@@ -9,86 +12,146 @@ use crate::error::FormatError;
 use crate::json_object::RawObject;
 use crate::record::KDF;
 
-/// The name of the only derivation there is.
-const NAME: &str = "pbkdf2-hmac-sha256+hkdf-sha256";
+/// The name of the derivation from a strong key.
+const FAST: &str = "hkdf-sha256";
+
+/// The name of the derivation from any other.
+const SLOW: &str = "pbkdf2-hmac-sha256";
 
 /// The rounds of a new directory: OWASP's Password Storage Cheat Sheet asks for this many.
 pub const ROUNDS: u32 = 600_000;
 
-/// Fewer would make guessing a master key cheaper than in version 1.0.
-pub const MIN_ROUNDS: u32 = 100_000;
+/// More would let anyone who writes a record keep its readers busy: these cost about a second.
+pub const MAX_ROUNDS: u32 = 2_000_000;
 
-/// More would let anyone who writes a record keep its readers busy for minutes.
-pub const MAX_ROUNDS: u32 = 10_000_000;
-
-/// Salt and rounds of a root key.
+/// From what the root key of a record is derived.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Kdf {
-    /// 16 random bytes.
+    /// 16 random bytes, the directory's.
     pub salt: [u8; 16],
-    /// The rounds of PBKDF2.
-    pub rounds: u32,
+    /// The rounds of PBKDF2, [`ROUNDS`] to [`MAX_ROUNDS`]; `None`: HKDF, from a strong key.
+    pub rounds: Option<u32>,
 }
 
 impl Kdf {
+    /// Reads a record's member `kdf`; `None` when it is missing.
+    ///
+    /// # Errors
+    ///
+    /// [`FormatError::Unsupported`] for another derivation; [`FormatError::Malformed`] for rounds out of bounds, a salt that
+    /// is not 16 bytes, or a member that is not an object of just these.
+    pub fn find(record: &RawObject) -> Result<Option<Self>, FormatError> {
+        let Some(Json { name, salt, rounds }) = record.find(KDF)? else {
+            return Ok(None);
+        };
+        match (name.as_str(), rounds) {
+            (FAST, None) => Ok(Some(Self { salt: decode(&salt)?, rounds: None })),
+            (SLOW, Some(rounds)) => {
+                let salt = decode(&salt)?;
+                Ok(Some(Self { salt, rounds: Some(checked(rounds)?) }))
+            }
+            (FAST | SLOW, _) => {
+                Err(FormatError::Malformed("`kdf` has the wrong members".to_owned()))
+            }
+            _ => Err(FormatError::Unsupported("`kdf` names an unknown derivation".to_owned())),
+        }
+    }
+
+    /// What a caller asks for.
+    ///
+    /// # Errors
+    ///
+    /// [`FormatError::Malformed`] for rounds out of bounds, and a salt that is not 16 bytes.
+    pub fn checked(salt: &[u8], rounds: Option<u32>) -> Result<Self, FormatError> {
+        let salt = salt.try_into().map_err(|_| wrong_salt())?;
+        Ok(Self { salt, rounds: rounds.map(checked).transpose()? })
+    }
+
+    /// Names the root key among others of the same master key.
+    pub fn id(&self) -> String {
+        format!("{}:{}", URL_SAFE.encode(self.salt), self.rounds.unwrap_or(0))
+    }
+}
+
+/// What the settings of a directory state for the derivations of its new records.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DirectoryKdf {
+    /// 16 random bytes.
+    pub salt: [u8; 16],
+    /// The rounds for a key that isn't strong.
+    pub rounds: u32,
+}
+
+impl DirectoryKdf {
     /// The parameters of a new directory with this salt, which has to be random.
     pub fn new(salt: [u8; 16]) -> Self {
         Self { salt, rounds: ROUNDS }
     }
 
-    /// Reads the member `kdf`; `None` when it is missing.
+    /// Reads the member `kdf` of a directory's settings; `None` when it is missing.
     ///
     /// # Errors
     ///
-    /// [`FormatError::Unsupported`] for another derivation; [`FormatError::Malformed`] for rounds out of bounds, a salt that is not
-    /// 16 bytes, or a member that is not an object of just these three.
-    pub fn find(object: &RawObject) -> Result<Option<Self>, FormatError> {
-        let Some(Json { name, salt, rounds }) = object.find(KDF)? else {
+    /// [`FormatError::Malformed`] for rounds out of bounds, a salt that is not 16 bytes, or a member that is not an object of
+    /// just these two.
+    pub fn find(settings: &RawObject) -> Result<Option<Self>, FormatError> {
+        let Some(DirectoryJson { salt, rounds }) = settings.find(KDF)? else {
             return Ok(None);
         };
-        if name != NAME {
-            return Err(FormatError::Unsupported("`kdf` names an unknown derivation".to_owned()));
-        }
-        let salt = URL_SAFE.decode(salt).unwrap_or_default();
-        Self::checked(&salt, rounds).map(Some)
+        Ok(Some(Self { salt: decode(&salt)?, rounds: checked(rounds)? }))
     }
 
-    /// These parameters.
-    ///
-    /// # Errors
-    ///
-    /// [`FormatError::Malformed`] for rounds out of bounds, and a salt that is not 16 bytes.
-    pub fn checked(salt: &[u8], rounds: u32) -> Result<Self, FormatError> {
-        if !(MIN_ROUNDS..=MAX_ROUNDS).contains(&rounds) {
-            let message = format!("`kdf` states {rounds} rounds, not {MIN_ROUNDS} to {MAX_ROUNDS}");
-            return Err(FormatError::Malformed(message));
-        }
-        let salt = salt.try_into().map_err(|_| {
-            FormatError::Malformed(
-                "the salt of `kdf` is not 16 bytes in URL-safe base64".to_owned(),
-            )
-        })?;
-        Ok(Self { salt, rounds })
-    }
-
-    /// Names the root key among others of the same master key.
-    pub fn id(&self) -> String {
-        format!("{}:{}", URL_SAFE.encode(self.salt), self.rounds)
+    /// From what records derive their root key that are encrypted with a key that is strong, or not.
+    pub fn with_key(&self, is_strong: bool) -> Kdf {
+        Kdf { salt: self.salt, rounds: (!is_strong).then_some(self.rounds) }
     }
 }
 
-/// `kdf` as it is written.
+fn decode(salt: &str) -> Result<[u8; 16], FormatError> {
+    URL_SAFE.decode(salt).ok().and_then(|salt| salt.try_into().ok()).ok_or_else(wrong_salt)
+}
+
+fn wrong_salt() -> FormatError {
+    FormatError::Malformed("the salt of `kdf` is not 16 bytes in URL-safe base64".to_owned())
+}
+
+fn checked(rounds: u32) -> Result<u32, FormatError> {
+    if !(ROUNDS..=MAX_ROUNDS).contains(&rounds) {
+        let message = format!("`kdf` states {rounds} rounds, not {ROUNDS} to {MAX_ROUNDS}");
+        return Err(FormatError::Malformed(message));
+    }
+    Ok(rounds)
+}
+
+/// `kdf` as it is written in a record.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Json {
     name: String,
     salt: String,
-    rounds: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    rounds: Option<u32>,
 }
 
 impl Serialize for Kdf {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let name = if self.rounds.is_some() { SLOW } else { FAST };
         let salt = URL_SAFE.encode(self.salt);
-        Json { name: NAME.to_owned(), salt, rounds: self.rounds }.serialize(serializer)
+        Json { name: name.to_owned(), salt, rounds: self.rounds }.serialize(serializer)
+    }
+}
+
+/// `kdf` as it is written in the settings of a directory.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct DirectoryJson {
+    salt: String,
+    rounds: u32,
+}
+
+impl Serialize for DirectoryKdf {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        DirectoryJson { salt: URL_SAFE.encode(self.salt), rounds: self.rounds }
+            .serialize(serializer)
     }
 }

@@ -8,6 +8,7 @@ pub mod kdf;
 pub mod key_strength;
 pub mod record;
 pub mod settings;
+pub mod strong_key;
 pub mod token;
 pub mod user_id;
 pub mod version;

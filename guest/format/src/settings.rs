@@ -1,14 +1,18 @@
 //! The settings of a directory, [`moat.json`](crate::files::SETTINGS): how new records are written.
 //!
 //! ```json
-//! {"record_version":"2.0","token_encoding":"documented","kdf":{"name":"…","salt":"…","rounds":600000}}
+//! {"record_version":"2.0","kdf":{"salt":"…","rounds":600000},"mac":{"key_id":null,"tag":"…"}}
 //! ```
 //!
-//! Every member may be missing, and so may the file.
+//! Every member may be missing, and so may the file. With `kdf` there is `mac`, which authenticates the others.
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE;
+use serde::{Deserialize, Serialize};
 
 use crate::error::FormatError;
 use crate::json_object::RawObject;
-use crate::kdf::Kdf;
+use crate::kdf::DirectoryKdf;
 use crate::token::Encoding;
 use crate::version::Version;
 
@@ -18,6 +22,9 @@ pub const RECORD_VERSION: &str = "record_version";
 /// The encoding of new tokens.
 pub const TOKEN_ENCODING: &str = "token_encoding";
 
+/// What authenticates the settings.
+pub const MAC: &str = "mac";
+
 /// What the known members say. A member that is missing is `None`.
 #[derive(Debug, Default)]
 pub struct Settings {
@@ -26,7 +33,31 @@ pub struct Settings {
     /// The encoding of new tokens.
     pub token_encoding: Option<Encoding>,
     /// From which version 2.0 derives the root key.
-    pub kdf: Option<Kdf>,
+    pub kdf: Option<DirectoryKdf>,
+    /// What authenticates the others.
+    pub mac: Option<Mac>,
+}
+
+/// An authentication code, HMAC-SHA256 of [`Settings::authenticated`], and the key that it was made with.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Mac {
+    /// The label of the master key: a hint.
+    pub key_id: Option<String>,
+    /// In base64.
+    pub tag: String,
+}
+
+impl Mac {
+    /// A code made with the key of this label.
+    pub fn new(key_id: Option<String>, tag: &[u8]) -> Self {
+        Self { key_id, tag: URL_SAFE.encode(tag) }
+    }
+
+    /// The bytes of the code; none when they aren't base64.
+    pub fn tag(&self) -> Vec<u8> {
+        URL_SAFE.decode(&self.tag).unwrap_or_default()
+    }
 }
 
 impl Settings {
@@ -34,15 +65,26 @@ impl Settings {
     ///
     /// # Errors
     ///
-    /// [`FormatError::Unsupported`] for a record version or a derivation that isn't known; [`FormatError::Malformed`] for
-    /// anything else that is wrong with a member.
+    /// [`FormatError::Unsupported`] for a record version that isn't known; [`FormatError::Malformed`] for anything else that
+    /// is wrong with a member.
     pub fn read(object: &RawObject) -> Result<Self, FormatError> {
         let version: Option<String> = object.find(RECORD_VERSION)?;
         let encoding: Option<String> = object.find(TOKEN_ENCODING)?;
         Ok(Self {
             version: version.map(|name| Version::parse(&name)).transpose()?,
             token_encoding: encoding.map(|name| Encoding::parse(&name)).transpose()?,
-            kdf: Kdf::find(object)?,
+            kdf: DirectoryKdf::find(object)?,
+            mac: object.find(MAC)?,
         })
+    }
+
+    /// The bytes that [`Mac`] authenticates: version, encoding, salt and rounds; `None` without the latter two.
+    pub fn authenticated(&self) -> Option<Vec<u8>> {
+        let kdf = self.kdf.as_ref()?;
+        let version = self.version.map_or("", Version::name);
+        let encoding = self.token_encoding.map_or("", Encoding::name);
+        // The NULs end the names, none of which has one.
+        let parts = [version.as_bytes(), b"\0", encoding.as_bytes(), b"\0", &kdf.salt];
+        Some([&parts.concat()[..], &kdf.rounds.to_be_bytes()].concat())
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::bindings::exports::moat::parts::user_keys;
 use crate::bindings::fossawork::credentials::{key_cache, master_keys};
-use crate::contract::{Derivation, DerivedKey, Error, KeyInfo, MasterKey, Slot};
+use crate::contract::{Derivation, DerivedKey, Error, MasterKey, RingKey, RootParameters, Slot};
 use crate::{Host, Ring};
 
 /// What the host provides to this instance.
@@ -31,7 +31,7 @@ thread_local! {
 struct Component;
 
 impl user_keys::Guest for Component {
-    fn ring() -> Result<Vec<KeyInfo>, Error> {
+    fn ring() -> Result<Vec<RingKey>, Error> {
         RING.with(Ring::infos)
     }
 
@@ -42,6 +42,14 @@ impl user_keys::Guest for Component {
     fn derive(wanted: Vec<Derivation>) -> Result<Vec<DerivedKey>, Error> {
         let keys = RING.with(|ring| ring.derive(&wanted))?;
         Ok(keys.iter().map(|key| DerivedKey { material: key.to_vec() }).collect())
+    }
+
+    fn settings_tag(
+        ring_index: u32,
+        root: RootParameters,
+        settings: Vec<u8>,
+    ) -> Result<Vec<u8>, Error> {
+        RING.with(|ring| Ok(ring.settings_tag(ring_index, &root, &settings)?.to_vec()))
     }
 }
 

@@ -27,7 +27,9 @@ pub use ring::Ring;
 
 /// The types of the contract, and of what joins the parts.
 pub mod contract {
-    pub use crate::bindings::exports::moat::parts::user_keys::{Derivation, RootParameters};
+    pub use crate::bindings::exports::moat::parts::user_keys::{
+        Derivation, RingKey, RootParameters,
+    };
     pub use crate::bindings::fossawork::credentials::key_cache::Slot;
     pub use crate::bindings::fossawork::credentials::types::{
         DerivedKey, Error, ErrorCode, KeyInfo, KeyWeakness, MasterKey,

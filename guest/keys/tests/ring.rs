@@ -5,6 +5,7 @@
 use std::cell::RefCell;
 use std::collections::HashSet;
 
+use moat_format::strong_key;
 use moat_guest_keys::contract::{Derivation, Error, ErrorCode, MasterKey, RootParameters, Slot};
 use moat_guest_keys::{Host, Ring};
 
@@ -50,8 +51,8 @@ impl Host for Log {
 
 const KEYS: [&str; 2] = ["sixteen bytes or more", "another key of the ring"];
 
-fn root(rounds: u32) -> Option<RootParameters> {
-    Some(RootParameters { salt: vec![7; 16], rounds })
+fn root(rounds: impl Into<Option<u32>>) -> Option<RootParameters> {
+    Some(RootParameters { salt: vec![7; 16], rounds: rounds.into() })
 }
 
 fn anna(ring_index: u32, root: Option<RootParameters>) -> Derivation {
@@ -95,13 +96,15 @@ fn what_is_out_of_bounds_is_refused_before_anything_is_derived() {
     let host = Log::new(&KEYS);
     let ring = Ring::new(&host);
     let user = |user_id: &str| Derivation { user_id: user_id.to_owned(), ..anna(0, None) };
-    let short = RootParameters { salt: vec![7; 15], rounds: 600_000 };
+    let short = RootParameters { salt: vec![7; 15], rounds: Some(600_000) };
     for (wanted, code) in [
         (anna(2, None), ErrorCode::MasterKeyMissing),
         (anna(u32::MAX, root(600_000)), ErrorCode::MasterKeyMissing),
         (anna(0, root(0)), ErrorCode::Malformed),
         (anna(0, root(u32::MAX)), ErrorCode::Malformed),
+        (anna(0, root(599_999)), ErrorCode::Malformed),
         (anna(0, Some(short)), ErrorCode::Malformed),
+        (anna(0, root(None)), ErrorCode::MasterKeyRefused),
         (user(""), ErrorCode::InvalidUserId),
         (user("../anna"), ErrorCode::InvalidUserId),
     ] {
@@ -112,6 +115,25 @@ fn what_is_out_of_bounds_is_refused_before_anything_is_derived() {
         );
         assert!(!host.log.take().iter().any(|line| line.starts_with("remember")));
     }
+}
+
+#[test]
+fn a_strong_key_has_its_own_derivation_and_no_other() {
+    let strong = strong_key::encode(&[1; 32]).unwrap();
+    let host = Log::new(&[&strong]);
+    let ring = Ring::new(&host);
+    assert!(ring.infos().unwrap()[0].strong);
+    assert_eq!(
+        ring.derive(&[anna(0, root(600_000))]).unwrap_err().code,
+        ErrorCode::MasterKeyRefused
+    );
+    ring.derive(&[anna(0, root(None))]).unwrap();
+    let parameters = root(None).unwrap();
+    ring.settings_tag(0, &parameters, b"settings").unwrap();
+    // Its user is named, and nothing is worth keeping.
+    let log = host.log.take();
+    assert_eq!(log.last().unwrap(), "lookup 0 2.0 anna");
+    assert!(!log.iter().any(|line| line.starts_with("remember")));
 }
 
 /// What anyone can derive needs no ring.
@@ -130,7 +152,7 @@ fn the_keys_of_users_and_places_differ() {
     let host = Log::new(&KEYS);
     let ring = Ring::new(&host);
     let bob = |root| Derivation { user_id: "bob".to_owned(), ..anna(0, root) };
-    let other = Some(RootParameters { salt: vec![8; 16], rounds: 600_000 });
+    let other = Some(RootParameters { salt: vec![8; 16], rounds: Some(600_000) });
     let wanted = [
         anna(0, None),
         anna(1, None),

@@ -4,7 +4,7 @@
 use moat_guest_keys::contract as keys;
 use moat_guest_keys::{Host, Ring};
 use moat_guest_records::contract::{
-    Derivation, DerivedKey, Error, ErrorCode, KeyInfo, KeyWeakness,
+    Derivation, DerivedKey, Error, ErrorCode, KeyInfo, KeyWeakness, RingKey, RootParameters,
 };
 
 /// The keys of this host's ring.
@@ -12,9 +12,9 @@ use moat_guest_records::contract::{
 /// # Errors
 ///
 /// As [`Ring::infos`].
-pub fn ring(host: &dyn Host) -> Result<Vec<KeyInfo>, Error> {
+pub fn ring(host: &dyn Host) -> Result<Vec<RingKey>, Error> {
     let infos = Ring::new(host).infos().map_err(to_error)?;
-    Ok(infos.into_iter().map(to_info).collect())
+    Ok(infos.into_iter().map(to_key).collect())
 }
 
 /// The place of the key that encrypts.
@@ -37,13 +37,30 @@ pub fn derive(host: &dyn Host, wanted: &[Derivation]) -> Result<Vec<DerivedKey>,
     Ok(keys.iter().map(|key| DerivedKey { material: key.to_vec() }).collect())
 }
 
+/// The authentication code of settings.
+///
+/// # Errors
+///
+/// As [`Ring::settings_tag`].
+pub fn settings_tag(
+    host: &dyn Host,
+    ring_index: u32,
+    root: &RootParameters,
+    settings: &[u8],
+) -> Result<Vec<u8>, Error> {
+    let tag = Ring::new(host).settings_tag(ring_index, &to_root(root), settings);
+    Ok(tag.map_err(to_error)?.to_vec())
+}
+
+fn to_root(root: &RootParameters) -> keys::RootParameters {
+    keys::RootParameters { salt: root.salt.clone(), rounds: root.rounds }
+}
+
 fn to_derivation(wanted: &Derivation) -> keys::Derivation {
-    let root = wanted.root.as_ref();
     keys::Derivation {
         ring_index: wanted.ring_index,
         user_id: wanted.user_id.clone(),
-        root: root
-            .map(|root| keys::RootParameters { salt: root.salt.clone(), rounds: root.rounds }),
+        root: wanted.root.as_ref().map(to_root),
     }
 }
 
@@ -58,10 +75,11 @@ fn to_error(error: keys::Error) -> Error {
     Error::new(code, error.message)
 }
 
-fn to_info(key: keys::KeyInfo) -> KeyInfo {
+fn to_key(key: keys::RingKey) -> RingKey {
+    let keys::RingKey { info: key, strong } = key;
     let weakness = key.weakness.map(|weakness| match weakness {
         keys::KeyWeakness::TooShort => KeyWeakness::TooShort,
         keys::KeyWeakness::PublishedDefault => KeyWeakness::PublishedDefault,
     });
-    KeyInfo { id: key.id, primary: key.primary, weakness }
+    RingKey { info: KeyInfo { id: key.id, primary: key.primary, weakness }, strong }
 }

@@ -6,11 +6,11 @@ use crate::bindings::fossawork::credentials::directory;
 use crate::bindings::moat::parts::user_keys;
 use crate::bindings::wasi::{clocks::wall_clock, random::random};
 use crate::contract::{
-    Configured, Credential, Derivation, DerivedKey, Envelope, Error, ErrorCode, File, KeyInfo,
-    LeftoverPage, MigrateOptions, NamePage, PutOptions, Removed, Revealed, Rewritten, Stored,
-    Summary, TokenEncoding, UserPage,
+    Configured, Credential, Derivation, DerivedKey, Envelope, Error, ErrorCode, File, LeftoverPage,
+    MigrateOptions, NamePage, PutOptions, Removed, Revealed, Rewritten, RingKey, RootParameters,
+    Stored, Summary, TokenEncoding, UserPage,
 };
-use crate::{migration, vault};
+use crate::{configuration, migration, vault};
 
 /// What the host provides to this instance.
 struct Imports;
@@ -32,7 +32,7 @@ impl Host for Imports {
         directory::names(cursor, limit)
     }
 
-    fn ring(&self) -> Result<Vec<KeyInfo>, Error> {
+    fn ring(&self) -> Result<Vec<RingKey>, Error> {
         user_keys::ring()
     }
 
@@ -42,6 +42,15 @@ impl Host for Imports {
 
     fn derive(&self, wanted: &[Derivation]) -> Result<Vec<DerivedKey>, Error> {
         user_keys::derive(wanted)
+    }
+
+    fn settings_tag(
+        &self,
+        ring_index: u32,
+        root: &RootParameters,
+        settings: &[u8],
+    ) -> Result<Vec<u8>, Error> {
+        user_keys::settings_tag(ring_index, root, settings)
     }
 
     fn now(&self) -> u64 {
@@ -103,7 +112,7 @@ impl exported::Guest for Component {
         version: Option<String>,
         encoding: Option<TokenEncoding>,
     ) -> Result<Configured, Error> {
-        let changed = migration::configure(&Imports, version.as_deref(), encoding)?;
+        let changed = configuration::configure(&Imports, version.as_deref(), encoding)?;
         Ok(Configured { changed })
     }
 

@@ -1,6 +1,6 @@
 //! What is provided to a call: by the host, and by the part of the component that has the master keys.
 
-use crate::contract::{Derivation, DerivedKey, Error, File, KeyInfo, NamePage};
+use crate::contract::{Derivation, DerivedKey, Error, File, NamePage, RingKey, RootParameters};
 
 /// The imports of this part, so that it can be tested without a sandbox.
 ///
@@ -21,13 +21,21 @@ pub trait Host {
     fn names(&self, cursor: Option<&str>, limit: u32) -> Result<NamePage, Error>;
 
     /// The keys of the ring without their material, in the order in which they are tried.
-    fn ring(&self) -> Result<Vec<KeyInfo>, Error>;
+    fn ring(&self) -> Result<Vec<RingKey>, Error>;
 
     /// The place of the key that encrypts.
     fn primary(&self) -> Result<u32, Error>;
 
     /// Derives keys of users, in the order asked.
     fn derive(&self, wanted: &[Derivation]) -> Result<Vec<DerivedKey>, Error>;
+
+    /// The authentication code of settings, under the root key of the master key at this place.
+    fn settings_tag(
+        &self,
+        ring_index: u32,
+        root: &RootParameters,
+        settings: &[u8],
+    ) -> Result<Vec<u8>, Error>;
 
     /// Seconds since 1970-01-01T00:00:00Z.
     fn now(&self) -> u64;

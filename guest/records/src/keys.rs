@@ -8,21 +8,27 @@ use std::rc::Rc;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE;
 use fernet::Fernet;
+use moat_format::files::SETTINGS;
+use moat_format::kdf::DirectoryKdf;
 use moat_format::token::Token;
 use moat_format::user_id::UserId;
+use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
-use crate::contract::{Derivation, DerivedKey, Error, ErrorCode, KeyInfo, KeyWeakness};
+use crate::contract::{Derivation, DerivedKey, Error, ErrorCode, KeyInfo, KeyWeakness, RingKey};
 use crate::host::Host;
 use crate::record::Record;
 use crate::scheme::Scheme;
+use crate::settings::Settings;
 use crate::token;
 
 /// The keys that a call was granted.
 pub(crate) struct Ring<'e> {
     host: &'e dyn Host,
-    keys: OnceCell<Vec<KeyInfo>>,
+    keys: OnceCell<Vec<RingKey>>,
     primary: OnceCell<u32>,
+    /// What the directory's settings say of the slow derivation.
+    directorys: OnceCell<Option<DirectoryKdf>>,
     /// The users' keys that were needed so far, each with what it was derived from.
     derived: RefCell<Vec<(Origin, Rc<Fernet>)>>,
 }
@@ -39,10 +45,21 @@ struct Origin {
 impl<'e> Ring<'e> {
     /// The ring, which is asked for when it is first needed.
     pub(crate) fn new(host: &'e dyn Host) -> Self {
-        Self { host, keys: OnceCell::new(), primary: OnceCell::new(), derived: RefCell::default() }
+        Self {
+            host,
+            keys: OnceCell::new(),
+            primary: OnceCell::new(),
+            directorys: OnceCell::new(),
+            derived: RefCell::default(),
+        }
     }
 
-    fn keys(&self) -> Result<&[KeyInfo], Error> {
+    /// What the host provides.
+    pub(crate) fn host(&self) -> &'e dyn Host {
+        self.host
+    }
+
+    fn keys(&self) -> Result<&[RingKey], Error> {
         if let Some(keys) = self.keys.get() {
             return Ok(keys);
         }
@@ -59,8 +76,61 @@ impl<'e> Ring<'e> {
         Ok(*self.primary.get_or_init(|| primary))
     }
 
+    /// Whether the key that encrypts is strong.
+    pub(crate) fn primary_is_strong(&self) -> Result<bool, Error> {
+        Ok(self.at(self.primary()?)?.strong)
+    }
+
+    /// The place of the key that authenticates the settings, and must; `None`: they are of a directory without version 2.0.
+    pub(crate) fn authenticate(&self, settings: &Settings) -> Result<Option<u32>, Error> {
+        let (Some(kdf), Some(authenticated)) = (settings.kdf(), settings.authenticated()) else {
+            return Ok(None);
+        };
+        if let Some(mac) = settings.mac() {
+            for index in self.order(mac.key_id.as_deref())? {
+                let tag = self.settings_tag(index, kdf, &authenticated)?;
+                if bool::from(tag.ct_eq(&mac.tag())) {
+                    return Ok(Some(index));
+                }
+            }
+        }
+        let message = format!(
+            "no master key authenticates {SETTINGS}: it was altered, or written with another key"
+        );
+        Err(Error::new(ErrorCode::WrongKeyOrTampered, message))
+    }
+
+    /// The authentication code of the settings of a directory with these parameters, under the key at this place.
+    pub(crate) fn settings_tag(
+        &self,
+        index: u32,
+        kdf: &DirectoryKdf,
+        authenticated: &[u8],
+    ) -> Result<Vec<u8>, Error> {
+        match Scheme::V2(kdf.with_key(self.at(index)?.strong)).root() {
+            Some(root) => self.host.settings_tag(index, &root, authenticated),
+            None => Err(not_a_key()),
+        }
+    }
+
+    /// Refuses a slow derivation that isn't the directory's, where its settings say which that is: whoever plants records
+    /// doesn't choose how long they keep their readers busy.
+    fn check_cost(&self, scheme: &Scheme) -> Result<(), Error> {
+        let Scheme::V2(kdf) = scheme else { return Ok(()) };
+        if kdf.rounds.is_none() {
+            return Ok(());
+        }
+        let load = || Settings::load(self.host).ok()?.kdf().cloned();
+        match self.directorys.get_or_init(load) {
+            Some(directorys) if directorys.with_key(false) != *kdf => Err(Error::malformed(
+                format!("`kdf` is not the one of this directory, which {SETTINGS} states"),
+            )),
+            _ => Ok(()),
+        }
+    }
+
     /// The key at this place.
-    fn at(&self, index: u32) -> Result<KeyInfo, Error> {
+    pub(crate) fn at(&self, index: u32) -> Result<RingKey, Error> {
         let place = usize::try_from(index).unwrap_or(usize::MAX);
         self.keys()?.get(place).cloned().ok_or_else(|| {
             Error::new(ErrorCode::MasterKeyMissing, "the key ring has no key at this place")
@@ -70,9 +140,21 @@ impl<'e> Ring<'e> {
     /// The places of all keys, those with this label first.
     fn order(&self, hint: Option<&str>) -> Result<Vec<u32>, Error> {
         let places = (0..).zip(self.keys()?);
-        let is_hinted = |key: &KeyInfo| hint.is_some() && key.id.as_deref() == hint;
+        let is_hinted = |key: &RingKey| hint.is_some() && key.info.id.as_deref() == hint;
         let (hinted, others): (Vec<_>, Vec<_>) = places.partition(|(_, key)| is_hinted(key));
         Ok(hinted.into_iter().chain(others).map(|(index, _)| index).collect())
+    }
+
+    /// The places of the keys that a record may be encrypted with, in the order in which they are tried.
+    fn candidates(&self, record: &Record) -> Result<Vec<u32>, Error> {
+        self.check_cost(record.scheme())?;
+        let mut places = Vec::new();
+        for index in self.order(record.key_id())? {
+            if record.scheme().is_for_key(self.at(index)?.strong) {
+                places.push(index);
+            }
+        }
+        Ok(places)
     }
 
     /// The user's keys under this ring, each derived once at most.
@@ -97,14 +179,14 @@ impl<'e> Ring<'e> {
         for (record, user) in records {
             let written = if writes(record) { self.primary().ok() } else { None };
             wanted.extend(written.map(|index| origin(user, index, &Scheme::V1)));
-            if let (Ok(token), Ok(order)) = (record.token(), self.order(record.key_id())) {
-                rest.push((record, user, token, order.into_iter()));
+            if let (Ok(token), Ok(places)) = (record.token(), self.candidates(record)) {
+                rest.push((record, user, token, places.into_iter()));
             }
         }
         // Each record is tried with one key of the ring after the other, until one decrypts it.
         loop {
-            rest.retain_mut(|(record, user, _, order)| {
-                let next = order.next().map(|index| origin(user, index, record.scheme()));
+            rest.retain_mut(|(record, user, _, places)| {
+                let next = places.next().map(|index| origin(user, index, record.scheme()));
                 wanted.extend(next.clone());
                 next.is_some()
             });
@@ -171,6 +253,11 @@ pub(crate) struct UserKeys<'r> {
 }
 
 impl UserKeys<'_> {
+    /// All keys of the call.
+    pub(crate) fn ring(&self) -> &Ring<'_> {
+        self.ring
+    }
+
     /// The user whose keys these are.
     pub(crate) fn user(&self) -> &UserId {
         self.user
@@ -183,7 +270,7 @@ impl UserKeys<'_> {
 
     /// The key that encrypts.
     pub(crate) fn primary(&self) -> Result<KeyInfo, Error> {
-        self.ring.at(self.ring.primary()?)
+        Ok(self.ring.at(self.ring.primary()?)?.info)
     }
 
     /// Encrypts with the primary key, and makes sure that the token can be decrypted again.
@@ -203,10 +290,10 @@ impl UserKeys<'_> {
     /// Decrypts a record with whichever key of the ring it was encrypted with, and returns that key too.
     pub(crate) fn decrypt(&mut self, record: &Record) -> Result<Decrypted, Error> {
         let token = record.token()?;
-        for index in self.ring.order(record.key_id())? {
+        for index in self.ring.candidates(record)? {
             if let Some(plaintext) = token::decrypt(&*self.at(Some(index), record.scheme())?, token)
             {
-                return Ok((plaintext, self.ring.at(index)?));
+                return Ok((plaintext, self.ring.at(index)?.info));
             }
         }
         Err(match self.decrypt_published(record)? {

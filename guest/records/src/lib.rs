@@ -20,6 +20,7 @@ pub mod bindings {
 
 #[cfg(target_family = "wasm")]
 mod component;
+pub mod configuration;
 mod error;
 mod host;
 pub mod keys;
@@ -44,5 +45,5 @@ pub mod contract {
         KeyWeakness, Leftover, LeftoverPage, MigrateOptions, PutOptions, RecordKind, Removed,
         Revealed, Rewritten, Stored, Summary, TokenEncoding, UserPage,
     };
-    pub use crate::bindings::moat::parts::user_keys::{Derivation, RootParameters};
+    pub use crate::bindings::moat::parts::user_keys::{Derivation, RingKey, RootParameters};
 }

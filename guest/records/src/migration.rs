@@ -11,16 +11,17 @@ use moat_format::files;
 use moat_format::user_id::UserId;
 use moat_format::version::Version;
 
+use crate::configuration;
 use crate::contract::{
     Error, ErrorCode, KeyInfo, KeyWeakness, Leftover, LeftoverPage, MigrateOptions, RecordKind,
-    Rewritten, TokenEncoding,
+    Rewritten,
 };
 use crate::host::Host;
 use crate::keys::UserKeys;
 use crate::plaintext::Plaintext;
 use crate::record::{Record, WriteFormat};
 use crate::scheme::Scheme;
-use crate::settings::{self, Settings};
+use crate::settings::Settings;
 use crate::vault::{self, decrypt, each, write_format};
 
 /// Encrypts records of legacy kinds with the primary key, or brings all to another version or encoding.
@@ -54,11 +55,11 @@ pub fn migrate(
             let accepted = key.as_ref().is_some_and(|key| key.weakness == published);
             let current = record.kind() == RecordKind::Current && !accepted;
             let version = match version {
-                None if !current => Some(Settings::load(host)?.version()),
+                None if !current => Some(configuration::settings(keys.ring())?.version()),
                 asked => asked,
             };
             let encoding = options.encoding.map(Into::into);
-            let format = write_format(host, Some(&record), version, encoding, options.dry_run)?;
+            let format = write_format(keys, Some(&record), version, encoding, options.dry_run)?;
             let change = !current || !has_format(&record, &format);
             rewrite(record, plaintext, key, change.then_some(&format), keys, options.dry_run)
         })
@@ -71,11 +72,14 @@ pub fn rewrap(
     user_ids: &[String],
     dry_run: bool,
 ) -> Vec<Result<Rewritten, Error>> {
+    if !dry_run {
+        configuration::keep_authentic(host);
+    }
     let writes = |record: &Record| *record.scheme() == Scheme::V1;
     each(host, user_ids, writes, |keys, record| {
         vault::until_rewritten(record, keys, |record, keys| {
             let (plaintext, key) = decrypt(&record, keys)?;
-            let format = write_format(host, Some(&record), None, None, dry_run)?;
+            let format = write_format(keys, Some(&record), None, None, dry_run)?;
             let change = !key.primary;
             rewrite(record, plaintext, Some(key), change.then_some(&format), keys, dry_run)
         })
@@ -84,7 +88,7 @@ pub fn rewrap(
 
 /// Whether it has this format already. How a token of version 2.0 is encoded matters to no reader.
 fn has_format(record: &Record, format: &WriteFormat) -> bool {
-    format.scheme == *record.scheme()
+    format.scheme.version() == record.scheme().version()
         && (format.scheme != Scheme::V1 || record.encoding() == Some(format.encoding))
 }
 
@@ -128,17 +132,6 @@ fn rewrite(
         None => {}
     }
     Ok(Rewritten { user_id: keys.user().to_string(), before, key, changed: format.is_some() })
-}
-
-/// Sets the version and the token encoding of new records in this directory, each if it is given, and returns whether
-/// something changed.
-pub fn configure(
-    host: &dyn Host,
-    version: Option<&str>,
-    encoding: Option<TokenEncoding>,
-) -> Result<bool, Error> {
-    let version = version.map(Version::parse).transpose()?;
-    settings::configure(host, version, encoding.map(Into::into))
 }
 
 /// The files after `cursor` that are neither records nor this program's own, from at most `limit` names.

@@ -30,4 +30,22 @@ impl Scheme {
             Self::V2(kdf) => Some(RootParameters { salt: kdf.salt.to_vec(), rounds: kdf.rounds }),
         }
     }
+
+    /// Whether records of this scheme can be encrypted with a key that is strong, or not: version 2.0 has one derivation for
+    /// each kind.
+    pub(crate) fn is_for_key(&self, is_strong: bool) -> bool {
+        match self {
+            Self::V1 => true,
+            Self::V2(kdf) => kdf.rounds.is_none() == is_strong,
+        }
+    }
+
+    /// The scheme of the same version and salt that is for a key that is strong, or not; `None` when the rounds that it
+    /// takes aren't known here.
+    pub(crate) fn with_key(&self, is_strong: bool) -> Option<Self> {
+        match self {
+            Self::V2(kdf) if is_strong => Some(Self::V2(Kdf { salt: kdf.salt, rounds: None })),
+            other => other.is_for_key(is_strong).then(|| other.clone()),
+        }
+    }
 }

@@ -1,17 +1,15 @@
-//! Reading and changing the settings of a directory. The salt is made when version 2.0 is first asked for.
+//! The file with the settings of a directory. Whether to believe it is decided in [`configuration`](crate::configuration).
 
 use moat_format::files::SETTINGS as FILE;
 use moat_format::json_object::RawObject;
-use moat_format::kdf::Kdf;
+use moat_format::kdf::DirectoryKdf;
 use moat_format::record::KDF;
-use moat_format::settings::{self, RECORD_VERSION, TOKEN_ENCODING};
+use moat_format::settings::{self, MAC, Mac, RECORD_VERSION, TOKEN_ENCODING};
 use moat_format::token::Encoding;
 use moat_format::version::Version;
 
 use crate::contract::Error;
 use crate::host::Host;
-use crate::retry::until_written;
-use crate::scheme::Scheme;
 
 /// The settings, with the file that they were read from.
 pub(crate) struct Settings {
@@ -47,66 +45,47 @@ impl Settings {
         self.known.token_encoding
     }
 
-    /// The scheme of new records, of this version or else of the directory's. A dry run writes no salt.
-    pub(crate) fn scheme(
-        self,
-        host: &dyn Host,
-        version: Option<Version>,
-        dry_run: bool,
-    ) -> Result<Scheme, Error> {
-        match (version.unwrap_or(self.version()), self.known.kdf) {
-            (Version::V1, _) => Ok(Scheme::V1),
-            (Version::V2, Some(kdf)) => Ok(Scheme::V2(kdf)),
-            // What a dry run encrypts is thrown away, so that any salt will do.
-            (Version::V2, None) if dry_run => Ok(Scheme::V2(Kdf::new([0; 16]))),
-            (Version::V2, None) => make_kdf(host).map(Scheme::V2),
-        }
+    /// From what version 2.0 derives the root key, once there is a record of it.
+    pub(crate) fn kdf(&self) -> Option<&DirectoryKdf> {
+        self.known.kdf.as_ref()
     }
 
-    fn save(&self, host: &dyn Host) -> Result<(), Error> {
+    /// What authenticates the settings.
+    pub(crate) fn mac(&self) -> Option<&Mac> {
+        self.known.mac.as_ref()
+    }
+
+    /// The bytes to authenticate; `None` when there is no [`Self::kdf`] to derive a key for that.
+    pub(crate) fn authenticated(&self) -> Option<Vec<u8>> {
+        self.known.authenticated()
+    }
+
+    pub(crate) fn set_version(&mut self, version: Version) -> Result<(), Error> {
+        self.known.version = Some(version);
+        Ok(self.object.set(RECORD_VERSION, version.name())?)
+    }
+
+    pub(crate) fn set_token_encoding(&mut self, encoding: Encoding) -> Result<(), Error> {
+        self.known.token_encoding = Some(encoding);
+        Ok(self.object.set(TOKEN_ENCODING, encoding.name())?)
+    }
+
+    pub(crate) fn set_kdf(&mut self, kdf: DirectoryKdf) -> Result<(), Error> {
+        self.object.set(KDF, &kdf)?;
+        self.known.kdf = Some(kdf);
+        Ok(())
+    }
+
+    pub(crate) fn set_mac(&mut self, mac: Mac) -> Result<(), Error> {
+        self.object.set(MAC, &mac)?;
+        self.known.mac = Some(mac);
+        Ok(())
+    }
+
+    /// Writes the settings in place of those that were read.
+    pub(crate) fn save(&self, host: &dyn Host) -> Result<(), Error> {
         let contents = serde_json::to_vec(&self.object)
             .map_err(|_| Error::malformed(format!("{FILE} can't be written as JSON")))?;
         host.write(FILE, &contents, self.revision.as_deref()).map(drop)
     }
-}
-
-/// Sets the version and the token encoding of new records, each if it is given, and returns whether something changed.
-pub(crate) fn configure(
-    host: &dyn Host,
-    version: Option<Version>,
-    encoding: Option<Encoding>,
-) -> Result<bool, Error> {
-    if version == Some(Version::V2) {
-        make_kdf(host)?;
-    }
-    until_written(|| {
-        let mut settings = Settings::load(host)?;
-        let version = version.filter(|version| *version != settings.version());
-        let encoding = encoding.filter(|encoding| Some(*encoding) != settings.token_encoding());
-        if let Some(version) = version {
-            settings.object.set(RECORD_VERSION, version.name())?;
-        }
-        if let Some(encoding) = encoding {
-            settings.object.set(TOKEN_ENCODING, encoding.name())?;
-        }
-        let changed = version.is_some() || encoding.is_some();
-        if changed {
-            settings.save(host)?;
-        }
-        Ok(changed)
-    })
-}
-
-/// The salt and rounds of the directory, which are made once and then stay.
-fn make_kdf(host: &dyn Host) -> Result<Kdf, Error> {
-    until_written(|| {
-        let mut settings = Settings::load(host)?;
-        if let Some(kdf) = settings.known.kdf {
-            return Ok(kdf);
-        }
-        let kdf = Kdf::new(host.random()?);
-        settings.object.set(KDF, &kdf)?;
-        settings.save(host)?;
-        Ok(kdf)
-    })
 }

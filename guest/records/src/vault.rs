@@ -9,6 +9,7 @@ use moat_format::token::Encoding;
 use moat_format::user_id::UserId;
 use moat_format::version::Version;
 
+use crate::configuration;
 use crate::contract::{
     Credential, Envelope, Error, ErrorCode, KeyInfo, PutOptions, RecordKind, Revealed, Stored,
     Summary, UserPage,
@@ -19,7 +20,6 @@ use crate::plaintext::{self, Plaintext};
 use crate::record::{self, Record, WriteFormat};
 use crate::retry::until_written;
 use crate::scheme::Scheme;
-use crate::settings::Settings;
 use crate::timestamp;
 
 /// How many records are read before the keys of all of them are derived: few enough to fit into the memory.
@@ -55,7 +55,7 @@ pub fn put(
         let new = plaintext.credential()?;
         let replaced = old.is_some();
         let encoding = options.encoding.map(Into::into);
-        let format = write_format(host, old.as_ref(), version, encoding, false)?;
+        let format = write_format(&keys, old.as_ref(), version, encoding, false)?;
         let mut record = old.unwrap_or_default();
         record.begin(&user, new.created_at.as_deref().unwrap_or(&now))?;
         let (contents, key) = seal(&mut record, &mut plaintext, &format, &mut keys)?;
@@ -186,7 +186,7 @@ fn update(
         plaintext.credential()?;
         change(&mut plaintext, &now(host)?)?;
         let credential = plaintext.credential()?;
-        let format = write_format(host, Some(&record), None, None, false)?;
+        let format = write_format(&keys, Some(&record), None, None, false)?;
         let key = save(&mut record, &mut plaintext, &format, &mut keys)?;
         Ok(summary(&user, &credential, key, &record))
     })
@@ -195,24 +195,28 @@ fn update(
 /// How a record is to be written: as it was, unless something else is asked for or it is new. What the application left
 /// unencrypted it must be able to read again, unless the directory is set otherwise.
 pub(crate) fn write_format(
-    host: &dyn Host,
+    keys: &UserKeys,
     old: Option<&Record>,
     version: Option<Version>,
     encoding: Option<Encoding>,
     dry_run: bool,
 ) -> Result<WriteFormat, Error> {
     let is_plaintext = old.is_some_and(|old| old.kind() == RecordKind::LegacyPlaintext);
-    let kept = old
-        .filter(|_| !is_plaintext)
-        .map(Record::scheme)
-        .filter(|scheme| version.is_none_or(|version| version == scheme.version()));
+    let ring = keys.ring();
+    let old_scheme = old.filter(|_| !is_plaintext).map(Record::scheme);
+    let version = version.or(old_scheme.map(Scheme::version));
+    let is_strong = ring.primary_is_strong()?;
+    let kept = old_scheme
+        .filter(|scheme| version == Some(scheme.version()))
+        .and_then(|scheme| scheme.with_key(is_strong));
     match (kept, encoding.or(old.and_then(Record::encoding))) {
-        (Some(scheme), Some(encoding)) => Ok(WriteFormat { scheme: scheme.clone(), encoding }),
+        (Some(scheme), Some(encoding)) => Ok(WriteFormat { scheme, encoding }),
         (_, encoding) => {
-            let settings = Settings::load(host)?;
+            let settings = configuration::settings(ring)?;
             let default = if is_plaintext { Encoding::App } else { Encoding::Documented };
             let encoding = encoding.or(settings.token_encoding()).unwrap_or(default);
-            Ok(WriteFormat { scheme: settings.scheme(host, version, dry_run)?, encoding })
+            let version = version.unwrap_or(settings.version());
+            Ok(WriteFormat { scheme: configuration::scheme(ring, version, dry_run)?, encoding })
         }
     }
 }

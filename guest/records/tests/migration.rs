@@ -14,17 +14,17 @@ use std::fmt::Debug;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE;
 use fernet::Fernet;
-use moat_format::kdf::{self, Kdf};
+use moat_format::kdf::{Kdf, ROUNDS};
 use moat_format::key_strength::PUBLISHED_DEFAULT;
 use moat_format::record::{MAX_BYTES, MAX_LABEL_BYTES};
 use moat_format::token::{Encoding, Token};
 use moat_format::user_id::UserId;
-use moat_guest_keys::kdf::{user_key_1, user_key_2};
+use moat_guest_keys::kdf::{RootKey, user_key_1};
 use moat_guest_records::contract::{
     Credential, Error, ErrorCode, KeyWeakness, MigrateOptions, PutOptions, RecordKind, Rewritten,
     TokenEncoding,
 };
-use moat_guest_records::{migration, token, vault};
+use moat_guest_records::{configuration, migration, token, vault};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use support::{Memory, SALT, credential, options, primary, spare};
@@ -103,9 +103,8 @@ fn without_token(memory: &Memory, key: &[u8; 32]) -> (Value, String) {
 }
 
 fn key_2(key: &str) -> [u8; 32] {
-    let mut root = [0; 32];
-    pbkdf2::pbkdf2_hmac::<sha2::Sha256>(key.as_bytes(), &SALT, kdf::ROUNDS, &mut root);
-    *user_key_2(&root, &anna()).unwrap()
+    let kdf = Kdf { salt: SALT, rounds: Some(ROUNDS) };
+    *RootKey::derive(key.as_bytes(), &kdf).user_key(&anna()).unwrap()
 }
 
 // Legacy kinds.
@@ -227,7 +226,7 @@ fn a_token_is_spelled_as_asked_or_as_it_was_or_as_the_directory_is_set_or_for_it
         let case = format!("{kind} {asked:?} {set:?}");
         let contents = record(data, kind);
         let memory = memory(&contents);
-        migration::configure(&memory, None, set).unwrap();
+        configuration::configure(&memory, None, set).unwrap();
         let options = MigrateOptions { encoding: asked, ..ACCEPTING };
         let preview = MigrateOptions { dry_run: true, ..options.clone() };
         assert_eq!(migrate(&memory, &preview).unwrap().changed, changed, "{case}");
@@ -342,13 +341,14 @@ fn there_and_back_again_nothing_is_lost() {
 
     let (outside, inside) = without_token(&memory, &key_2(KEY));
     let salt = URL_SAFE.encode(SALT);
-    let kdf = json!({"name": "pbkdf2-hmac-sha256+hkdf-sha256", "salt": salt, "rounds": 600_000});
+    let kdf = json!({"name": "pbkdf2-hmac-sha256", "salt": salt, "rounds": 600_000});
     let expected = json!({"user_id": "anna", "x-outer": 1.5, "created_at": "2024-12-01T00:00:00", "encryption_version": "2.0", "key_id": "new", "kdf": kdf, "write_counter": 1});
     assert_eq!(outside, expected);
     let bound = r#","record":{"user_id":"anna","key_id":"new","write_counter":1}}"#;
     assert_eq!(inside, INNER.strip_suffix('}').unwrap().to_owned() + bound);
     let settings: Value = serde_json::from_slice(&memory.file("moat.json").unwrap()).unwrap();
-    assert_eq!(settings, json!({ "kdf": kdf }));
+    assert_eq!(settings["kdf"], json!({"salt": salt, "rounds": 600_000}));
+    assert_eq!(settings["mac"]["key_id"], "new");
 
     let marked = vault::mark_used(&memory, "anna").unwrap();
     assert_eq!(marked.envelope.write_counter, Some(2));
@@ -375,10 +375,13 @@ fn the_outside_of_version_2_is_authenticated() {
         (r#","write_counter":1"#, "", ErrorCode::Malformed),
         (r#""key_id":"new""#, r#""key_id":"old""#, ErrorCode::WrongKeyOrTampered),
         (r#""key_id":"new","#, "", ErrorCode::WrongKeyOrTampered),
-        ("600000", "600001", ErrorCode::WrongKeyOrTampered),
-        ("600000", "99999", ErrorCode::Malformed),
-        ("600000", "10000001", ErrorCode::Malformed),
+        ("600000", "600001", ErrorCode::Malformed),
+        ("600000", "599999", ErrorCode::Malformed),
+        ("600000", "2000001", ErrorCode::Malformed),
+        (r#","rounds":600000"#, "", ErrorCode::Malformed),
         ("pbkdf2-hmac", "scrypt-hmac", ErrorCode::UnsupportedVersion),
+        ("pbkdf2-hmac-sha256", "pbkdf2-hmac-sha256+hkdf-sha256", ErrorCode::UnsupportedVersion),
+        ("pbkdf2-hmac-sha256", "hkdf-sha256", ErrorCode::Malformed),
         (r#""salt":""#, r#""salt":"A"#, ErrorCode::Malformed),
         (r#"_version":"2.0""#, r#"_version":"1.0""#, ErrorCode::WrongKeyOrTampered),
         (r#"_version":"2.0""#, r#"_version":"2.1""#, ErrorCode::UnsupportedVersion),
@@ -393,8 +396,8 @@ fn the_outside_of_version_2_is_authenticated() {
 #[test]
 fn one_slow_derivation_serves_all_users_of_a_key() {
     let memory = Memory::new([primary(None, KEY)]);
-    assert!(migration::configure(&memory, Some("2.0"), None).unwrap());
-    assert!(!migration::configure(&memory, Some("2.0"), None).unwrap());
+    assert!(configuration::configure(&memory, Some("2.0"), None).unwrap());
+    assert!(!configuration::configure(&memory, Some("2.0"), None).unwrap());
     let users: Vec<String> = (0..50).map(|n| format!("user{n}")).collect();
     for user in &users {
         vault::put(&memory, user, &credential(), &options()).unwrap();
@@ -425,22 +428,24 @@ fn settings_that_cannot_be_read_stop_what_needs_them() {
         let error = vault::put(&memory, "anna", &credential(), &options()).unwrap_err();
         assert_eq!(error.code, expected, "{settings}");
         assert!(error.message.starts_with("moat.json"), "{}", error.message);
-        assert_eq!(code(migration::configure(&memory, Some("2.0"), None)), expected);
+        assert_eq!(code(configuration::configure(&memory, Some("2.0"), None)), expected);
         assert_eq!(memory.file(FILE), None);
     }
     memory.set_file("moat.json", r#"{"x":1.50,"token_encoding":"app"}"#);
-    migration::configure(&memory, Some("2.0"), None).unwrap();
+    configuration::configure(&memory, Some("2.0"), None).unwrap();
     let settings = String::from_utf8(memory.file("moat.json").unwrap()).unwrap();
-    assert!(settings.starts_with(r#"{"x":1.50,"token_encoding":"app","kdf":"#), "{settings}");
-    assert!(settings.ends_with(r#","record_version":"2.0"}"#), "{settings}");
+    assert!(
+        settings.starts_with(r#"{"x":1.50,"token_encoding":"app","record_version":"2.0","kdf":"#),
+        "{settings}"
+    );
     vault::put(&memory, "anna", &credential(), &options()).unwrap();
     assert!(json(&memory)["encrypted_data"].as_str().unwrap().starts_with("Z0FB"));
 }
 
 #[test]
 fn each_setting_is_set_by_itself() {
-    let memory = Memory::new([]);
-    assert!(!migration::configure(&memory, None, None).unwrap());
+    let memory = Memory::new([primary(None, KEY)]);
+    assert!(!configuration::configure(&memory, None, None).unwrap());
     assert_eq!(memory.file("moat.json"), None);
     let documented = Some(TokenEncoding::Documented);
     for (version, encoding, changed, settings) in [
@@ -450,7 +455,7 @@ fn each_setting_is_set_by_itself() {
         (Some("2.0"), documented, true, r#""token_encoding":"documented""#),
         (Some("1.0"), None, true, r#""record_version":"1.0""#),
     ] {
-        assert_eq!(migration::configure(&memory, version, encoding).unwrap(), changed);
+        assert_eq!(configuration::configure(&memory, version, encoding).unwrap(), changed);
         let found = String::from_utf8(memory.file("moat.json").unwrap()).unwrap();
         assert!(found.contains(settings), "{found}");
     }
@@ -459,14 +464,15 @@ fn each_setting_is_set_by_itself() {
 #[test]
 fn two_that_make_the_salt_at_once_agree() {
     let memory = memory(&record(&encrypted(KEY), CURRENT));
-    let theirs = json!({ "kdf": Kdf::new([7; 16]) }).to_string();
+    let other = Memory::new([primary(None, KEY)]);
+    configuration::configure(&other, Some("2.0"), None).unwrap();
+    let theirs = String::from_utf8(other.file("moat.json").unwrap()).unwrap();
     memory.interrupt(1, {
         let theirs = theirs.clone();
         move |memory| drop(memory.set_file("moat.json", theirs.as_str()))
     });
     migrate(&memory, &to("2.0")).unwrap();
     assert_eq!(memory.file("moat.json").unwrap(), theirs.into_bytes());
-    assert_eq!(json(&memory)["kdf"], json!(Kdf::new([7; 16])));
     vault::describe(&memory, "anna").unwrap();
 }
 

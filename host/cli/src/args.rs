@@ -192,6 +192,17 @@ pub(super) struct Keygen {
     /// Write the key to a new file that only its owner can read, instead of printing it; never overwrites a file
     #[arg(long, value_name = "PATH", value_hint = ValueHint::FilePath)]
     pub(super) out: Option<PathBuf>,
+    /// The form of the key: `moat`, with a prefix and a checksum, from which version 2.0 derives fast; `token`, 43 characters,
+    /// as the FossaWork application has them
+    #[arg(long, value_enum, default_value_t = KeyFormat::Moat, hide_possible_values = true)]
+    pub(super) format: KeyFormat,
+}
+
+/// The form of a new master key.
+#[derive(Clone, Copy, ValueEnum)]
+pub(super) enum KeyFormat {
+    Moat,
+    Token,
 }
 
 #[derive(Args)]

@@ -173,8 +173,12 @@ fn hint(error: &Error, path: &Path) -> String {
             }
             None => "create a key with `moat keygen --out PATH`, then pass it with --master-key-file PATH".to_owned(),
         },
+        ErrorCode::MasterKeyRefused if let Some(remedy) = cause::<Remedy>(error) => remedy.to_string(),
         ErrorCode::MasterKeyRefused => format!("if this is the right key and it is complete: {REPLACE_KEY}"),
-        ErrorCode::WrongKeyOrTampered if cause::<KeyMismatch>(error).is_some() => {
+        ErrorCode::WrongKeyOrTampered if cause(error) == Some(&KeyMismatch::Settings) => {
+            format!("provide the master key that the records in {shown} are encrypted with, or restore moat.json from a backup; to use this key as well, pass --allow-new-key")
+        }
+        ErrorCode::WrongKeyOrTampered if cause(error) == Some(&KeyMismatch::Records) => {
             format!("provide the master key that the records in {shown} are encrypted with; to use this one as well, pass --allow-new-key")
         }
         ErrorCode::WrongKeyOrTampered => {
@@ -271,6 +275,8 @@ fn audit_hint(error: &Error) -> String {
 }
 
 pub(super) const THREADS_HINT: &str = "allow this user or container more processes and threads (ulimit -u, the pids limit), then run this again";
+
+pub(super) const MISTYPED_HINT: &str = "copy the whole key once more from where it is kept";
 
 const USER_ID_HINT: &str = "a user id is a plain file name: at most 250 bytes, no leading dot, no `/`, no control characters";
 

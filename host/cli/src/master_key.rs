@@ -7,12 +7,12 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use moat::{Error, ErrorCode, KeyRing, KeySource, MasterKey, RingDocument};
+use moat::{Error, ErrorCode, KeyRing, KeySource, KeyStrength, MasterKey, RingDocument};
 use zeroize::Zeroizing;
 
 use crate::ambient;
 use crate::env_file::Environment;
-use crate::failure::{Failure, Remedy};
+use crate::failure::{Failure, MISTYPED_HINT, Remedy};
 use crate::secret_file::{describe, file_remedy, without_newline};
 
 const VARIABLE: &str = "FOSSAWORK_MASTER_KEY";
@@ -220,6 +220,17 @@ impl KeySource for MasterKeySource {
             Some(document) => document.ring(),
             None => self.single(&text),
         };
+        let is_mistyped = |key: &MasterKey| key.strength() == KeyStrength::Mistyped;
+        if ring.keys().any(is_mistyped) {
+            let place = if is_mistyped(ring.primary()) {
+                self.place.to_string()
+            } else {
+                PREVIOUS_VARIABLE.to_owned()
+            };
+            let message = format!("{place}: a character of the master key is wrong or missing");
+            let remedy = Remedy(MISTYPED_HINT.to_owned());
+            return Err(Error::caused(ErrorCode::MasterKeyRefused, message, remedy));
+        }
         tracing::info!("using the master key from {}", self.place);
         Ok(self.ring.get_or_init(|| ring).clone())
     }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use moat::{Directory, Error, ErrorCode, RingDocument, RingError};
 
 use super::context::Context;
-use super::failure::{Failure, directory_hint};
+use super::failure::{Failure, MISTYPED_HINT, directory_hint};
 use crate::ambient;
 
 /// A ring file and its directory.
@@ -92,6 +92,7 @@ pub(super) fn refused(error: RingError) -> Failure {
         RingError::Weak(_) => {
             "create a key with `moat keys add --primary`; this one can still decrypt records"
         }
+        RingError::Mistyped(_) => MISTYPED_HINT,
         _ => "check the key",
     };
     match error {

@@ -5,7 +5,7 @@ use wasmparser::WasmFeatures;
 use wasmtime::Config;
 
 /// What WebAssembly a component may be made of: what rustc makes the guest of, and nothing else. Every proposal beyond
-/// it is code of the engine's that nobody needs here. The last two are needed by the engine's own modules, which copy
+/// it is code of the engine's that nobody needs here. The last three are needed by the engine's own modules, which copy
 /// values from one part of the component to the other.
 pub const PROPOSALS: WasmFeatures = WasmFeatures::COMPONENT_MODEL
     .union(WasmFeatures::FLOATS)
@@ -14,6 +14,7 @@ pub const PROPOSALS: WasmFeatures = WasmFeatures::COMPONENT_MODEL
     .union(WasmFeatures::SIMD)
     .union(WasmFeatures::CALL_INDIRECT_OVERLONG)
     .union(WasmFeatures::MULTI_MEMORY)
+    .union(WasmFeatures::MULTI_VALUE)
     .union(WasmFeatures::MUTABLE_GLOBAL);
 
 /// The settings that compiled code depends on.

@@ -56,8 +56,8 @@ pub use contract::types::{
 pub use directory::{Directory, Lock, MAX_FILE_BYTES, RefusedFile};
 pub use error::Error;
 pub use keys::{
-    KeyCache, KeyRing, KeySource, KeyState, KeyUsage, MasterKey, RingDocument, RingError, RingKey,
-    generate_key,
+    KeyCache, KeyRing, KeySource, KeyState, KeyStrength, KeyUsage, MasterKey, RingDocument,
+    RingError, RingKey, generate_key, generate_token,
 };
 pub use moat_format::user_id::{UserId, UserIdError};
 pub use moat_format::version::Version;

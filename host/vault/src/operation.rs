@@ -23,6 +23,11 @@ pub struct Access {
 }
 
 impl Access {
+    /// Whether it covers reading the settings of the directory: they say what may be derived to decrypt a file.
+    pub(crate) fn reads_settings(self) -> bool {
+        self.settings || self.read && self.keys
+    }
+
     /// Whether it changes the directory.
     pub fn writes(self) -> bool {
         self.write || self.remove || self.remove_backups || self.settings
@@ -35,6 +40,7 @@ impl Access {
             (self.write, "write the user's file"),
             (self.remove, "remove the user's file"),
             (self.remove_backups, "remove the user's backups"),
+            (self.reads_settings() && !self.settings, "read the directory's settings"),
             (self.settings, "the directory's settings"),
             (self.list, "list the directory"),
             (self.keys, "master keys"),
@@ -113,9 +119,9 @@ operations! {
     /// Encrypt records of legacy kinds, or bring records to another version or token encoding.
     Migrate = "migrate" [read write settings keys],
     /// Encrypt records with the primary key that are encrypted with another.
-    Rewrap = "rewrap" [read write keys],
+    Rewrap = "rewrap" [read write settings keys],
     /// Set the version and the token encoding of new records.
-    Configure = "configure" [settings],
+    Configure = "configure" [settings keys],
     /// List the files that are neither records nor the program's own.
     Leftovers = "leftovers" [list],
     /// Remove a backup that the FossaWork application made of a record.

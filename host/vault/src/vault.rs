@@ -8,7 +8,7 @@ use crate::audit::{AuditDetail, AuditLog, Event, Outcome};
 use crate::contract::{ErrorCode, TokenEncoding};
 use crate::directory::{Directory, Lock};
 use crate::error::Error;
-use crate::keys::{KeyCache, KeySource};
+use crate::keys::{KeyCache, KeyRing, KeySource};
 use crate::operation::Operation;
 use crate::request::Request;
 use crate::restriction::{Admission, Restriction, Restrictions};
@@ -134,6 +134,11 @@ impl Vault {
     /// The directory of the records.
     pub(crate) fn directory(&self) -> &Directory {
         &self.backend.directory
+    }
+
+    /// The master keys.
+    pub(crate) fn keys(&self) -> Result<KeyRing, Error> {
+        self.backend.keys.ring()
     }
 
     /// Whether the existing records were examined, and new ones may be written beside them.

@@ -10,7 +10,8 @@ use moat_guest_keys::contract as keys;
 use moat_guest_keys::contract::{MasterKey, Slot};
 use moat_guest_records::Host;
 use moat_guest_records::contract::{
-    Credential, Derivation, DerivedKey, Error, ErrorCode, File, KeyInfo, NamePage, PutOptions,
+    Credential, Derivation, DerivedKey, Error, ErrorCode, File, NamePage, PutOptions, RingKey,
+    RootParameters,
 };
 
 /// 2025-01-14T10:00:00
@@ -169,7 +170,7 @@ impl Host for Memory {
         Ok(NamePage { names, next })
     }
 
-    fn ring(&self) -> Result<Vec<KeyInfo>, Error> {
+    fn ring(&self) -> Result<Vec<RingKey>, Error> {
         moat_guest_native::ring(self)
     }
 
@@ -179,6 +180,15 @@ impl Host for Memory {
 
     fn derive(&self, wanted: &[Derivation]) -> Result<Vec<DerivedKey>, Error> {
         moat_guest_native::derive(self, wanted)
+    }
+
+    fn settings_tag(
+        &self,
+        ring_index: u32,
+        root: &RootParameters,
+        settings: &[u8],
+    ) -> Result<Vec<u8>, Error> {
+        moat_guest_native::settings_tag(self, ring_index, root, settings)
     }
 
     fn now(&self) -> u64 {

@@ -8,12 +8,16 @@ use std::process::ExitCode;
 use serde_json::json;
 
 use crate::ambient;
-use crate::args::Keygen;
+use crate::args::{KeyFormat, Keygen};
 use crate::context::Context;
 use crate::failure::Failure;
 
 pub(crate) fn run(context: &Context, keygen: &Keygen) -> Result<ExitCode, Failure> {
-    let key = moat::generate_key().map_err(|error| context.explain(&error))?;
+    let key = match keygen.format {
+        KeyFormat::Moat => moat::generate_key(),
+        KeyFormat::Token => moat::generate_token(),
+    }
+    .map_err(|error| context.explain(&error))?;
     if let Some(path) = &keygen.out {
         // Without a line break, so that programs that read the file byte for byte get the same key.
         ambient::write_new_secret_file(path, key.as_bytes())

@@ -30,12 +30,13 @@ fn list(context: &Context, records: bool) -> Result<ExitCode, Failure> {
     let ring = ring_file::read(context)?;
     let found = if records { Some(examine(context, &ring, None)?) } else { None };
     let mut report = Report::new(&context.output, "keys")?;
-    report.line(&format!("{:9}  {:>7}  {:>8}  id", "state", "records", "age"))?;
+    report.line(&format!("{:9}  {:8}  {:>7}  {:>8}  id", "state", "strength", "records", "age"))?;
     for key in ring.keys() {
         let records = found.as_ref().map(|found| found.usage.encrypted_with(key.id()));
         let shown = records.map_or_else(|| "-".to_owned(), |records| records.to_string());
         let days = format!("{} days", days(key));
-        let line = format!("{:9}  {shown:>7}  {days:>8}  {}", key.state().name(), key.id());
+        let (state, strength) = (key.state().name(), key.strength().name());
+        let line = format!("{state:9}  {strength:8}  {shown:>7}  {days:>8}  {}", key.id());
         report.add(&line, &entry(key, records))?;
     }
     let failed = found.as_ref().map(|found| found.failed);
@@ -59,6 +60,7 @@ fn entry(key: &RingKey, records: Option<usize>) -> Value {
     json!({
         "id": key.id(),
         "state": key.state().name(),
+        "strength": key.strength().name(),
         "records": records,
         "added_at": key.added_at(),
         "age_days": days(key),

@@ -12,13 +12,12 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use zeroize::Zeroizing;
 
-use super::ring::{KeyRing, MasterKey, generate_key, random_bytes};
+use super::ring::{KeyRing, KeyStrength, MasterKey, generate_key, random_bytes};
 use super::usage::KeyUsage;
 use crate::contract::{ErrorCode, KeyWeakness};
 use crate::digest::hex;
 use crate::directory::{Directory, MAX_FILE_BYTES, revision};
 use crate::error::Error;
-use moat_format::key_strength::weakness;
 
 /// The one version of the document.
 const VERSION: u32 = 1;
@@ -79,6 +78,11 @@ impl RingKey {
         self.added_at.format(&Rfc3339).unwrap_or_default()
     }
 
+    /// What is known about how hard the key is to guess.
+    pub fn strength(&self) -> KeyStrength {
+        self.key.strength()
+    }
+
     /// How long the key has been in the ring.
     pub fn age(&self) -> Duration {
         (now() - self.added_at).try_into().unwrap_or_default()
@@ -103,6 +107,8 @@ pub enum RingError {
     EmptyKey,
     /// The key must not encrypt.
     Weak(KeyWeakness),
+    /// A character of the key with this id is wrong.
+    Mistyped(String),
     /// The key is the primary one.
     IsPrimary(String),
     /// The key is not retired.
@@ -132,6 +138,10 @@ impl std::fmt::Display for RingError {
             Self::Weak(KeyWeakness::PublishedDefault) => {
                 f.write_str("the application's published default key can't be the primary one")
             }
+            Self::Mistyped(id) => write!(
+                f,
+                "a character of the key {id:?} is wrong or missing: its checksum doesn't fit"
+            ),
             Self::IsPrimary(id) => write!(f, "{id:?} is the primary key"),
             Self::NotRetired(id) => write!(f, "the key {id:?} is not retired"),
             Self::InUse(id, 1) => write!(f, "1 record is encrypted with the key {id:?}"),
@@ -334,6 +344,9 @@ impl RingDocument {
         if key.key.expose().is_empty() {
             return Err(RingError::EmptyKey);
         }
+        if key.key.strength() == KeyStrength::Mistyped {
+            return Err(RingError::Mistyped(key.id));
+        }
         if self.key(&key.id).is_ok() {
             return Err(RingError::IdTaken(key.id));
         }
@@ -350,8 +363,8 @@ impl RingDocument {
     ///
     /// [`RingError::NoSuchKey`], [`RingError::Weak`].
     pub fn promote(&mut self, id: &str) -> Result<(), RingError> {
-        if let Some(weakness) = weakness(self.key(id)?.key.expose()) {
-            return Err(RingError::Weak(weakness.into()));
+        if let KeyStrength::Weak(weakness) = self.key(id)?.strength() {
+            return Err(RingError::Weak(weakness));
         }
         for key in &mut self.keys {
             if key.id == id {

@@ -8,5 +8,5 @@ mod usage;
 pub use cache::KeyCache;
 pub(crate) use cache::Slot;
 pub use document::{KeyState, RingDocument, RingError, RingKey};
-pub use ring::{KeyRing, KeySource, MasterKey, generate_key};
+pub use ring::{KeyRing, KeySource, KeyStrength, MasterKey, generate_key, generate_token};
 pub use usage::KeyUsage;

@@ -8,18 +8,59 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use secrecy::{ExposeSecret, SecretSlice};
 use zeroize::Zeroizing;
 
-use crate::contract::{self, KeyWeakness};
+use crate::contract::{self, ErrorCode, KeyWeakness};
 use crate::error::Error;
 use moat_format::key_strength::weakness;
+use moat_format::strong_key;
 
-/// Generates a new master key: 32 random bytes as 43 URL-safe characters.
+/// Generates a new master key: 32 random bytes as text with the prefix `MOAT-MASTER-KEY-1` and a checksum. Records of version
+/// 2.0 are decrypted fastest with such a key.
 ///
 /// # Errors
 ///
 /// [`Unavailable`](crate::ErrorCode::Unavailable) when the system gives no random bytes.
 pub fn generate_key() -> Result<Zeroizing<String>, Error> {
+    let bytes = random_bytes().map_err(Error::no_randomness)?;
+    let key = strong_key::encode(&bytes).map_err(|error| {
+        Error::caused(ErrorCode::MasterKeyRefused, "the key can't be written", error)
+    })?;
+    Ok(Zeroizing::new(key))
+}
+
+/// Generates a new master key as the FossaWork application has them: 32 random bytes as 43 URL-safe characters.
+///
+/// # Errors
+///
+/// [`Unavailable`](crate::ErrorCode::Unavailable) when the system gives no random bytes.
+pub fn generate_token() -> Result<Zeroizing<String>, Error> {
     let bytes = random_bytes::<32>().map_err(Error::no_randomness)?;
     Ok(Zeroizing::new(URL_SAFE_NO_PAD.encode(bytes.as_slice())))
+}
+
+/// What is known about how hard a master key is to guess.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum KeyStrength {
+    /// It is 256 random bits: one of [`generate_key`]'s.
+    Strong,
+    /// Any other text.
+    Unknown,
+    /// It decrypts, and must not encrypt.
+    Weak(KeyWeakness),
+    /// It is one of [`generate_key`]'s, but for a wrong character.
+    Mistyped,
+}
+
+impl KeyStrength {
+    /// Its name in reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Strong => "strong",
+            Self::Unknown => "unknown",
+            Self::Weak(_) => "weak",
+            Self::Mistyped => "mistyped",
+        }
+    }
 }
 
 /// Random bytes from the system.
@@ -50,9 +91,14 @@ impl MasterKey {
         self
     }
 
-    /// Why the key should be replaced; `None`: it is strong enough.
-    pub fn weakness(&self) -> Option<KeyWeakness> {
-        weakness(self.expose()).map(KeyWeakness::from)
+    /// What is known about how hard the key is to guess.
+    pub fn strength(&self) -> KeyStrength {
+        match strong_key::is_strong(self.expose()) {
+            Ok(true) => KeyStrength::Strong,
+            Ok(false) => weakness(self.expose())
+                .map_or(KeyStrength::Unknown, |weakness| KeyStrength::Weak(weakness.into())),
+            Err(strong_key::Mistyped) => KeyStrength::Mistyped,
+        }
     }
 
     /// The bytes of the key.
@@ -97,7 +143,7 @@ impl KeyRing {
     }
 
     /// All keys, the primary one first.
-    pub(crate) fn keys(&self) -> impl Iterator<Item = &MasterKey> {
+    pub fn keys(&self) -> impl Iterator<Item = &MasterKey> {
         std::iter::once(&self.primary).chain(&self.others)
     }
 

@@ -29,7 +29,7 @@ impl Rotation {
     /// What [`Self::run`] needs.
     pub fn access(dry_run: bool) -> Access {
         let access = Operation::Rewrap.access().or(Operation::Users.access());
-        Access { write: !dry_run, ..access }
+        Access { write: !dry_run, settings: !dry_run, ..access }
     }
 
     /// Encrypts the records of a selection with the primary key, or only looks at them in a dry run, and reports each.

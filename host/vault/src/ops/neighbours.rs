@@ -8,28 +8,36 @@ use std::slice;
 
 use crate::contract::{Configured, Envelope, ErrorCode, PutOptions, RecordKind, TokenEncoding};
 use crate::error::Error;
+use crate::keys::KeyStrength;
 use crate::operation::Operation;
 use crate::request::Request;
 use crate::restriction::Admission;
 use crate::vault::Vault;
 use moat_format::files::SETTINGS;
-use moat_format::json_object::RawObject;
-use moat_format::settings::TOKEN_ENCODING;
+use moat_format::settings::Settings;
 use moat_format::user_id::UserId;
 use moat_format::version::Version;
 
 /// How many records are examined, at most.
 const SAMPLE: usize = 8;
 
-/// Why nothing was encrypted: the directory has records, and no key of the ring decrypts those that were tried.
+/// Why nothing was encrypted: the ring is not that of the directory.
 /// It is the [`source`](std::error::Error::source) of an error with the code [`ErrorCode::WrongKeyOrTampered`].
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct KeyMismatch;
+pub enum KeyMismatch {
+    /// No key decrypts the records that were tried.
+    Records,
+    /// No key authenticates the directory's settings; or they were altered.
+    Settings,
+}
 
 impl fmt::Display for KeyMismatch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("no master key decrypts the existing records")
+        f.write_str(match self {
+            Self::Records => "no master key decrypts the existing records",
+            Self::Settings => "no master key authenticates the directory's settings",
+        })
     }
 }
 
@@ -37,28 +45,125 @@ impl std::error::Error for KeyMismatch {}
 
 impl Vault {
     /// Makes sure, before the first record of a new user is written, that the keys fit the existing records and that the
-    /// directory's other readers can read the new one.
+    /// directory's other readers can read the new one. Returns whether the user is new.
     pub(super) fn prepare_directory_for(
         &self,
         user: &UserId,
         options: &PutOptions,
         admission: &Admission,
-    ) -> Result<(), Error> {
-        let is_new = || matches!(self.directory().read(&user.file_name()), Ok(None));
-        if self.knows_neighbours() || !is_new() {
-            return Ok(());
+    ) -> Result<bool, Error> {
+        if !matches!(self.directory().read(&user.file_name()), Ok(None)) {
+            return Ok(false);
+        }
+        if self.knows_neighbours() {
+            return Ok(true);
         }
         let neighbours = self.directory().sample(SAMPLE, UserId::from_file_name)?;
-        if !self.allows_new_key() {
+        let settings = self.settings()?;
+        if neighbours.is_empty() {
+            self.begin_directory(settings.as_ref(), options, admission)?;
+            return Ok(true);
+        }
+        // Settings with a salt are authenticated by the keys, which the component checks.
+        let is_authenticated = settings.as_ref().is_some_and(|settings| settings.kdf.is_some());
+        if self.allows_new_key() && is_authenticated {
+            self.authenticate_anew(settings.as_ref(), admission)?;
+        } else if !self.allows_new_key() && !is_authenticated {
+            self.check_settings_exist(&neighbours, admission)?;
             self.check_keys_against(&neighbours, admission)?;
         }
         let adopts_encoding = options.token_encoding.is_none();
-        if adopts_encoding {
+        let lacks_encoding = settings.is_none_or(|settings| settings.token_encoding.is_none());
+        if adopts_encoding && lacks_encoding {
             self.adopt_encoding_of(&neighbours, admission)?;
         }
-        if !neighbours.is_empty() && adopts_encoding {
+        if adopts_encoding {
             self.note_neighbours();
         }
+        Ok(true)
+    }
+
+    /// The settings of the directory. Those that can't be read the component complains about.
+    fn settings(&self) -> Result<Option<Settings>, Error> {
+        let Some((text, _)) = self.directory().read(SETTINGS)? else { return Ok(None) };
+        let settings = serde_json::from_slice(&text).ok();
+        Ok(Some(settings.and_then(|object| Settings::read(&object).ok()).unwrap_or_default()))
+    }
+
+    /// A directory without records gets version 2.0 with a strong key, unless it is set otherwise or something asks for
+    /// what the application reads. Settings that another key authenticates are taken over.
+    fn begin_directory(
+        &self,
+        settings: Option<&Settings>,
+        options: &PutOptions,
+        admission: &Admission,
+    ) -> Result<(), Error> {
+        let is_free =
+            options.version.is_none() && options.token_encoding != Some(TokenEncoding::App);
+        match settings {
+            None if is_free && self.primary_is_strong()? => {
+                self.configure_part(Some(Version::V2), None, admission)
+            }
+            None => Ok(()),
+            Some(settings) if settings.kdf.is_some() => {
+                self.authenticate_anew(Some(settings), admission)
+            }
+            Some(_) => Ok(()),
+        }
+    }
+
+    fn primary_is_strong(&self) -> Result<bool, Error> {
+        Ok(self.keys()?.primary().strength() == KeyStrength::Strong)
+    }
+
+    /// Has settings authenticated that the present keys don't.
+    fn authenticate_anew(
+        &self,
+        settings: Option<&Settings>,
+        admission: &Admission,
+    ) -> Result<(), Error> {
+        let version = settings.and_then(|settings| settings.version).unwrap_or_default();
+        self.configure_part(Some(version), None, admission)
+    }
+
+    /// Refuses to begin with other settings beside records of version 2.0, whose settings are lost.
+    fn check_settings_exist(
+        &self,
+        neighbours: &[UserId],
+        admission: &Admission,
+    ) -> Result<(), Error> {
+        let is_of_2 = |envelope: &Envelope| envelope.version.as_deref() == Some(Version::V2.name());
+        if neighbours
+            .iter()
+            .any(|user| self.envelope(user, admission).is_some_and(|it| is_of_2(&it)))
+        {
+            let message = format!(
+                "{SETTINGS} is missing or has no `kdf`, although there are records of version 2.0"
+            );
+            return Err(Error::new(ErrorCode::Malformed, message));
+        }
+        Ok(())
+    }
+
+    fn envelope(&self, user: &UserId, admission: &Admission) -> Option<Envelope> {
+        let users = slice::from_ref(user);
+        let envelope = self.enter(admission, Operation::Inspect, users, |component, store| {
+            component.fossawork_credentials_vault().call_inspect(store, user.as_str())
+        });
+        envelope.ok()
+    }
+
+    fn configure_part(
+        &self,
+        version: Option<Version>,
+        encoding: Option<TokenEncoding>,
+        admission: &Admission,
+    ) -> Result<(), Error> {
+        let part = Request::new(Operation::Configure, &[]);
+        let _: Configured = self.perform_part(admission, &part, |component, store| {
+            let vault = component.fossawork_credentials_vault();
+            vault.call_configure(store, version.map(Version::name), encoding)
+        })?;
         Ok(())
     }
 
@@ -82,38 +187,26 @@ impl Vault {
             }
         }
         if is_refused {
-            let message = KeyMismatch.to_string();
-            return Err(Error::caused(ErrorCode::WrongKeyOrTampered, message, KeyMismatch));
+            let mismatch = KeyMismatch::Records;
+            return Err(Error::caused(
+                ErrorCode::WrongKeyOrTampered,
+                mismatch.to_string(),
+                mismatch,
+            ));
         }
         Ok(())
     }
 
-    /// Sets the directory to the application's token encoding, if it isn't set to any and one of these users' records is
+    /// Sets the directory, which isn't set to any, to the application's token encoding if one of these users' records is
     /// the application's: it couldn't read another.
     fn adopt_encoding_of(&self, neighbours: &[UserId], admission: &Admission) -> Result<(), Error> {
         let is_apps = |user: &UserId| {
-            let users = slice::from_ref(user);
-            let envelope = self.enter(admission, Operation::Inspect, users, |component, store| {
-                component.fossawork_credentials_vault().call_inspect(store, user.as_str())
-            });
-            envelope.is_ok_and(|envelope| is_the_applications(&envelope))
+            self.envelope(user, admission).is_some_and(|it| is_the_applications(&it))
         };
-        if neighbours.iter().any(is_apps) && !self.has_encoding()? {
-            let part = Request::new(Operation::Configure, &[]);
-            let encoding = Some(TokenEncoding::App);
-            let _: Configured = self.perform_part(admission, &part, |component, store| {
-                component.fossawork_credentials_vault().call_configure(store, None, encoding)
-            })?;
+        if neighbours.iter().any(is_apps) {
+            self.configure_part(None, Some(TokenEncoding::App), admission)?;
         }
         Ok(())
-    }
-
-    /// Whether the directory is set to a token encoding. Settings that can't be read the component complains about.
-    fn has_encoding(&self) -> Result<bool, Error> {
-        let settings = self.directory().read(SETTINGS)?;
-        let settings: Option<RawObject> =
-            settings.and_then(|(text, _)| serde_json::from_slice(&text).ok());
-        Ok(settings.is_some_and(|settings| settings.contains(TOKEN_ENCODING)))
     }
 }
 

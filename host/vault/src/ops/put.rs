@@ -1,8 +1,9 @@
 use std::slice;
 
+use super::KeyMismatch;
 use super::check_user;
 use crate::audit::Outcome;
-use crate::contract::{Credential, PutOptions, Stored};
+use crate::contract::{Credential, ErrorCode, PutOptions, Stored};
 use crate::error::Error;
 use crate::operation::Operation;
 use crate::request::Request;
@@ -33,10 +34,18 @@ impl Vault {
         let options = PutOptions { token_encoding, ..options.clone() };
         let request = Request::new(Operation::Put, slice::from_ref(user));
         let put = |admission: &Admission| {
-            self.prepare_directory_for(user, &options, admission)?;
-            self.enter(admission, request.operation, request.users, |component, store| {
-                let vault = component.fossawork_credentials_vault();
-                vault.call_put(store, user.as_str(), credential, &options)
+            let is_new = self.prepare_directory_for(user, &options, admission)?;
+            let stored =
+                self.enter(admission, request.operation, request.users, |component, store| {
+                    let vault = component.fossawork_credentials_vault();
+                    vault.call_put(store, user.as_str(), credential, &options)
+                });
+            // Where there is no record of the user, it is the settings that no key authenticates.
+            stored.map_err(|error| match error.code() {
+                ErrorCode::WrongKeyOrTampered if is_new => {
+                    Error::caused(error.code(), error.to_string(), KeyMismatch::Settings)
+                }
+                _ => error,
             })
         };
         let stored = self.perform(&request, put, |stored| vec![Outcome::done(stored)])?;

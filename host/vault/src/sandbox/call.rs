@@ -135,15 +135,16 @@ impl Call {
         Err(Violation::Denied { call: self.grant.to_string(), asked })
     }
 
-    /// Whose file this is, where the access is granted: a user's, or `None` for the directory's settings.
+    /// Whose file this is, where the access to users' files or to the settings is granted: `None` for the settings.
     fn require_file(
         &self,
         granted: bool,
+        settings: bool,
         name: &str,
         asked: &'static str,
     ) -> Result<Option<&UserId>, Violation> {
         if name == SETTINGS {
-            return self.require(self.grant.access().settings, asked).map(|()| None);
+            return self.require(settings, asked).map(|()| None);
         }
         let user = self.grant.user_of(name).filter(|_| granted);
         self.require(user.is_some(), asked).map(|()| user)
@@ -202,7 +203,8 @@ impl directory::Host for Call {
         name: String,
     ) -> wasmtime::Result<Result<directory::Reading, contract::Error>> {
         self.enter(name.len())?;
-        self.require_file(self.grant.access().read, &name, "read this file")?;
+        let access = self.grant.access();
+        self.require_file(access.read, access.reads_settings(), &name, "read this file")?;
         let file = match self.respond(|backend| backend.read(&name)) {
             Ok(file) => file.map(|(contents, revision)| directory::File { contents, revision }),
             Err(error) => return Ok(Err(error)),
@@ -222,7 +224,8 @@ impl directory::Host for Call {
         replaces: Option<String>,
     ) -> wasmtime::Result<Result<directory::Written, contract::Error>> {
         self.enter(name.len() + contents.len())?;
-        let user = self.require_file(self.grant.access().write, &name, "write this file")?;
+        let access = self.grant.access();
+        let user = self.require_file(access.write, access.settings, &name, "write this file")?;
         self.require_patience()?;
         self.check_write(user, &name, &contents, replaces.as_deref()).map_err(Violation::Write)?;
         if self.grant.operation().writes_many() && name != SETTINGS {
@@ -492,8 +495,8 @@ mod tests {
 
     #[test]
     fn a_call_is_granted_what_its_operation_needs_and_no_more() {
-        let open = ["read", "keys", "lookup", "remember"];
-        let rewrite = ["read", "write", "keys", "lookup", "remember"];
+        let open = ["read", "read settings", "keys", "lookup", "remember"];
+        let rewrite = ["read", "write", "read settings", "keys", "lookup", "remember"];
         let settings =
             ["read", "write", "read settings", "write settings", "keys", "lookup", "remember"];
         for (operation, expected) in [
@@ -508,10 +511,16 @@ mod tests {
             (Operation::Users, &["list"]),
             (Operation::Verify, &open),
             (Operation::Migrate, &settings),
-            (Operation::Rewrap, &rewrite),
-            (Operation::Configure, &["read settings", "write settings"]),
+            (Operation::Rewrap, &settings),
+            (
+                Operation::Configure,
+                &["read settings", "write settings", "keys", "lookup", "remember"],
+            ),
             (Operation::Leftovers, &["list"]),
-            (Operation::RemoveBackup, &["read", "remove a backup", "keys", "lookup", "remember"]),
+            (
+                Operation::RemoveBackup,
+                &["read", "remove a backup", "read settings", "keys", "lookup", "remember"],
+            ),
         ] {
             assert_eq!(granted(operation), expected, "{operation}");
         }

@@ -10,11 +10,11 @@ use std::time::Duration;
 
 use moat_format::error::FormatError;
 use moat_format::json_object::RawObject;
-use moat_format::kdf::Kdf;
+use moat_format::kdf::{DirectoryKdf, Kdf};
 use moat_format::record::{
     ENCRYPTED_DATA, ENCRYPTION_VERSION, KDF, MEMBERS, MEMBERS_OF_2, USER_ID, WRITE_COUNTER,
 };
-use moat_format::settings::{RECORD_VERSION, Settings, TOKEN_ENCODING};
+use moat_format::settings::{MAC, RECORD_VERSION, Settings, TOKEN_ENCODING};
 use moat_format::token::Token;
 use moat_format::user_id::UserId;
 use moat_format::version::Version;
@@ -109,8 +109,13 @@ fn check_version_2(
     // Other parameters than those that are there already could carry out 16 bytes as a salt.
     let settings = settings.and_then(parse).unwrap_or_default();
     let kdf = Kdf::find(record).ok().flatten().ok_or(WriteRejected::NotARecord)?;
-    let is_same = |other: &RawObject| Kdf::find(other).ok().flatten().as_ref() == Some(&kdf);
-    if !is_same(old) && !is_same(&settings) {
+    let old_kdf = Kdf::find(old).ok().flatten();
+    let directorys = DirectoryKdf::find(&settings).ok().flatten();
+    let old_kdf = old_kdf.map(|old| (old.salt, old.rounds));
+    let known = old_kdf.into_iter().chain(directorys.map(|kdf| (kdf.salt, Some(kdf.rounds))));
+    let is_known =
+        |(salt, rounds)| salt == kdf.salt && (kdf.rounds.is_none() || kdf.rounds == rounds);
+    if !known.into_iter().any(is_known) {
         return Err(WriteRejected::Kdf);
     }
     let counter: u32 = record.require(WRITE_COUNTER)?;
@@ -127,7 +132,7 @@ pub(crate) fn check_settings(contents: &[u8], old: Option<&[u8]>) -> Result<(), 
     Settings::read(&settings).map_err(|_| WriteRejected::NotSettings)?;
     for (name, value) in settings.iter() {
         let may_change = match name {
-            RECORD_VERSION | TOKEN_ENCODING => true,
+            RECORD_VERSION | TOKEN_ENCODING | MAC => true,
             KDF => !old.contains(KDF),
             _ => false,
         };

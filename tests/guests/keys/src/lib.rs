@@ -5,7 +5,7 @@
 
 use std::cell::Cell;
 
-use bindings::exports::moat::parts::user_keys::{Derivation, Guest};
+use bindings::exports::moat::parts::user_keys::{Derivation, Guest, RingKey, RootParameters};
 use bindings::fossawork::credentials::key_cache::{Slot, lookup, remember};
 use bindings::fossawork::credentials::master_keys;
 use bindings::fossawork::credentials::types::{DerivedKey, Error, ErrorCode, KeyInfo};
@@ -30,8 +30,9 @@ fn memory_bytes() -> usize {
 struct Component;
 
 impl Guest for Component {
-    fn ring() -> Result<Vec<KeyInfo>, Error> {
-        Ok(vec![KeyInfo { id: None, primary: true, weakness: None }])
+    fn ring() -> Result<Vec<RingKey>, Error> {
+        let info = KeyInfo { id: None, primary: true, weakness: None };
+        Ok(vec![RingKey { info, strong: false }])
     }
 
     fn primary() -> Result<u32, Error> {
@@ -41,6 +42,10 @@ impl Guest for Component {
     fn derive(wanted: Vec<Derivation>) -> Result<Vec<DerivedKey>, Error> {
         let user = wanted.into_iter().next().map(|derivation| derivation.user_id);
         Err(misbehave(&user.unwrap_or_default()))
+    }
+
+    fn settings_tag(_: u32, _: RootParameters, _: Vec<u8>) -> Result<Vec<u8>, Error> {
+        Err(answer("it has no such function"))
     }
 }
 

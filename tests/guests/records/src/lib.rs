@@ -10,7 +10,9 @@ use bindings::fossawork::credentials::types::{
     Configured, Credential, DerivedKey, Envelope, Error, ErrorCode, LeftoverPage, MigrateOptions,
     PutOptions, Removed, Revealed, Rewritten, Stored, Summary, TokenEncoding, UserPage,
 };
-use bindings::moat::parts::user_keys::{Derivation, RootParameters, derive, primary, ring};
+use bindings::moat::parts::user_keys::{
+    Derivation, RootParameters, derive, primary, ring, settings_tag,
+};
 
 #[allow(missing_docs, unsafe_code, unreachable_pub, clippy::all, reason = "generated from wit/")]
 mod bindings {
@@ -38,8 +40,8 @@ fn wanted(ring_index: u32, user_id: &str, root: Option<RootParameters>) -> Deriv
     Derivation { ring_index: Some(ring_index), user_id: user_id.to_owned(), root }
 }
 
-fn root(salt_bytes: usize, rounds: u32) -> Option<RootParameters> {
-    Some(RootParameters { salt: vec![7; salt_bytes], rounds })
+fn root(salt_bytes: usize, rounds: impl Into<Option<u32>>) -> Option<RootParameters> {
+    Some(RootParameters { salt: vec![7; salt_bytes], rounds: rounds.into() })
 }
 
 /// Does what the user id says, and returns what came of it.
@@ -55,6 +57,12 @@ fn misbehave(user: &str) -> Error {
         "the-next-index" => derive(&[wanted(1, user, None)]),
         "the-last-index" => derive(&[wanted(u32::MAX, user, None)]),
         "no-rounds" => derive(&[own(root(16, 0))]),
+        "too-few-rounds" => derive(&[own(root(16, ROUNDS - 1))]),
+        "the-fast-derivation" => derive(&[own(root(16, None))]),
+        "the-fast-settings" => {
+            let root = RootParameters { salt: vec![7; 16], rounds: None };
+            settings_tag(0, &root, &[]).map(|_| Vec::new())
+        }
         "all-rounds" => derive(&[own(root(16, u32::MAX))]),
         "a-long-salt" => derive(&[own(root(1 << 20, ROUNDS))]),
         "a-million-times" => again_and_again(|| derive(&[own(None)])),
@@ -75,8 +83,10 @@ fn again_and_again(
 /// hexadecimal.
 fn scan(user: &str) -> Error {
     let got = ring().and_then(|infos| {
-        let wanted = [wanted(primary()?, user, None), wanted(0, user, root(16, ROUNDS))];
-        Ok((infos, derive(&wanted)?))
+        let rounds = (!infos.iter().all(|key| key.strong)).then_some(ROUNDS);
+        let root = RootParameters { salt: vec![7; 16], rounds };
+        let wanted = [wanted(primary()?, user, None), wanted(0, user, Some(root.clone()))];
+        Ok((infos, derive(&wanted)?, settings_tag(0, &root, &[])?))
     });
     match got {
         Ok(got) => {

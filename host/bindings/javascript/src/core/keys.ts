@@ -1,5 +1,8 @@
 import { MoatError } from './error.js';
 
+/** What the keys begin with that `moat keygen` makes. The component checks the rest. */
+const STRONG_PREFIX = 'MOAT-MASTER-KEY-1';
+
 /** A master key. */
 export interface MasterKey {
   /**
@@ -44,6 +47,13 @@ export class KeyRing {
       this.#source = undefined;
     }
     return this.#keys;
+  }
+
+  /** Whether the key that encrypts is one that `moat keygen` made, of 256 random bits. */
+  isStrong(): boolean {
+    const prefix = new TextEncoder().encode(STRONG_PREFIX);
+    const primary = this.provide()[0]?.material;
+    return primary !== undefined && prefix.every((byte, place) => primary[place] === byte);
   }
 
   /** Zeroes the copies; from then on there is no key. */

@@ -7,7 +7,15 @@
 
 import type { Directory } from './directory.js';
 import { MoatError } from './error.js';
-import type { Envelope, Outcome, Summary, TokenEncoding } from './records.js';
+import type { KeyRing } from './keys.js';
+import type {
+  Envelope,
+  Outcome,
+  PutOptions,
+  RecordVersion,
+  Summary,
+  TokenEncoding,
+} from './records.js';
 
 /** How many records are looked at, at most. */
 const SAMPLE = 8;
@@ -17,26 +25,92 @@ interface Records {
   inspect(userId: string): Promise<Envelope>;
   users(): AsyncIterable<string>;
   verify(userIds: readonly string[]): Promise<Outcome<Summary>[]>;
-  configure(version: undefined, encoding: TokenEncoding): Promise<unknown>;
+  configure(version?: RecordVersion, encoding?: TokenEncoding): Promise<unknown>;
 }
 
-/** A few of the users who have a record, if this one has none. */
-export async function neighboursOf(vault: Records, userId: string): Promise<string[]> {
-  const neighbours: string[] = [];
+/**
+ * Makes sure that the first record of this user may be written beside the others, and returns whether
+ * others were looked at.
+ */
+export async function prepareDirectory(
+  vault: Records,
+  directory: Directory,
+  keys: KeyRing,
+  userId: string,
+  { version, encoding, allowNewKey = false }: PutOptions,
+): Promise<boolean> {
   if (await errorCode(vault.inspect(userId)) !== 'not-found') {
-    return neighbours;
+    return false;
   }
-  for await (const other of vault.users()) {
-    neighbours.push(other);
-    if (neighbours.length === SAMPLE) {
+  const others = await someUsers(vault);
+  const settings = settingsOf(directory);
+  // Settings with a salt are authenticated by the keys, which the component checks.
+  const isAuthenticated = settings?.kdf !== undefined;
+  if (others.length === 0) {
+    const isFree = version === undefined && encoding !== 'app';
+    if (settings === undefined && isFree && keys.isStrong()) {
+      await vault.configure('2.0');
+    } else if (isAuthenticated) {
+      await vault.configure(settings.record_version ?? '1.0');
+    }
+    return false;
+  }
+  if (allowNewKey && isAuthenticated) {
+    await vault.configure(settings.record_version ?? '1.0');
+  } else if (!allowNewKey && !isAuthenticated) {
+    await checkSettingsExist(vault, others);
+    await checkKeys(vault, others);
+  }
+  if (encoding === undefined && settings?.token_encoding === undefined) {
+    await adoptForm(vault, others);
+  }
+  return true;
+}
+
+async function someUsers(vault: Records): Promise<string[]> {
+  const users: string[] = [];
+  for await (const user of vault.users()) {
+    users.push(user);
+    if (users.length === SAMPLE) {
       break;
     }
   }
-  return neighbours;
+  return users;
+}
+
+/** What is read of the settings here. */
+interface Settings {
+  record_version?: RecordVersion;
+  token_encoding?: unknown;
+  kdf?: unknown;
+}
+
+/** What the settings say; those that can't be read the component complains about. */
+function settingsOf(directory: Directory): Settings | undefined {
+  const file = directory.read('moat.json').file;
+  if (file === undefined) {
+    return undefined;
+  }
+  try {
+    const settings: unknown = JSON.parse(new TextDecoder().decode(file.contents));
+    return typeof settings === 'object' && settings !== null ? settings : {};
+  } catch {
+    return {};
+  }
+}
+
+/** Refuses to begin with other settings beside records of version 2.0, whose own are lost. */
+async function checkSettingsExist(vault: Records, users: readonly string[]): Promise<void> {
+  for (const userId of users) {
+    if ((await envelopeOf(vault, userId))?.version === '2.0') {
+      const message = 'moat.json is missing or has no `kdf`, although there are records of version 2.0';
+      throw new MoatError('malformed', message);
+    }
+  }
 }
 
 /** Refuses keys that decrypt none of these users' records, unless none of them shows that. */
-export async function checkKeys(vault: Records, users: readonly string[]): Promise<void> {
+async function checkKeys(vault: Records, users: readonly string[]): Promise<void> {
   let refused = false;
   for (const userId of users) {
     const [outcome] = await vault.verify([userId]);
@@ -52,40 +126,28 @@ export async function checkKeys(vault: Records, users: readonly string[]): Promi
 }
 
 /**
- * Sets the directory to the application's form of tokens, if it isn't set to any and one of these
+ * Sets the directory, which isn't set to any, to the application's form of tokens if one of these
  * users' records is the application's: that couldn't read another.
  */
-export async function adoptForm(
-  vault: Records,
-  directory: Directory,
-  users: readonly string[],
-): Promise<void> {
+async function adoptForm(vault: Records, users: readonly string[]): Promise<void> {
   for (const userId of users) {
-    if (await isApplications(vault, userId)) {
-      if (!hasForm(directory)) {
-        await vault.configure(undefined, 'app');
-      }
+    if (isApplications(await envelopeOf(vault, userId))) {
+      await vault.configure(undefined, 'app');
       return;
     }
   }
 }
 
-async function isApplications(vault: Records, userId: string): Promise<boolean> {
-  try {
-    const { kind, version, encoding } = await vault.inspect(userId);
-    return kind !== 'current' || (version === '1.0' && encoding === 'app');
-  } catch {
-    return false;
-  }
+function isApplications(envelope: Envelope | undefined): boolean {
+  return envelope !== undefined
+    && (envelope.kind !== 'current' || (envelope.version === '1.0' && envelope.encoding === 'app'));
 }
 
-function hasForm(directory: Directory): boolean {
-  const settings = directory.read('moat.json').file;
+async function envelopeOf(vault: Records, userId: string): Promise<Envelope | undefined> {
   try {
-    const text = settings && new TextDecoder().decode(settings.contents);
-    return text !== undefined && 'token_encoding' in JSON.parse(text);
+    return await vault.inspect(userId);
   } catch {
-    return false; // The component complains of it.
+    return undefined;
   }
 }
 

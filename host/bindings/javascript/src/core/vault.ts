@@ -5,7 +5,7 @@ import type { Directory } from './directory.js';
 import { type ErrorCode, MoatError } from './error.js';
 import { KeyCache } from './key-cache.js';
 import { type Keys, KeyRing } from './keys.js';
-import { adoptForm, checkKeys, neighboursOf } from './neighbours.js';
+import { prepareDirectory } from './neighbours.js';
 import type {
   Configured, CredentialInput, Envelope, Leftover, MigrateOptions, Outcome, PutOptions,
   RecordVersion, Removed, Rewritten, Stored, Summary, TokenEncoding,
@@ -46,13 +46,9 @@ export class Vault {
     credential: CredentialInput,
     { allowNewKey = false, ...options }: PutOptions = {},
   ): Promise<Stored> {
-    const neighbours = this.#knowsNeighbours ? [] : await neighboursOf(this, userId);
-    if (!allowNewKey) {
-      await checkKeys(this, neighbours);
-    }
-    if (options.encoding === undefined) {
-      await adoptForm(this, this.#directory, neighbours);
-    }
+    const asked = { ...options, allowNewKey };
+    const knowsOthers = this.#knowsNeighbours
+      || await prepareDirectory(this, this.#directory, this.#keys, userId, asked);
     const { username, password, fields, createdAt, lastUsed } = credential;
     const stored = await this.#call('put', userId, {
       username,
@@ -63,7 +59,7 @@ export class Vault {
       isValid: credential.isValid ?? false,
       validationAttempts: credential.validationAttempts ?? 0,
     }, { ...options, createOnly: options.createOnly ?? false });
-    this.#knowsNeighbours ||= neighbours.length > 0 && options.encoding === undefined;
+    this.#knowsNeighbours ||= knowsOthers && options.encoding === undefined;
     return stored;
   }
 

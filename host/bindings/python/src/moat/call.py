@@ -61,8 +61,8 @@ ACCESS = {
     "users": Access.LIST,
     "verify": Access.OPEN,
     "migrate": Access.REWRITE | Access.SETTINGS,
-    "rewrap": Access.REWRITE,
-    "configure": Access.SETTINGS,
+    "rewrap": Access.REWRITE | Access.SETTINGS,
+    "configure": Access.SETTINGS | Access.KEYS,
     "leftovers": Access.LIST,
     "remove-backup": Access.OPEN | Access.REMOVE_BACKUP,
 }
@@ -176,7 +176,10 @@ class Call:
             raise Unavailable("the system gives no random bytes") from error
 
     def _require_file(self, access: Access, name: str, verb: str) -> None:
-        is_settings = name == SETTINGS and Access.SETTINGS in self._access
+        granted = Access.SETTINGS in self._access or (
+            access is Access.READ and Access.OPEN in self._access
+        )
+        is_settings = name == SETTINGS and granted
         is_own = name in self._files and access in self._access
         self._require(is_settings or is_own, f"{verb} {name!r}")
 

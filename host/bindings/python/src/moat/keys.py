@@ -11,6 +11,9 @@ from .errors import MasterKeyMissing
 VARIABLE = b"FOSSAWORK_MASTER_KEY"
 PREVIOUS_VARIABLE = b"FOSSAWORK_MASTER_KEY_PREVIOUS"
 
+# What the keys begin with that `moat keygen` makes. The component checks the rest.
+STRONG_PREFIX = b"MOAT-MASTER-KEY-1"
+
 
 @dataclass(frozen=True, slots=True)
 class MasterKey:
@@ -56,6 +59,11 @@ class KeyRing:
         if not self._keys:
             raise MasterKeyMissing("there is no master key")
         return [(label, bytes(material)) for label, material in self._keys]
+
+    def is_strong(self) -> bool:
+        """Whether the key that encrypts is one that `moat keygen` made, of 256 random bits."""
+        _, primary = self.copies()[0]
+        return primary.startswith(STRONG_PREFIX)
 
     def wipe(self) -> None:
         """Zeroes the copies; from then on there is no key."""

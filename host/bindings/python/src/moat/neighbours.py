@@ -9,10 +9,11 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator
 from itertools import islice
-from typing import Protocol
+from typing import Any, Protocol
 
 from .directory import Directory
-from .errors import MoatError, NotFound, WrongKeyOrTampered
+from .errors import Malformed, MoatError, NotFound, WrongKeyOrTampered
+from .keys import KeyRing
 from .records import Envelope, Summary, TokenEncoding
 
 # How many records are looked at, at most.
@@ -33,18 +34,74 @@ class Records(Protocol):
     ) -> bool: ...
 
 
-def of(vault: Records, user_id: str) -> list[str]:
-    """A few of the users who have a record, if this one has none."""
+def prepare(
+    vault: Records,
+    directory: Directory,
+    keys: KeyRing,
+    user_id: str,
+    version: str | None,
+    encoding: TokenEncoding | None,
+    allow_new_key: bool,
+) -> bool:
+    """Makes sure that the first record of this user may be written beside the others.
+
+    Returns whether others were looked at.
+    """
     try:
         vault.inspect(user_id)
+        return False
     except NotFound:
-        return list(islice(vault.users(), SAMPLE))
+        others = list(islice(vault.users(), SAMPLE))
     except MoatError:
-        pass  # Writing reports what is wrong with it.
-    return []
+        return False  # Writing reports what is wrong with it.
+    settings = _settings(directory)
+    # Settings with a salt are authenticated by the keys, which the component checks.
+    is_authenticated = settings is not None and "kdf" in settings
+    if not others:
+        is_free = version is None and encoding != "app"
+        if settings is None and is_free and keys.is_strong():
+            vault.configure("2.0")
+        elif is_authenticated:
+            _authenticate_anew(vault, settings)
+        return False
+    if allow_new_key and is_authenticated:
+        _authenticate_anew(vault, settings)
+    elif not allow_new_key and not is_authenticated:
+        _check_settings_exist(vault, others)
+        _check_keys(vault, others)
+    if encoding is None and "token_encoding" not in (settings or {}):
+        _adopt_form(vault, others)
+    return True
 
 
-def check_keys(vault: Records, users: Iterable[str]) -> None:
+def _settings(directory: Directory) -> dict[str, Any] | None:
+    """What the settings say; those that can't be read the component complains about."""
+    found = directory.read("moat.json")
+    if found is None:
+        return None
+    try:
+        settings = json.loads(found[0])
+    except ValueError:
+        return {}
+    return settings if isinstance(settings, dict) else {}
+
+
+def _authenticate_anew(vault: Records, settings: dict[str, Any] | None) -> None:
+    version = (settings or {}).get("record_version", "1.0")
+    vault.configure(version if isinstance(version, str) else "1.0")
+
+
+def _check_settings_exist(vault: Records, users: Iterable[str]) -> None:
+    """Refuses to begin with other settings beside records of version 2.0, whose own are lost."""
+    for user_id in users:
+        envelope = _envelope(vault, user_id)
+        if envelope is not None and envelope.version == "2.0":
+            raise Malformed(
+                "moat.json is missing or has no `kdf`, although there are records of version 2.0"
+            )
+
+
+def _check_keys(vault: Records, users: Iterable[str]) -> None:
     """Refuses keys that decrypt none of these users' records, unless none of them shows that."""
     refused = False
     for user_id in users:
@@ -56,28 +113,25 @@ def check_keys(vault: Records, users: Iterable[str]) -> None:
         raise WrongKeyOrTampered("no master key decrypts the existing records")
 
 
-def adopt_form(vault: Records, directory: Directory, users: Iterable[str]) -> None:
-    """Sets the directory to the application's form of tokens, if it isn't set to any.
+def _adopt_form(vault: Records, users: Iterable[str]) -> None:
+    """Sets the directory, which isn't set to any, to the application's form of tokens.
 
     Only where one of these users' records is the application's: that couldn't read another.
     """
-    if any(_is_applications(vault, user_id) for user_id in users) and not _has_form(directory):
+    if any(_is_applications(_envelope(vault, user_id)) for user_id in users):
         vault.configure(encoding="app")
 
 
-def _is_applications(vault: Records, user_id: str) -> bool:
-    try:
-        envelope = vault.inspect(user_id)
-    except MoatError:
+def _is_applications(envelope: Envelope | None) -> bool:
+    if envelope is None:
         return False
     if envelope.kind != "current":
         return True
     return envelope.version == "1.0" and envelope.encoding == "app"
 
 
-def _has_form(directory: Directory) -> bool:
-    settings = directory.read("moat.json")
+def _envelope(vault: Records, user_id: str) -> Envelope | None:
     try:
-        return settings is not None and "token_encoding" in json.loads(settings[0])
-    except ValueError:
-        return False  # The component complains of it.
+        return vault.inspect(user_id)
+    except MoatError:
+        return None

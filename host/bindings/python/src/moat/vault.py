@@ -115,13 +115,11 @@ class Vault:
         )
         lowered = values.lower_credential(credential)
         allow_new_key = values.flag("allow_new_key", allow_new_key)
-        others = [] if self._knows_neighbours else neighbours.of(self, user_id)
-        if not allow_new_key:
-            neighbours.check_keys(self, others)
-        if encoding is None:
-            neighbours.adopt_form(self, self._directory, others)
+        others_known = self._knows_neighbours or neighbours.prepare(
+            self, self._directory, self._keys, user_id, version, encoding, allow_new_key
+        )
         stored = values.stored(self._call("put", user_id, lowered, options))
-        self._knows_neighbours |= bool(others) and encoding is None
+        self._knows_neighbours |= others_known and encoding is None
         return stored
 
     def reveal(self, user_id: str) -> Revealed:

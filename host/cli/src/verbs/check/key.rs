@@ -1,6 +1,6 @@
 //! Checks the master key: whether it exists, its strength, who can read its source, and its age.
 
-use moat::{KeyRing, KeySource, KeyState, KeyWeakness, RingDocument};
+use moat::{KeyRing, KeySource, KeyState, KeyStrength, KeyWeakness, RingDocument};
 
 use super::{Checks, Level};
 use crate::ambient::{self, SecretFileError};
@@ -54,14 +54,20 @@ pub(super) fn check(
             return checks.fail(NAME, message, hint).map(|()| None);
         }
     };
-    match ring.primary().weakness() {
-        None => checks.ok(NAME, format!("it comes from {source} and is strong enough"))?,
-        Some(KeyWeakness::PublishedDefault) => checks.fail(
+    match ring.primary().strength() {
+        KeyStrength::Strong => {
+            checks.ok(NAME, format!("it comes from {source} and is strong: 256 random bits"))?;
+        }
+        KeyStrength::Weak(KeyWeakness::PublishedDefault) => checks.fail(
             NAME,
             "it is the application's published default, which anyone can read",
             REPLACE_KEY,
         )?,
-        Some(_) => checks.fail(NAME, "it has fewer than 16 bytes", REPLACE_KEY)?,
+        KeyStrength::Weak(_) => checks.fail(NAME, "it has fewer than 16 bytes", REPLACE_KEY)?,
+        _ => checks.ok(
+            NAME,
+            format!("it comes from {source} and is long enough; how strong it is can't be told"),
+        )?,
     }
     if let Some(document) = &document {
         check_ring(context, arguments, document, source.ring_file().is_some(), checks)?;

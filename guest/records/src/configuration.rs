@@ -1,0 +1,109 @@
+//! How new records of a directory are written: its settings, which nobody changes without a master key.
+//!
+//! The settings are authenticated from when version 2.0 is first asked for, which is when their salt is made.
+
+#![allow(clippy::missing_errors_doc, reason = "the contract in `wit/` says which")]
+
+use moat_format::kdf::DirectoryKdf;
+use moat_format::settings::Mac;
+use moat_format::token::Encoding;
+use moat_format::version::Version;
+
+use crate::contract::{Error, TokenEncoding};
+use crate::host::Host;
+use crate::keys::Ring;
+use crate::retry::until_written;
+use crate::scheme::Scheme;
+use crate::settings::Settings;
+
+/// Sets the version and the token encoding of new records, each if it is given, and returns whether one of them changed.
+///
+/// Settings that another key authenticates, or that were altered, are refused; but with a version, which the caller then
+/// answers for, they are authenticated anew. So are those that a key authenticates that no longer encrypts.
+pub fn configure(
+    host: &dyn Host,
+    version: Option<&str>,
+    encoding: Option<TokenEncoding>,
+) -> Result<bool, Error> {
+    let version = version.map(Version::parse).transpose()?;
+    let encoding = encoding.map(Encoding::from);
+    let ring = Ring::new(host);
+    until_written(|| {
+        let mut settings = Settings::load(host)?;
+        let authentic = ring.authenticate(&settings);
+        let is_current = match authentic {
+            Ok(by) => by.is_none() || by == Some(ring.primary()?),
+            Err(error) if version.is_none() => return Err(error),
+            Err(_) => false,
+        };
+        let version = version.filter(|version| *version != settings.version());
+        let encoding = encoding.filter(|encoding| Some(*encoding) != settings.token_encoding());
+        if let Some(version) = version {
+            settings.set_version(version)?;
+        }
+        if let Some(encoding) = encoding {
+            settings.set_token_encoding(encoding)?;
+        }
+        let lacks_kdf = settings.version() == Version::V2 && settings.kdf().is_none();
+        if lacks_kdf {
+            settings.set_kdf(DirectoryKdf::new(host.random()?))?;
+        }
+        let is_changed = version.is_some() || encoding.is_some();
+        if is_changed || lacks_kdf || !is_current {
+            save(&mut settings, &ring)?;
+        }
+        Ok(is_changed)
+    })
+}
+
+/// Authenticates the settings with the primary key, if another key of the ring does so: before long it may be gone.
+/// Settings that can't be read, or that aren't authentic, are left for whoever needs them to complain about.
+pub(crate) fn keep_authentic(host: &dyn Host) {
+    let ring = Ring::new(host);
+    let _: Result<(), Error> = until_written(|| {
+        let mut settings = Settings::load(host)?;
+        match ring.authenticate(&settings)? {
+            Some(by) if by != ring.primary()? => save(&mut settings, &ring),
+            _ => Ok(()),
+        }
+    });
+}
+
+/// The settings, if they are authentic.
+pub(crate) fn settings(ring: &Ring) -> Result<Settings, Error> {
+    let settings = Settings::load(ring.host())?;
+    ring.authenticate(&settings)?;
+    Ok(settings)
+}
+
+/// The scheme of new records of this version, encrypted with the primary key. A dry run writes no salt.
+pub(crate) fn scheme(ring: &Ring, version: Version, dry_run: bool) -> Result<Scheme, Error> {
+    if version == Version::V1 {
+        return Ok(Scheme::V1);
+    }
+    let kdf = until_written(|| {
+        let mut settings = settings(ring)?;
+        match settings.kdf() {
+            Some(kdf) => Ok(kdf.clone()),
+            // What a dry run encrypts is thrown away, so that any salt will do.
+            None if dry_run => Ok(DirectoryKdf::new([0; 16])),
+            None => {
+                let kdf = DirectoryKdf::new(ring.host().random()?);
+                settings.set_kdf(kdf.clone())?;
+                save(&mut settings, ring)?;
+                Ok(kdf)
+            }
+        }
+    })?;
+    Ok(Scheme::V2(kdf.with_key(ring.primary_is_strong()?)))
+}
+
+/// Authenticates the settings with the primary key, where there is what a key for that is derived from, and writes them.
+fn save(settings: &mut Settings, ring: &Ring) -> Result<(), Error> {
+    if let (Some(kdf), Some(authenticated)) = (settings.kdf(), settings.authenticated()) {
+        let primary = ring.primary()?;
+        let tag = ring.settings_tag(primary, kdf, &authenticated)?;
+        settings.set_mac(Mac::new(ring.at(primary)?.info.id, &tag))?;
+    }
+    settings.save(ring.host())
+}
