@@ -37,6 +37,9 @@ fn theme(name: &str) -> Option<String> {
     if name == "plugins" {
         return Some(text("host/examples/plugins/tests/plugins.rs"));
     }
+    if name == "strength" {
+        return Some(text("guest/records/tests/strength.rs"));
+    }
     let is_run = text("tests/main.rs").lines().any(|line| line == format!("mod {name};"));
     is_run.then(|| text(&format!("tests/{name}.rs")))
 }

@@ -180,6 +180,26 @@ fn a_new_directory_gets_version_2_with_a_strong_key_unless_something_else_is_ask
     assert_eq!(version(&store, "anna"), "1.0");
 }
 
+/// With a mistyped key nothing is done to the settings that the right one can't undo.
+#[test]
+fn another_key_takes_over_no_settings() {
+    let (store, key) = (Store::new(), strong_key());
+    expect(0, &put_in(&store, &key, "anna", &[]));
+    let before = settings(&store);
+    for arguments in [&["migrate", "--to", "2.0"][..], &["migrate", "--to", "1.0"]] {
+        let (_, error) = expect(5, &run(&mut store.moat(arguments)));
+        assert!(error.contains("no master key decrypts the existing records"), "{error}");
+        assert_eq!(settings(&store), before);
+    }
+    // The right one sets them right again, whoever altered them.
+    let altered = before.unwrap().to_string().replacen("2.0", "1.0", 1);
+    write_private(&store.path().join("moat.json"), altered.as_bytes());
+    let mut migrate = store.moat(&["migrate", "--to", "2.0"]);
+    expect(0, &run(migrate.env("FOSSAWORK_MASTER_KEY", &key)));
+    expect(0, &put_in(&store, &key, "bob", &[]));
+    assert_eq!(version(&store, "bob"), "2.0");
+}
+
 #[test]
 fn a_directory_without_records_belongs_to_the_next_key() {
     let (store, next) = (Store::new(), strong_key());

@@ -77,6 +77,9 @@ pub(super) fn read(context: &Context) -> Result<RingDocument, Failure> {
 #[allow(clippy::needless_pass_by_value, reason = "it is mapped from an error")]
 pub(super) fn refused(error: RingError) -> Failure {
     let hint = match &error {
+        RingError::Settings(_) => {
+            "run `moat rotate` to authenticate them with the primary key, then run this again"
+        }
         RingError::InUse(..) => {
             "run `moat rotate` to re-encrypt them with the primary key, then run this again"
         }
@@ -96,7 +99,7 @@ pub(super) fn refused(error: RingError) -> Failure {
         _ => "check the key",
     };
     match error {
-        RingError::InUse(..) | RingError::Unexamined(..) => {
+        RingError::InUse(..) | RingError::Settings(_) | RingError::Unexamined(..) => {
             Failure::in_use(error.to_string(), hint)
         }
         _ => Failure::usage(error.to_string(), hint),

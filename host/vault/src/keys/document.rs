@@ -115,6 +115,8 @@ pub enum RingError {
     NotRetired(String),
     /// So many records are encrypted with the key.
     InUse(String, usize),
+    /// The directory's settings are authenticated with the key.
+    Settings(String),
     /// So many records couldn't be examined, and may need the key: these.
     Unexamined(String, usize, String),
     /// The system gives no random bytes.
@@ -147,6 +149,9 @@ impl std::fmt::Display for RingError {
             Self::InUse(id, 1) => write!(f, "1 record is encrypted with the key {id:?}"),
             Self::InUse(id, records) => {
                 write!(f, "{records} records are encrypted with the key {id:?}")
+            }
+            Self::Settings(id) => {
+                write!(f, "the directory's settings are authenticated with the key {id:?}")
             }
             Self::Unexamined(id, 1, name) => {
                 write!(f, "1 record can't be examined and may need the key {id:?}: {name}")
@@ -382,8 +387,9 @@ impl RingDocument {
     ///
     /// # Errors
     ///
-    /// [`RingError::NoSuchKey`], [`RingError::IsPrimary`], [`RingError::InUse`] when a record is encrypted with it, and
-    /// [`RingError::Unexamined`] when that can't be known of every record.
+    /// [`RingError::NoSuchKey`], [`RingError::IsPrimary`], [`RingError::InUse`] when a record is encrypted with it,
+    /// [`RingError::Unexamined`] when that can't be known of every record, and [`RingError::Settings`] when it authenticates
+    /// the directory's settings.
     pub fn retire(&mut self, id: &str, usage: &KeyUsage) -> Result<(), RingError> {
         if self.key(id)?.state == KeyState::Primary {
             return Err(RingError::IsPrimary(id.to_owned()));
@@ -473,6 +479,7 @@ impl RingDocument {
 /// Refuses when a record is encrypted with the key, or when that can't be known.
 fn check_unused(id: &str, usage: &KeyUsage) -> Result<(), RingError> {
     match (usage.encrypted_with(id), usage.unexamined()) {
+        (0, 0) if usage.authenticates_settings(id) => Err(RingError::Settings(id.to_owned())),
         (0, 0) => Ok(()),
         (0, records) => {
             Err(RingError::Unexamined(id.to_owned(), records, usage.unexamined_names()))

@@ -16,6 +16,8 @@ const NAMES: usize = 8;
 #[derive(Clone, Debug, Default)]
 pub struct KeyUsage {
     keys: BTreeMap<Key, usize>,
+    /// The label of the key that authenticates the directory's settings.
+    settings: Option<String>,
     unexamined: usize,
     names: Vec<UserId>,
 }
@@ -43,6 +45,16 @@ impl KeyUsage {
                 }
             },
         }
+    }
+
+    /// Adds the directory's settings, which say that the key of this label authenticates them.
+    pub(crate) fn note_settings(&mut self, key_id: Option<String>) {
+        self.settings = key_id;
+    }
+
+    /// Whether the key of this label authenticates the directory's settings.
+    pub(crate) fn authenticates_settings(&self, id: &str) -> bool {
+        self.settings.as_deref() == Some(id)
     }
 
     /// How many records each key encrypts: the key's label, whether it is the primary one, and the number.

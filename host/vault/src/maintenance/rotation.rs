@@ -49,7 +49,20 @@ impl Rotation {
             found.note(user, answer);
             report(user, answer)
         });
-        (found, outcome)
+        let settings = || {
+            if !dry_run && found.current + found.stale + found.failed == 0 {
+                // Settings are authenticated with the primary key as well, even where there is no record yet.
+                vault.rewrap(&[], false)?;
+            }
+            Ok(vault.settings()?.unwrap_or_default().mac.and_then(|mac| mac.key_id))
+        };
+        match outcome.and_then(|()| settings().map_err(Error::into)) {
+            Ok(key_id) => {
+                found.usage.note_settings(key_id);
+                (found, Ok(()))
+            }
+            Err(error) => (found, Err(error)),
+        }
     }
 
     fn note(&mut self, user: &UserId, answer: &Result<Rewritten, Error>) {

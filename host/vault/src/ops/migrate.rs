@@ -1,9 +1,10 @@
 use super::check_name;
 use crate::audit::Outcome;
-use crate::contract::{MigrateOptions, Rewritten, TokenEncoding};
+use crate::contract::{Configured, MigrateOptions, Rewritten, TokenEncoding};
 use crate::error::Error;
 use crate::operation::Operation;
 use crate::request::Request;
+use crate::restriction::Admission;
 use crate::vault::Vault;
 use moat_format::user_id::UserId;
 
@@ -51,7 +52,8 @@ impl Vault {
     }
 
     /// Sets the version, 1.0 or 2.0, and the token encoding of new records in this directory; `None` leaves it as it is.
-    /// Returns whether anything changed.
+    /// Returns whether anything changed. With a version, settings that no key of the ring authenticates are authenticated
+    /// anew, if the ring decrypts an existing record.
     ///
     /// # Errors
     ///
@@ -63,9 +65,16 @@ impl Vault {
         encoding: Option<TokenEncoding>,
     ) -> Result<bool, Error> {
         let request = Request::new(Operation::Configure, &[]);
-        let configured = self.call(&request, |component, store| {
-            component.fossawork_credentials_vault().call_configure(store, version, encoding)
-        })?;
+        let configure = |admission: &Admission| {
+            if version.is_some() {
+                self.check_keys(admission)?;
+            }
+            self.enter(admission, request.operation, request.users, |component, store| {
+                component.fossawork_credentials_vault().call_configure(store, version, encoding)
+            })
+        };
+        let configured: Configured =
+            self.perform(&request, configure, |configured| vec![Outcome::done(configured)])?;
         Ok(configured.changed)
     }
 }

@@ -84,7 +84,7 @@ impl Vault {
     }
 
     /// The settings of the directory. Those that can't be read the component complains about.
-    fn settings(&self) -> Result<Option<Settings>, Error> {
+    pub(crate) fn settings(&self) -> Result<Option<Settings>, Error> {
         let Some((text, _)) = self.directory().read(SETTINGS)? else { return Ok(None) };
         let settings = serde_json::from_slice(&text).ok();
         Ok(Some(settings.and_then(|object| Settings::read(&object).ok()).unwrap_or_default()))
@@ -165,6 +165,15 @@ impl Vault {
             vault.call_configure(store, version.map(Version::name), encoding)
         })?;
         Ok(())
+    }
+
+    /// Refuses a ring that decrypts none of a few records, unless none of them can tell, or a new key is allowed.
+    pub(super) fn check_keys(&self, admission: &Admission) -> Result<(), Error> {
+        if self.allows_new_key() {
+            return Ok(());
+        }
+        let neighbours = self.directory().sample(SAMPLE, UserId::from_file_name)?;
+        self.check_keys_against(&neighbours, admission)
     }
 
     /// Refuses a ring that decrypts none of these users' records, unless none of them can tell.

@@ -25,7 +25,11 @@ interface Records {
   inspect(userId: string): Promise<Envelope>;
   users(): AsyncIterable<string>;
   verify(userIds: readonly string[]): Promise<Outcome<Summary>[]>;
-  configure(version?: RecordVersion, encoding?: TokenEncoding): Promise<unknown>;
+  configure(
+    version?: RecordVersion,
+    encoding?: TokenEncoding,
+    options?: { readonly allowNewKey?: boolean },
+  ): Promise<unknown>;
 }
 
 /**
@@ -51,12 +55,12 @@ export async function prepareDirectory(
     if (settings === undefined && isFree && keys.isStrong()) {
       await vault.configure('2.0');
     } else if (isAuthenticated) {
-      await vault.configure(settings.record_version ?? '1.0');
+      await authenticateAnew(vault, settings);
     }
     return false;
   }
   if (allowNewKey && isAuthenticated) {
-    await vault.configure(settings.record_version ?? '1.0');
+    await authenticateAnew(vault, settings);
   } else if (!allowNewKey && !isAuthenticated) {
     await checkSettingsExist(vault, others);
     await checkKeys(vault, others);
@@ -67,7 +71,12 @@ export async function prepareDirectory(
   return true;
 }
 
-async function someUsers(vault: Records): Promise<string[]> {
+async function authenticateAnew(vault: Records, settings: Settings): Promise<void> {
+  await vault.configure(settings.record_version ?? '1.0', undefined, { allowNewKey: true });
+}
+
+/** A few of the users who have a record. */
+export async function someUsers(vault: Records): Promise<string[]> {
   const users: string[] = [];
   for await (const user of vault.users()) {
     users.push(user);
@@ -110,7 +119,7 @@ async function checkSettingsExist(vault: Records, users: readonly string[]): Pro
 }
 
 /** Refuses keys that decrypt none of these users' records, unless none of them shows that. */
-async function checkKeys(vault: Records, users: readonly string[]): Promise<void> {
+export async function checkKeys(vault: Records, users: readonly string[]): Promise<void> {
   let refused = false;
   for (const userId of users) {
     const [outcome] = await vault.verify([userId]);

@@ -5,7 +5,7 @@ import type { Directory } from './directory.js';
 import { type ErrorCode, MoatError } from './error.js';
 import { KeyCache } from './key-cache.js';
 import { type Keys, KeyRing } from './keys.js';
-import { prepareDirectory } from './neighbours.js';
+import { checkKeys, prepareDirectory, someUsers } from './neighbours.js';
 import type {
   Configured, CredentialInput, Envelope, Leftover, MigrateOptions, Outcome, PutOptions,
   RecordVersion, Removed, Rewritten, Stored, Summary, TokenEncoding,
@@ -134,8 +134,20 @@ export class Vault {
     return outcomes(await this.#call('rewrap', [...userIds], dryRun));
   }
 
-  /** Sets the version and the token encoding of new records in this directory, as given. */
-  async configure(version?: RecordVersion, encoding?: TokenEncoding): Promise<Configured> {
+  /**
+   * Sets the version and the token encoding of new records in this directory, as given. With a version,
+   * settings that were altered, or that another key authenticates, are taken over. That fails with
+   * `wrong-key-or-tampered` when the keys decrypt none of the first few records, unless `allowNewKey`
+   * says that it is meant.
+   */
+  async configure(
+    version?: RecordVersion,
+    encoding?: TokenEncoding,
+    { allowNewKey = false }: { readonly allowNewKey?: boolean | undefined } = {},
+  ): Promise<Configured> {
+    if (version !== undefined && !allowNewKey) {
+      await checkKeys(this, await someUsers(this));
+    }
     return this.#call('configure', version, encoding);
   }
 

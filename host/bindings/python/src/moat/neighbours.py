@@ -30,7 +30,11 @@ class Records(Protocol):
     def verify(self, user_ids: Iterable[str]) -> list[Summary | MoatError]: ...
 
     def configure(
-        self, version: str | None = None, encoding: TokenEncoding | None = None
+        self,
+        version: str | None = None,
+        encoding: TokenEncoding | None = None,
+        *,
+        allow_new_key: bool = False,
     ) -> bool: ...
 
 
@@ -51,7 +55,7 @@ def prepare(
         vault.inspect(user_id)
         return False
     except NotFound:
-        others = list(islice(vault.users(), SAMPLE))
+        others = some(vault)
     except MoatError:
         return False  # Writing reports what is wrong with it.
     settings = _settings(directory)
@@ -68,10 +72,15 @@ def prepare(
         _authenticate_anew(vault, settings)
     elif not allow_new_key and not is_authenticated:
         _check_settings_exist(vault, others)
-        _check_keys(vault, others)
+        check_keys(vault, others)
     if encoding is None and "token_encoding" not in (settings or {}):
         _adopt_form(vault, others)
     return True
+
+
+def some(vault: Records) -> list[str]:
+    """A few of the users who have a record."""
+    return list(islice(vault.users(), SAMPLE))
 
 
 def _settings(directory: Directory) -> dict[str, Any] | None:
@@ -88,7 +97,7 @@ def _settings(directory: Directory) -> dict[str, Any] | None:
 
 def _authenticate_anew(vault: Records, settings: dict[str, Any] | None) -> None:
     version = (settings or {}).get("record_version", "1.0")
-    vault.configure(version if isinstance(version, str) else "1.0")
+    vault.configure(version if isinstance(version, str) else "1.0", allow_new_key=True)
 
 
 def _check_settings_exist(vault: Records, users: Iterable[str]) -> None:
@@ -101,7 +110,7 @@ def _check_settings_exist(vault: Records, users: Iterable[str]) -> None:
             )
 
 
-def _check_keys(vault: Records, users: Iterable[str]) -> None:
+def check_keys(vault: Records, users: Iterable[str]) -> None:
     """Refuses keys that decrypt none of these users' records, unless none of them shows that."""
     refused = False
     for user_id in users:

@@ -199,13 +199,22 @@ class Vault:
         return self._batch(values.rewritten, "rewrap", user_ids, values.flag("dry_run", dry_run))
 
     def configure(
-        self, version: str | None = None, encoding: TokenEncoding | None = None
+        self,
+        version: str | None = None,
+        encoding: TokenEncoding | None = None,
+        *,
+        allow_new_key: bool = False,
     ) -> bool:
         """Sets the version, 1.0 or 2.0, and the token encoding of new records in this directory.
 
-        What is None stays as it is. Returns whether something changed.
+        What is None stays as it is. Returns whether something changed. With a version, settings
+        that were altered, or that another key authenticates, are taken over. That raises
+        `WrongKeyOrTampered` when the keys decrypt none of the first few records, unless
+        `allow_new_key` says that it is meant.
         """
         version = values.optional_text("version", version)
+        if version is not None and not values.flag("allow_new_key", allow_new_key):
+            neighbours.check_keys(self, neighbours.some(self))
         answer = self._enter("configure", (), None, version, _encoding(encoding))
         return bool(values.members(values.payload(answer))["changed"])
 
