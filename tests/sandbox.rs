@@ -146,6 +146,19 @@ fn threads_share_a_vault() {
     assert_eq!(vault.users().count(), 4);
 }
 
+/// One engine runs the code where it is, and leaves it as it was when it goes.
+#[test]
+fn engines_come_and_go_side_by_side() {
+    let engines = [(); 3].map(|()| Sandbox::embedded().unwrap());
+    engines.iter().for_each(|sandbox| sandbox.self_test().unwrap());
+    let [first, second, third] = engines;
+    drop(first);
+    second.try_to_store_in_the_clear().unwrap();
+    Sandbox::embedded().unwrap().self_test().unwrap();
+    drop(second);
+    third.try_to_store_in_the_clear().unwrap();
+}
+
 #[test]
 fn an_embedders_own_engine_will_do_if_it_protects_its_memory() {
     let store = Store::new();

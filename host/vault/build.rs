@@ -22,19 +22,25 @@ fn main() -> Result<()> {
     let component = if is_packaged { packaged(&here)? } else { built(&here, &out)? };
 
     let target = env::var("TARGET")?;
+    let levels = cpu_levels(&target);
     let mut table = String::new();
-    for CpuLevel { name, features } in cpu_levels(&target) {
+    for CpuLevel { name, features } in levels {
         let config = moat_guest_build::config(&target, features)?;
         let precompiled = moat_guest_build::precompiled(&component, &config)?;
         let file = out.join(format!("component-{name}.cwasm"));
         writeln!(
             table,
-            "Precompiled {{ cpu: {name:?}, code: include_bytes!({file:?}), sha256: {:?} }},",
+            "Precompiled {{ cpu: {name:?}, code: {{ static CODE: PageAligned<{}> = PageAligned(*include_bytes!({file:?})); &CODE.0 }}, runs: AtomicBool::new(false), sha256: {:?} }},",
+            precompiled.len(),
             sha256(&precompiled)
         )?;
         fs::write(&file, precompiled)?;
     }
-    fs::write(out.join("precompiled.rs"), format!("&[{table}]"))?;
+    let item = format!(
+        "/// The best CPU first.\npub(crate) static PRECOMPILED: [Precompiled; {}] = [{table}];",
+        levels.len()
+    );
+    fs::write(out.join("precompiled.rs"), item)?;
     fs::write(out.join("parts.rs"), format!("&[{}]", parts(&component)?))?;
     fs::write(out.join("component.sha256"), sha256(&component))?;
     fs::write(out.join("component.wasm"), component)?;

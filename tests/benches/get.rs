@@ -1,5 +1,5 @@
-//! What one `get` costs as a whole process, beside the way of the Python application: interpreter, imports,
-//! PBKDF2, Fernet. Both read the same record, turn by turn, and are compared within one run.
+//! What one `get` costs as a whole process, beside the way of the Python application (interpreter, imports, PBKDF2, Fernet),
+//! which reads the same record, and beside `age -d` where it is installed. Turn by turn, compared within one run.
 
 #![allow(
     clippy::indexing_slicing,
@@ -8,10 +8,26 @@
     reason = "a benchmark prints, and stops when anything fails"
 )]
 
+use std::path::Path;
+use std::process::Command;
+
 use support::callers::python;
-use support::{Store, expect, measure, run};
+use support::{Store, Taken, expect, measure, run, run_with_input};
 
 const ROUNDS: usize = 31;
+
+/// A peer that decrypts a file of one line with a key pair.
+fn age(directory: &Path) -> Option<Command> {
+    let [identity, file] = ["age.txt", "secret.age"].map(|name| directory.join(name));
+    let made = Command::new("age-keygen").arg("-o").arg(&identity).output().ok()?;
+    expect(0, &made);
+    let mut encrypt = Command::new("age");
+    encrypt.args(["-e", "-i"]).arg(&identity).arg("-o").arg(&file);
+    expect(0, &run_with_input(&mut encrypt, "correct horse\n"));
+    let mut decrypt = Command::new("age");
+    decrypt.args(["-d", "-i"]).arg(identity).arg(file);
+    Some(decrypt)
+}
 
 fn main() {
     let Some(python) = python() else { return };
@@ -19,35 +35,49 @@ fn main() {
     let mut write = python.script("exchange.py");
     write.arg("write").arg(store.path()).args(["anna", "anna", "correct horse", "--form", "app"]);
     expect(0, &run(&mut write));
+    let strong = Store::new();
+    let key = moat::generate_key().unwrap();
+    let get = |store: &Store| store.moat(&["get", "anna", "--field", "password"]);
+    let with_key = |mut command: Command| {
+        command.env("FOSSAWORK_MASTER_KEY", key.as_str());
+        command
+    };
+    let put = strong.moat(&["put", "anna", "--username", "anna", "--password-stdin"]);
+    expect(0, &run_with_input(&mut with_key(put), "correct horse"));
 
     let mut application = python.script("fossawork_way.py");
     application.arg(store.path()).arg("anna");
-    let mut peers = [
+    let mut peers = vec![
         ("the Python application's way", application),
-        ("moat get anna --field password", store.moat(&["get", "anna", "--field", "password"])),
-        ("moat inspect anna (no key derived)", store.moat(&["inspect", "anna"])),
+        ("moat get, version 1.0", get(&store)),
+        ("moat get, version 2.0, strong key", with_key(get(&strong))),
+        ("moat inspect (no key derived)", store.moat(&["inspect", "anna"])),
     ];
-    let mut runs = [const { Vec::new() }; 3];
+    peers.extend(age(&strong.beside("")).map(|age| ("age -d", age)));
+    let mut runs: Vec<Vec<Taken>> = peers.iter().map(|_| Vec::new()).collect();
     for _ in 0..ROUNDS {
         for ((_, command), runs) in peers.iter_mut().zip(&mut runs) {
             runs.push(measure(command));
         }
     }
     println!("whole processes, {ROUNDS} turns in one run:");
-    let fastest = peers.iter().zip(runs).map(|((name, _), mut runs)| {
-        runs.sort_by_key(|taken| taken.wall);
-        let [fastest, median] = [0, ROUNDS / 2].map(|place| runs[place].wall.as_secs_f64() * 1e3);
-        let peak = runs.iter().map(|taken| taken.peak / 1024).max().unwrap_or(0);
-        println!(
-            "  {name:36} fastest {fastest:6.1} ms   median {median:6.1} ms   peak {peak:3} MiB"
-        );
-        fastest
-    });
-    let fastest: Vec<f64> = fastest.collect();
-    // The fastest turns are those that nothing else on the machine disturbed.
-    println!("moat get / Python: {:.2} (at most 0.65)", fastest[1] / fastest[0]);
-    println!(
-        "start to first call into the sandbox: under {:.1} ms, the whole of inspect (at most 5)",
-        fastest[2]
-    );
+    let medians: Vec<f64> = peers
+        .iter()
+        .zip(runs)
+        .map(|((name, _), mut runs)| {
+            let peak = runs.iter().map(|taken| taken.peak / 1024).max().unwrap_or(0);
+            runs.sort_by_key(|taken| taken.wall);
+            let wall = runs[ROUNDS / 2].wall.as_secs_f64() * 1e3;
+            runs.sort_by_key(|taken| taken.cpu);
+            let cpu = runs[ROUNDS / 2].cpu.as_secs_f64() * 1e3;
+            println!("  {name:34} median {wall:6.1} ms, of CPU {cpu:6.1} ms, peak {peak:3} MiB");
+            cpu
+        })
+        .collect();
+    println!("of CPU, version 1.0 / Python: {:.2} (at most 0.68)", medians[1] / medians[0]);
+    println!("of CPU, version 2.0 / Python: {:.3} (at most 0.12)", medians[2] / medians[0]);
+    match medians.get(4) {
+        Some(age) => println!("of CPU, version 2.0 / age: {:.2} (at most 1.3)", medians[2] / age),
+        None => println!("SKIPPED the comparison with age, which is not installed"),
+    }
 }

@@ -4,7 +4,7 @@
 //! key that all users of a directory share, slowly with PBKDF2 or, from a strong key, by the first step of HKDF-SHA256
 //! (RFC 5869). The second step of HKDF goes from there to each user's key, and to the key that authenticates the settings.
 //!
-//! No derivation has an input in common with another: [`ROOT`] makes the salts of the root key longer than any of version
+//! No derivation has an input in common with another: `ROOT` makes the salts of the root key longer than any of version
 //! 1.0, and the infos from there begin differently.
 
 use hkdf::Hkdf;

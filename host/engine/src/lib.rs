@@ -23,6 +23,8 @@ pub fn config() -> Config {
     config.wasm_features(PROPOSALS, true).wasm_features(PROPOSALS.complement(), false);
     // Its default depends on how wasmtime was built, and compiled code on it.
     config.concurrency_support(false);
+    // Nobody asks at which instruction of the component it was aborted.
+    config.generate_address_map(false);
     // The deadline of a call is kept with epochs.
     config.epoch_interruption(true);
     // Each address is compared with the size of its memory. The other way, addresses that can't be reached, reserves 4 GiB

@@ -1,28 +1,30 @@
 //! The component that this crate carries: its bytes for other hosts, its identity, its contract.
 
 use std::sync::LazyLock;
+use std::sync::atomic::AtomicBool;
 
 use crate::contract::ErrorCode;
 use crate::digest::sha256;
 use crate::error::Error;
+use crate::sandbox::PageAligned;
 
 /// The component, for hosts with an engine of their own.
 pub const BYTES: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/component.wasm"));
 
 /// SHA-256 of the component when it was built, in hexadecimal.
-const BUILT: &str = include_str!(concat!(env!("OUT_DIR"), "/component.sha256"));
+pub(crate) const BUILT: &str = include_str!(concat!(env!("OUT_DIR"), "/component.sha256"));
 
 /// The component compiled ahead of time, for a CPU.
 pub(crate) struct Precompiled {
     pub(crate) cpu: &'static str,
     pub(crate) code: &'static [u8],
+    /// Whether an engine runs it in its place, which one alone can do.
+    pub(crate) runs: AtomicBool,
     /// In hexadecimal, when it was built.
     pub(crate) sha256: &'static str,
 }
 
-/// The best CPU first.
-pub(crate) const PRECOMPILED: &[Precompiled] =
-    include!(concat!(env!("OUT_DIR"), "/precompiled.rs"));
+include!(concat!(env!("OUT_DIR"), "/precompiled.rs"));
 
 /// The interfaces with functions that a component may import, and no others.
 pub const ALLOWED_IMPORTS: [&str; 5] = [
@@ -75,30 +77,16 @@ pub fn digest() -> &'static str {
     &DIGEST
 }
 
-/// Checks that the component is what was built.
+/// Checks that the component is what was built, and so is its compiled code.
 ///
 /// # Errors
 ///
 /// [`ErrorCode::Sandbox`] when its digest differs.
 pub fn check() -> Result<(), Error> {
-    if digest() != BUILT {
-        return Err(altered());
+    let is_altered = |precompiled: &Precompiled| sha256(precompiled.code) != precompiled.sha256;
+    if digest() != BUILT || PRECOMPILED.iter().any(is_altered) {
+        let message = "the embedded component is not what was built: its digest differs";
+        return Err(Error::new(ErrorCode::Sandbox, message));
     }
     Ok(())
-}
-
-impl Precompiled {
-    pub(crate) fn check(&self) -> Result<(), Error> {
-        if sha256(self.code) != self.sha256 {
-            return Err(altered());
-        }
-        Ok(())
-    }
-}
-
-fn altered() -> Error {
-    Error::new(
-        ErrorCode::Sandbox,
-        "the embedded component is not what was built: its digest differs",
-    )
 }

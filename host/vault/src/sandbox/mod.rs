@@ -2,6 +2,7 @@
 
 mod backend;
 mod call;
+mod code;
 mod grant;
 mod imports;
 mod limits;
@@ -18,16 +19,18 @@ use wasmtime::{Config, Engine, Store, UpdateDeadline};
 
 pub(crate) use backend::VaultBackend;
 pub(crate) use call::Call;
+pub(crate) use code::PageAligned;
 pub(crate) use grant::Grant;
 pub use limits::Limits;
 pub use memory::Protection;
 pub(crate) use violation::Violation;
 
-use crate::component::PRECOMPILED;
+use crate::component::{BUILT, PRECOMPILED};
 use crate::contract::{self, ErrorCode};
 use crate::digest::sha256;
 use crate::error::Error;
 use bindings::{CredentialVault, CredentialVaultPre};
+use code::InPlace;
 use ticker::Ticker;
 
 #[allow(missing_docs, unsafe_code, unreachable_pub, clippy::all, reason = "generated from wit/")]
@@ -73,7 +76,10 @@ impl Sandbox {
     pub fn config() -> (Config, Protection) {
         let protection = Protection::default();
         let mut config = moat_engine::config();
-        config.max_wasm_stack(Limits::STACK_BYTES).with_host_memory(Arc::new(protection.creator()));
+        config
+            .max_wasm_stack(Limits::STACK_BYTES)
+            .with_host_memory(Arc::new(protection.creator()))
+            .with_custom_code_memory(Some(Arc::new(InPlace)));
         (config, protection)
     }
 
@@ -111,11 +117,9 @@ impl Sandbox {
 
     fn embedded_in(engine: &Engine, protection: &Protection) -> Result<Self, Error> {
         let mut refusal = Error::new(ErrorCode::Sandbox, "the component was not compiled");
-        for precompiled in PRECOMPILED {
-            precompiled.check()?;
-            // SAFETY: these bytes are what the build script's own `Engine::precompile_component` returned.
-            #[allow(unsafe_code, reason = "loading code compiled by the build script")]
-            match unsafe { Self::load(precompiled.code, engine, protection) } {
+        for precompiled in &PRECOMPILED {
+            let component = code::load(precompiled, engine).map_err(unusable(LOADED));
+            match component.and_then(|component| Self::prepare(engine, &component, protection)) {
                 Ok(sandbox) => return Ok(Self { cpu: Some(precompiled.cpu), ..sandbox }),
                 Err(error) => refusal = error,
             }
@@ -136,19 +140,10 @@ impl Sandbox {
     pub unsafe fn from_precompiled(bytes: &[u8]) -> Result<Self, Error> {
         let (engine, protection) = new_engine()?;
         // SAFETY: the caller's promise.
-        let sandbox = unsafe { Self::load(bytes, &engine, &protection) }?;
+        let component = unsafe { Component::deserialize(&engine, bytes) };
+        let component = component.map_err(unusable(LOADED))?;
+        let sandbox = Self::prepare(&engine, &component, &protection)?;
         Ok(Self { digest: Some(sha256(bytes)), ..sandbox })
-    }
-
-    /// # Safety
-    ///
-    /// As for [`Self::from_precompiled`].
-    #[allow(unsafe_code, reason = "loading compiled code")]
-    unsafe fn load(bytes: &[u8], engine: &Engine, protection: &Protection) -> Result<Self, Error> {
-        // SAFETY: the caller's promise.
-        let component = unsafe { Component::deserialize(engine, bytes) }
-            .map_err(unusable("loaded in this engine, on this CPU"))?;
-        Self::prepare(engine, &component, protection)
     }
 
     /// Another component, if `expected` is its SHA-256 in hexadecimal, compiled for this CPU.
@@ -196,9 +191,10 @@ impl Sandbox {
         &self.imports
     }
 
-    /// SHA-256, in hexadecimal, of the component; of its compiled form, if nothing else was handed over.
+    /// SHA-256, in hexadecimal, of the component, of the embedded one when it was built; of its compiled form, if nothing
+    /// else was handed over.
     pub fn digest(&self) -> &str {
-        self.digest.as_deref().unwrap_or_else(|| crate::component::digest())
+        self.digest.as_deref().unwrap_or(BUILT)
     }
 
     /// The CPU that the embedded component's code was compiled for; `None` for another component.
@@ -279,6 +275,9 @@ impl<T, F> Function<T> for F where
     F: FnOnce(&CredentialVault, &mut Store<Call>) -> wasmtime::Result<Result<T, contract::Error>>
 {
 }
+
+/// What compiled code has to be to run.
+const LOADED: &str = "loaded in this engine, on this CPU";
 
 /// An engine for the component alone.
 fn new_engine() -> Result<(Engine, Protection), Error> {

@@ -56,11 +56,17 @@ fn check_component(
         Ok(sandbox) => sandbox,
         Err(failure) => return checks.fail(NAME, failure.text().0, reinstall),
     };
-    if sandbox.digest() == component::digest() {
-        checks.ok(NAME, format!("it is the embedded one, sha256:{}", sandbox.digest()))?;
-    } else {
-        let finding = format!("it is not the embedded one, sha256:{}", sandbox.digest());
-        checks.warn(NAME, finding, "omit --component")?;
+    let digest = sandbox.digest();
+    let is_embedded = sandbox.cpu().is_some();
+    match component::check() {
+        Ok(()) if is_embedded => {
+            checks.ok(NAME, format!("it is the embedded one, sha256:{digest}"))?;
+        }
+        Err(error) if is_embedded => checks.fail(NAME, error.to_string(), reinstall)?,
+        _ => {
+            let finding = format!("it is not the embedded one, sha256:{digest}");
+            checks.warn(NAME, finding, "omit --component")?;
+        }
     }
     let imports = sandbox.imports().len();
     checks.ok(NAME, format!("it imports {imports} interfaces, all of them in the contract"))?;

@@ -1,0 +1,56 @@
+//! The machine code of the embedded component. The first engine of a process runs it where the program's file has it:
+//! nothing is copied, processes share it, and it can never be written. Others run a copy.
+
+#![allow(unsafe_code, reason = "loading compiled code")]
+
+use std::ptr::NonNull;
+use std::sync::atomic::Ordering;
+
+use rustix::mm::{MprotectFlags, mprotect};
+use wasmtime::component::Component;
+use wasmtime::{CustomCodeMemory, Engine};
+
+use crate::component::Precompiled;
+
+/// Code aligned to the pages of any system for this architecture.
+#[repr(C)]
+#[cfg_attr(target_arch = "x86_64", repr(align(0x1000)))]
+#[cfg_attr(not(target_arch = "x86_64"), repr(align(0x10000)))]
+pub(crate) struct PageAligned<const N: usize>(pub(crate) [u8; N]);
+
+/// Loads compiled code into an engine.
+pub(super) fn load(precompiled: &Precompiled, engine: &Engine) -> wasmtime::Result<Component> {
+    let Precompiled { code, runs, .. } = precompiled;
+    if !runs.swap(true, Ordering::AcqRel) {
+        // SAFETY: these bytes are what the build script's own `Engine::precompile_component` returned. They live as long as
+        // the program, and no other engine has them.
+        match unsafe { Component::deserialize_raw(engine, NonNull::from(*code)) } {
+            Ok(component) => return Ok(component),
+            Err(_) => runs.store(false, Ordering::Release),
+        }
+    }
+    // SAFETY: as above.
+    unsafe { Component::deserialize(engine, code) }
+}
+
+/// Makes code executable in its place.
+pub(super) struct InPlace;
+
+impl CustomCodeMemory for InPlace {
+    fn required_alignment(&self) -> usize {
+        align_of::<PageAligned<0>>()
+    }
+
+    fn publish_executable(&self, code: *const u8, size: usize) -> wasmtime::Result<()> {
+        // SAFETY: whole pages of code, which nobody writes to, and which remain readable.
+        unsafe {
+            mprotect(code.cast_mut().cast(), size, MprotectFlags::READ | MprotectFlags::EXEC)
+        }?;
+        Ok(())
+    }
+
+    /// The pages stay as they are: what isn't the program's own is unmapped next.
+    fn unpublish_executable(&self, _code: *const u8, _size: usize) -> wasmtime::Result<()> {
+        Ok(())
+    }
+}
