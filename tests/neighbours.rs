@@ -272,12 +272,13 @@ try {{
     let python = callers::python().map(|python| Box::new(move || python.eval(in_python)) as Caller);
     let node = callers::node().map(|node| Box::new(move || in_node(&node)) as Caller);
     for caller in [python, node].into_iter().flatten() {
-        let store = Store::new();
-        let put = |key: &str, user: &str, allow: &str| {
+        let put_in_store = |store: &Store, key: &str, user: &str, allow: &str| {
             let mut command = caller();
             store.surround(&mut command).current_dir(store.beside("")).args([key, user, allow]);
             expect(0, &run(&mut command)).0
         };
+        let store = Store::new();
+        let put = |key: &str, user: &str, allow: &str| put_in_store(&store, key, user, allow);
         assert_eq!(put(KEY, "anna", "false"), "stored documented\n");
         assert_eq!(put(OTHER_KEY, "bob", "false"), "wrong-key-or-tampered\n");
         assert_eq!(put(KEY, "bob", "false"), "stored documented\n");
@@ -285,20 +286,11 @@ try {{
 
         let store = Store::new();
         expect(0, &put_in(&store, KEY, "anna", &["--token-encoding", "app"]));
-        let put = |user: &str| {
-            let mut command = caller();
-            store.surround(&mut command).current_dir(store.beside("")).args([KEY, user, "false"]);
-            expect(0, &run(&mut command)).0
-        };
-        assert_eq!(put("bob"), "stored app\n");
+        assert_eq!(put_in_store(&store, KEY, "bob", "false"), "stored app\n");
         assert_eq!(settings(&store).unwrap()["token_encoding"], "app");
 
         let (store, key) = (Store::new(), strong_key());
-        let put = |key: &str, user: &str, allow: &str| {
-            let mut command = caller();
-            store.surround(&mut command).current_dir(store.beside("")).args([key, user, allow]);
-            expect(0, &run(&mut command)).0
-        };
+        let put = |key: &str, user: &str, allow: &str| put_in_store(&store, key, user, allow);
         assert_eq!(put(&key, "anna", "false"), "stored documented\n");
         assert_eq!(put(&key, "bob", "false"), "stored documented\n");
         assert_eq!(version(&store, "bob"), "2.0");

@@ -45,10 +45,8 @@ impl Kdf {
             return Ok(None);
         };
         match (name.as_str(), rounds) {
-            (FAST, None) => Ok(Some(Self { salt: decode(&salt)?, rounds: None })),
-            (SLOW, Some(rounds)) => {
-                let salt = decode(&salt)?;
-                Ok(Some(Self { salt, rounds: Some(checked(rounds)?) }))
+            (FAST, None) | (SLOW, Some(_)) => {
+                Ok(Some(Self { salt: decode(&salt)?, rounds: rounds.map(checked).transpose()? }))
             }
             (FAST | SLOW, _) => {
                 Err(FormatError::Malformed("`kdf` has the wrong members".to_owned()))

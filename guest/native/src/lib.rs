@@ -3,6 +3,7 @@
 
 use moat_guest_keys::contract as keys;
 use moat_guest_keys::{Host, Ring};
+pub use moat_guest_records::contract;
 use moat_guest_records::contract::{
     Derivation, DerivedKey, Error, ErrorCode, KeyInfo, KeyWeakness, RingKey, RootParameters,
 };
@@ -82,4 +83,35 @@ fn to_key(key: keys::RingKey) -> RingKey {
         keys::KeyWeakness::PublishedDefault => KeyWeakness::PublishedDefault,
     });
     RingKey { info: KeyInfo { id: key.id, primary: key.primary, weakness }, strong }
+}
+
+/// The functions of [`moat_guest_records::Host`] that the part with the master keys provides, in its implementation for a
+/// type that is also the host of that part.
+#[macro_export]
+macro_rules! provide_keys {
+    () => {
+        fn ring(&self) -> Result<Vec<$crate::contract::RingKey>, $crate::contract::Error> {
+            $crate::ring(self)
+        }
+
+        fn primary(&self) -> Result<u32, $crate::contract::Error> {
+            $crate::primary(self)
+        }
+
+        fn derive(
+            &self,
+            wanted: &[$crate::contract::Derivation],
+        ) -> Result<Vec<$crate::contract::DerivedKey>, $crate::contract::Error> {
+            $crate::derive(self, wanted)
+        }
+
+        fn settings_tag(
+            &self,
+            ring_index: u32,
+            root: &$crate::contract::RootParameters,
+            settings: &[u8],
+        ) -> Result<Vec<u8>, $crate::contract::Error> {
+            $crate::settings_tag(self, ring_index, root, settings)
+        }
+    };
 }

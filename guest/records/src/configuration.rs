@@ -76,26 +76,36 @@ pub(crate) fn settings(ring: &Ring) -> Result<Settings, Error> {
     Ok(settings)
 }
 
-/// The scheme of new records of this version, encrypted with the primary key. A dry run writes no salt.
-pub(crate) fn scheme(ring: &Ring, version: Version, dry_run: bool) -> Result<Scheme, Error> {
-    if version == Version::V1 {
-        return Ok(Scheme::V1);
-    }
-    let kdf = until_written(|| {
-        let mut settings = settings(ring)?;
-        match settings.kdf() {
-            Some(kdf) => Ok(kdf.clone()),
-            // What a dry run encrypts is thrown away, so that any salt will do.
-            None if dry_run => Ok(DirectoryKdf::new([0; 16])),
-            None => {
-                let kdf = DirectoryKdf::new(ring.host().random()?);
-                settings.set_kdf(kdf.clone())?;
-                save(&mut settings, ring)?;
-                Ok(kdf)
-            }
-        }
-    })?;
+/// The scheme of new records of this version in a directory with these settings, encrypted with the primary key. A dry run
+/// writes no salt.
+pub(crate) fn scheme(
+    ring: &Ring,
+    settings: &Settings,
+    version: Version,
+    dry_run: bool,
+) -> Result<Scheme, Error> {
+    let kdf = match (version, settings.kdf()) {
+        (Version::V1, _) => return Ok(Scheme::V1),
+        (Version::V2, Some(kdf)) => kdf.clone(),
+        // What a dry run encrypts is thrown away, so that any salt will do.
+        (Version::V2, None) if dry_run => DirectoryKdf::new([0; 16]),
+        (Version::V2, None) => make_kdf(ring)?,
+    };
     Ok(Scheme::V2(kdf.with_key(ring.primary_is_strong()?)))
+}
+
+/// The salt and rounds of the directory, which are made once and then stay.
+fn make_kdf(ring: &Ring) -> Result<DirectoryKdf, Error> {
+    until_written(|| {
+        let mut settings = settings(ring)?;
+        if let Some(kdf) = settings.kdf() {
+            return Ok(kdf.clone());
+        }
+        let kdf = DirectoryKdf::new(ring.host().random()?);
+        settings.set_kdf(kdf.clone())?;
+        save(&mut settings, ring)?;
+        Ok(kdf)
+    })
 }
 
 /// Authenticates the settings with the primary key, where there is what a key for that is derived from, and writes them.

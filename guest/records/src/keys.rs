@@ -18,7 +18,7 @@ use zeroize::Zeroizing;
 use crate::contract::{Derivation, DerivedKey, Error, ErrorCode, KeyInfo, KeyWeakness, RingKey};
 use crate::host::Host;
 use crate::record::Record;
-use crate::scheme::Scheme;
+use crate::scheme::{Scheme, root_parameters};
 use crate::settings::Settings;
 use crate::token;
 
@@ -107,10 +107,8 @@ impl<'e> Ring<'e> {
         kdf: &DirectoryKdf,
         authenticated: &[u8],
     ) -> Result<Vec<u8>, Error> {
-        match Scheme::V2(kdf.with_key(self.at(index)?.strong)).root() {
-            Some(root) => self.host.settings_tag(index, &root, authenticated),
-            None => Err(not_a_key()),
-        }
+        let root = root_parameters(&kdf.with_key(self.at(index)?.strong));
+        self.host.settings_tag(index, &root, authenticated)
     }
 
     /// Refuses a slow derivation that isn't the directory's, where its settings say which that is: whoever plants records

@@ -27,7 +27,7 @@ impl Scheme {
     pub(crate) fn root(&self) -> Option<RootParameters> {
         match self {
             Self::V1 => None,
-            Self::V2(kdf) => Some(RootParameters { salt: kdf.salt.to_vec(), rounds: kdf.rounds }),
+            Self::V2(kdf) => Some(root_parameters(kdf)),
         }
     }
 
@@ -48,4 +48,9 @@ impl Scheme {
             other => other.is_for_key(is_strong).then(|| other.clone()),
         }
     }
+}
+
+/// What the root key is derived from.
+pub(crate) fn root_parameters(kdf: &Kdf) -> RootParameters {
+    RootParameters { salt: kdf.salt.to_vec(), rounds: kdf.rounds }
 }

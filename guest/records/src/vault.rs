@@ -216,7 +216,8 @@ pub(crate) fn write_format(
             let default = if is_plaintext { Encoding::App } else { Encoding::Documented };
             let encoding = encoding.or(settings.token_encoding()).unwrap_or(default);
             let version = version.unwrap_or(settings.version());
-            Ok(WriteFormat { scheme: configuration::scheme(ring, version, dry_run)?, encoding })
+            let scheme = configuration::scheme(ring, &settings, version, dry_run)?;
+            Ok(WriteFormat { scheme, encoding })
         }
     }
 }

@@ -9,7 +9,7 @@ use moat_guest_keys::contract as keys;
 use moat_guest_keys::contract::{MasterKey, Slot};
 use moat_guest_keys::kdf::user_key_1;
 use moat_guest_records::Host;
-use moat_guest_records::contract::{Derivation, DerivedKey, Error, File, NamePage, RingKey, RootParameters};
+use moat_guest_records::contract::{Error, File, NamePage};
 use sha2::{Digest, Sha256};
 
 use crate::fernet::Key;
@@ -87,26 +87,7 @@ impl Host for Memory {
         Ok(NamePage { names: names.into_iter().collect(), next: None })
     }
 
-    fn ring(&self) -> Result<Vec<RingKey>, Error> {
-        moat_guest_native::ring(self)
-    }
-
-    fn primary(&self) -> Result<u32, Error> {
-        moat_guest_native::primary(self)
-    }
-
-    fn derive(&self, wanted: &[Derivation]) -> Result<Vec<DerivedKey>, Error> {
-        moat_guest_native::derive(self, wanted)
-    }
-
-    fn settings_tag(
-        &self,
-        ring_index: u32,
-        root: &RootParameters,
-        settings: &[u8],
-    ) -> Result<Vec<u8>, Error> {
-        moat_guest_native::settings_tag(self, ring_index, root, settings)
-    }
+    moat_guest_native::provide_keys!();
 
     fn now(&self) -> u64 {
         NOW

@@ -9,10 +9,7 @@ use moat_format::user_id;
 use moat_guest_keys::contract as keys;
 use moat_guest_keys::contract::{MasterKey, Slot};
 use moat_guest_records::Host;
-use moat_guest_records::contract::{
-    Credential, Derivation, DerivedKey, Error, ErrorCode, File, NamePage, PutOptions, RingKey,
-    RootParameters,
-};
+use moat_guest_records::contract::{Credential, Error, ErrorCode, File, NamePage, PutOptions};
 
 /// 2025-01-14T10:00:00
 pub(crate) const NOW: u64 = 1_736_848_800;
@@ -170,26 +167,7 @@ impl Host for Memory {
         Ok(NamePage { names, next })
     }
 
-    fn ring(&self) -> Result<Vec<RingKey>, Error> {
-        moat_guest_native::ring(self)
-    }
-
-    fn primary(&self) -> Result<u32, Error> {
-        moat_guest_native::primary(self)
-    }
-
-    fn derive(&self, wanted: &[Derivation]) -> Result<Vec<DerivedKey>, Error> {
-        moat_guest_native::derive(self, wanted)
-    }
-
-    fn settings_tag(
-        &self,
-        ring_index: u32,
-        root: &RootParameters,
-        settings: &[u8],
-    ) -> Result<Vec<u8>, Error> {
-        moat_guest_native::settings_tag(self, ring_index, root, settings)
-    }
+    moat_guest_native::provide_keys!();
 
     fn now(&self) -> u64 {
         self.note("now".to_owned());

@@ -3,6 +3,7 @@
 //! They show which token encoding the directory's other readers need, and whether the key is the right one: what a wrong
 //! key encrypts, the right one can't decrypt.
 
+use std::cell::LazyCell;
 use std::fmt;
 use std::slice;
 
@@ -64,18 +65,24 @@ impl Vault {
             self.begin_directory(settings.as_ref(), options, admission)?;
             return Ok(true);
         }
-        // Settings with a salt are authenticated by the keys, which the component checks.
-        let is_authenticated = settings.as_ref().is_some_and(|settings| settings.kdf.is_some());
-        if self.allows_new_key() && is_authenticated {
-            self.authenticate_anew(settings.as_ref(), admission)?;
-        } else if !self.allows_new_key() && !is_authenticated {
-            self.check_settings_exist(&neighbours, admission)?;
-            self.check_keys_against(&neighbours, admission)?;
+        let envelopes = LazyCell::new(|| self.envelopes(&neighbours, admission));
+        match settings.as_ref().filter(|settings| settings.kdf.is_some()) {
+            Some(settings) if self.allows_new_key() => {
+                self.authenticate_anew(settings, admission)?;
+            }
+            // They are authenticated by the keys, which the component checks.
+            Some(_) => {}
+            None if self.allows_new_key() => {}
+            None => {
+                check_settings_exist(&envelopes)?;
+                self.check_keys_against(&neighbours, admission)?;
+            }
         }
         let adopts_encoding = options.token_encoding.is_none();
         let lacks_encoding = settings.is_none_or(|settings| settings.token_encoding.is_none());
-        if adopts_encoding && lacks_encoding {
-            self.adopt_encoding_of(&neighbours, admission)?;
+        // The application couldn't read another encoding than its own.
+        if adopts_encoding && lacks_encoding && envelopes.iter().any(is_the_applications) {
+            self.configure_part(None, Some(TokenEncoding::App), admission)?;
         }
         if adopts_encoding {
             self.note_neighbours();
@@ -105,9 +112,7 @@ impl Vault {
                 self.configure_part(Some(Version::V2), None, admission)
             }
             None => Ok(()),
-            Some(settings) if settings.kdf.is_some() => {
-                self.authenticate_anew(Some(settings), admission)
-            }
+            Some(settings) if settings.kdf.is_some() => self.authenticate_anew(settings, admission),
             Some(_) => Ok(()),
         }
     }
@@ -117,40 +122,18 @@ impl Vault {
     }
 
     /// Has settings authenticated that the present keys don't.
-    fn authenticate_anew(
-        &self,
-        settings: Option<&Settings>,
-        admission: &Admission,
-    ) -> Result<(), Error> {
-        let version = settings.and_then(|settings| settings.version).unwrap_or_default();
-        self.configure_part(Some(version), None, admission)
+    fn authenticate_anew(&self, settings: &Settings, admission: &Admission) -> Result<(), Error> {
+        self.configure_part(Some(settings.version.unwrap_or_default()), None, admission)
     }
 
-    /// Refuses to begin with other settings beside records of version 2.0, whose settings are lost.
-    fn check_settings_exist(
-        &self,
-        neighbours: &[UserId],
-        admission: &Admission,
-    ) -> Result<(), Error> {
-        let is_of_2 = |envelope: &Envelope| envelope.version.as_deref() == Some(Version::V2.name());
-        if neighbours
-            .iter()
-            .any(|user| self.envelope(user, admission).is_some_and(|it| is_of_2(&it)))
-        {
-            let message = format!(
-                "{SETTINGS} is missing or has no `kdf`, although there are records of version 2.0"
-            );
-            return Err(Error::new(ErrorCode::Malformed, message));
-        }
-        Ok(())
-    }
-
-    fn envelope(&self, user: &UserId, admission: &Admission) -> Option<Envelope> {
-        let users = slice::from_ref(user);
-        let envelope = self.enter(admission, Operation::Inspect, users, |component, store| {
-            component.fossawork_credentials_vault().call_inspect(store, user.as_str())
-        });
-        envelope.ok()
+    /// The envelopes of these users' records, as far as they can be read.
+    fn envelopes(&self, users: &[UserId], admission: &Admission) -> Vec<Envelope> {
+        let inspect = |user: &UserId| {
+            self.enter(admission, Operation::Inspect, slice::from_ref(user), |component, store| {
+                component.fossawork_credentials_vault().call_inspect(store, user.as_str())
+            })
+        };
+        users.iter().filter_map(|user| inspect(user).ok()).collect()
     }
 
     fn configure_part(
@@ -205,18 +188,18 @@ impl Vault {
         }
         Ok(())
     }
+}
 
-    /// Sets the directory, which isn't set to any, to the application's token encoding if one of these users' records is
-    /// the application's: it couldn't read another.
-    fn adopt_encoding_of(&self, neighbours: &[UserId], admission: &Admission) -> Result<(), Error> {
-        let is_apps = |user: &UserId| {
-            self.envelope(user, admission).is_some_and(|it| is_the_applications(&it))
-        };
-        if neighbours.iter().any(is_apps) {
-            self.configure_part(None, Some(TokenEncoding::App), admission)?;
-        }
-        Ok(())
+/// Refuses to begin with other settings beside records of version 2.0, whose settings are lost.
+fn check_settings_exist(envelopes: &[Envelope]) -> Result<(), Error> {
+    let is_of_2 = |envelope: &Envelope| envelope.version.as_deref() == Some(Version::V2.name());
+    if envelopes.iter().any(is_of_2) {
+        let message = format!(
+            "{SETTINGS} is missing or has no `kdf`, although there are records of version 2.0"
+        );
+        return Err(Error::new(ErrorCode::Malformed, message));
     }
+    Ok(())
 }
 
 /// Whether a record is as the application writes it.

@@ -1,9 +1,13 @@
-//! The machine code of the embedded component. The first engine of a process runs it where the program's file has it:
-//! nothing is copied, processes share it, and it can never be written. Others run a copy.
+//! The machine code of the embedded component. On x86-64 the first engine of a process runs it where the program's file
+//! has it: nothing is copied, processes share it, and it can never be written. Others run a copy.
+//!
+//! Elsewhere all run a copy, since there a CPU's cache of instructions has to be told of code that is new to it, which
+//! wasmtime does for what it makes executable itself.
 
 #![allow(unsafe_code, reason = "loading compiled code")]
 
 use std::ptr::NonNull;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use rustix::mm::{MprotectFlags, mprotect};
@@ -12,16 +16,17 @@ use wasmtime::{CustomCodeMemory, Engine};
 
 use crate::component::Precompiled;
 
-/// Code aligned to the pages of any system for this architecture.
-#[repr(C)]
-#[cfg_attr(target_arch = "x86_64", repr(align(0x1000)))]
-#[cfg_attr(not(target_arch = "x86_64"), repr(align(0x10000)))]
+/// Whether code can run in its place.
+const CAN_RUN_IN_PLACE: bool = cfg!(target_arch = "x86_64");
+
+/// Code aligned to the pages of x86-64.
+#[repr(C, align(0x1000))]
 pub(crate) struct PageAligned<const N: usize>(pub(crate) [u8; N]);
 
 /// Loads compiled code into an engine.
 pub(super) fn load(precompiled: &Precompiled, engine: &Engine) -> wasmtime::Result<Component> {
     let Precompiled { code, runs, .. } = precompiled;
-    if !runs.swap(true, Ordering::AcqRel) {
+    if CAN_RUN_IN_PLACE && !runs.swap(true, Ordering::AcqRel) {
         // SAFETY: these bytes are what the build script's own `Engine::precompile_component` returned. They live as long as
         // the program, and no other engine has them.
         match unsafe { Component::deserialize_raw(engine, NonNull::from(*code)) } {
@@ -33,8 +38,13 @@ pub(super) fn load(precompiled: &Precompiled, engine: &Engine) -> wasmtime::Resu
     unsafe { Component::deserialize(engine, code) }
 }
 
+/// How an engine makes code executable; `None`: as wasmtime does.
+pub(super) fn memory() -> Option<Arc<dyn CustomCodeMemory>> {
+    CAN_RUN_IN_PLACE.then(|| Arc::new(InPlace) as _)
+}
+
 /// Makes code executable in its place.
-pub(super) struct InPlace;
+struct InPlace;
 
 impl CustomCodeMemory for InPlace {
     fn required_alignment(&self) -> usize {

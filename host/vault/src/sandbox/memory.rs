@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::{mem, ptr};
 
+use rustix::io::Errno;
 use rustix::mm::{
     Advice, MapFlags, MlockFlags, ProtFlags, madvise, mlock_with, mmap_anonymous, munmap,
 };
@@ -132,7 +133,7 @@ unsafe impl Sync for Mapping {}
 
 impl Mapping {
     fn new(size: usize) -> rustix::io::Result<Self> {
-        let size = size.next_multiple_of(PAGE);
+        let size = size.checked_next_multiple_of(PAGE).ok_or(Errno::NOMEM)?;
         // SAFETY: a new mapping at an address of the system's choice touches no other memory.
         let base = unsafe {
             mmap_anonymous(
@@ -207,7 +208,7 @@ unsafe impl LinearMemory for Memory {
 
     fn grow_to(&mut self, new_size: usize) -> wasmtime::Result<()> {
         if new_size > self.mapping.size {
-            let larger = Mapping::new(new_size.max(2 * self.mapping.size))?;
+            let larger = Mapping::new(new_size.max(self.mapping.size.saturating_mul(2)))?;
             // SAFETY: both have that many bytes, and they are two.
             unsafe {
                 ptr::copy_nonoverlapping(

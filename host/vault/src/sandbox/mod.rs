@@ -30,7 +30,6 @@ use crate::contract::{self, ErrorCode};
 use crate::digest::sha256;
 use crate::error::Error;
 use bindings::{CredentialVault, CredentialVaultPre};
-use code::InPlace;
 use ticker::Ticker;
 
 #[allow(missing_docs, unsafe_code, unreachable_pub, clippy::all, reason = "generated from wit/")]
@@ -79,7 +78,7 @@ impl Sandbox {
         config
             .max_wasm_stack(Limits::STACK_BYTES)
             .with_host_memory(Arc::new(protection.creator()))
-            .with_custom_code_memory(Some(Arc::new(InPlace)));
+            .with_custom_code_memory(code::memory());
         (config, protection)
     }
 

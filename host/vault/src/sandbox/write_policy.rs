@@ -109,13 +109,14 @@ fn check_version_2(
     // Other parameters than those that are there already could carry out 16 bytes as a salt.
     let settings = settings.and_then(parse).unwrap_or_default();
     let kdf = Kdf::find(record).ok().flatten().ok_or(WriteRejected::NotARecord)?;
-    let old_kdf = Kdf::find(old).ok().flatten();
+    let olds = Kdf::find(old).ok().flatten();
     let directorys = DirectoryKdf::find(&settings).ok().flatten();
-    let old_kdf = old_kdf.map(|old| (old.salt, old.rounds));
-    let known = old_kdf.into_iter().chain(directorys.map(|kdf| (kdf.salt, Some(kdf.rounds))));
-    let is_known =
-        |(salt, rounds)| salt == kdf.salt && (kdf.rounds.is_none() || kdf.rounds == rounds);
-    if !known.into_iter().any(is_known) {
+    let slow = directorys.map(|directorys| directorys.with_key(false));
+    // The fast derivation has no parameter but the salt.
+    let has_its_parameters = |known: &Kdf| {
+        known.salt == kdf.salt && (kdf.rounds.is_none() || kdf.rounds == known.rounds)
+    };
+    if !olds.iter().chain(&slow).any(has_its_parameters) {
         return Err(WriteRejected::Kdf);
     }
     let counter: u32 = record.require(WRITE_COUNTER)?;

@@ -48,25 +48,30 @@ export async function prepareDirectory(
   }
   const others = await someUsers(vault);
   const settings = settingsOf(directory);
-  // Settings with a salt are authenticated by the keys, which the component checks.
-  const isAuthenticated = settings?.kdf !== undefined;
   if (others.length === 0) {
     const isFree = version === undefined && encoding !== 'app';
     if (settings === undefined && isFree && keys.isStrong()) {
       await vault.configure('2.0');
-    } else if (isAuthenticated) {
+    } else if (settings?.kdf !== undefined) {
       await authenticateAnew(vault, settings);
     }
     return false;
   }
-  if (allowNewKey && isAuthenticated) {
-    await authenticateAnew(vault, settings);
-  } else if (!allowNewKey && !isAuthenticated) {
-    await checkSettingsExist(vault, others);
+  let seen: Promise<Envelope[]> | undefined;
+  const envelopes = (): Promise<Envelope[]> => seen ??= envelopesOf(vault, others);
+  // Settings with a salt are authenticated by the keys, which the component checks.
+  if (settings?.kdf !== undefined) {
+    if (allowNewKey) {
+      await authenticateAnew(vault, settings);
+    }
+  } else if (!allowNewKey) {
+    checkSettingsExist(await envelopes());
     await checkKeys(vault, others);
   }
-  if (encoding === undefined && settings?.token_encoding === undefined) {
-    await adoptForm(vault, others);
+  // The application couldn't read another form than its own.
+  const lacksForm = encoding === undefined && settings?.token_encoding === undefined;
+  if (lacksForm && (await envelopes()).some(isApplications)) {
+    await vault.configure(undefined, 'app');
   }
   return true;
 }
@@ -109,12 +114,10 @@ function settingsOf(directory: Directory): Settings | undefined {
 }
 
 /** Refuses to begin with other settings beside records of version 2.0, whose own are lost. */
-async function checkSettingsExist(vault: Records, users: readonly string[]): Promise<void> {
-  for (const userId of users) {
-    if ((await envelopeOf(vault, userId))?.version === '2.0') {
-      const message = 'moat.json is missing or has no `kdf`, although there are records of version 2.0';
-      throw new MoatError('malformed', message);
-    }
+function checkSettingsExist(envelopes: readonly Envelope[]): void {
+  if (envelopes.some(({ version }) => version === '2.0')) {
+    const message = 'moat.json is missing or has no `kdf`, although there are records of version 2.0';
+    throw new MoatError('malformed', message);
   }
 }
 
@@ -134,30 +137,21 @@ export async function checkKeys(vault: Records, users: readonly string[]): Promi
   }
 }
 
-/**
- * Sets the directory, which isn't set to any, to the application's form of tokens if one of these
- * users' records is the application's: that couldn't read another.
- */
-async function adoptForm(vault: Records, users: readonly string[]): Promise<void> {
+function isApplications({ kind, version, encoding }: Envelope): boolean {
+  return kind !== 'current' || (version === '1.0' && encoding === 'app');
+}
+
+/** The envelopes of these users' records, as far as they can be read. */
+async function envelopesOf(vault: Records, users: readonly string[]): Promise<Envelope[]> {
+  const envelopes: Envelope[] = [];
   for (const userId of users) {
-    if (isApplications(await envelopeOf(vault, userId))) {
-      await vault.configure(undefined, 'app');
-      return;
+    try {
+      envelopes.push(await vault.inspect(userId));
+    } catch {
+      // It shows nothing.
     }
   }
-}
-
-function isApplications(envelope: Envelope | undefined): boolean {
-  return envelope !== undefined
-    && (envelope.kind !== 'current' || (envelope.version === '1.0' && envelope.encoding === 'app'));
-}
-
-async function envelopeOf(vault: Records, userId: string): Promise<Envelope | undefined> {
-  try {
-    return await vault.inspect(userId);
-  } catch {
-    return undefined;
-  }
+  return envelopes;
 }
 
 async function errorCode(outcome: Promise<unknown>): Promise<string | undefined> {

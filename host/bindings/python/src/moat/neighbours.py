@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
+from functools import cache
 from itertools import islice
 from typing import Any, Protocol
 
@@ -59,22 +60,29 @@ def prepare(
     except MoatError:
         return False  # Writing reports what is wrong with it.
     settings = _settings(directory)
-    # Settings with a salt are authenticated by the keys, which the component checks.
-    is_authenticated = settings is not None and "kdf" in settings
     if not others:
         is_free = version is None and encoding != "app"
         if settings is None and is_free and keys.is_strong():
             vault.configure("2.0")
-        elif is_authenticated:
+        elif settings is not None and "kdf" in settings:
             _authenticate_anew(vault, settings)
         return False
-    if allow_new_key and is_authenticated:
-        _authenticate_anew(vault, settings)
-    elif not allow_new_key and not is_authenticated:
-        _check_settings_exist(vault, others)
+
+    @cache
+    def envelopes() -> list[Envelope]:
+        return [envelope for user in others if (envelope := _envelope(vault, user)) is not None]
+
+    # Settings with a salt are authenticated by the keys, which the component checks.
+    if settings is not None and "kdf" in settings:
+        if allow_new_key:
+            _authenticate_anew(vault, settings)
+    elif not allow_new_key:
+        _check_settings_exist(envelopes())
         check_keys(vault, others)
-    if encoding is None and "token_encoding" not in (settings or {}):
-        _adopt_form(vault, others)
+    # The application couldn't read another form than its own.
+    lacks_form = encoding is None and "token_encoding" not in (settings or {})
+    if lacks_form and any(map(_is_applications, envelopes())):
+        vault.configure(encoding="app")
     return True
 
 
@@ -95,19 +103,17 @@ def _settings(directory: Directory) -> dict[str, Any] | None:
     return settings if isinstance(settings, dict) else {}
 
 
-def _authenticate_anew(vault: Records, settings: dict[str, Any] | None) -> None:
-    version = (settings or {}).get("record_version", "1.0")
+def _authenticate_anew(vault: Records, settings: dict[str, Any]) -> None:
+    version = settings.get("record_version", "1.0")
     vault.configure(version if isinstance(version, str) else "1.0", allow_new_key=True)
 
 
-def _check_settings_exist(vault: Records, users: Iterable[str]) -> None:
+def _check_settings_exist(envelopes: Iterable[Envelope]) -> None:
     """Refuses to begin with other settings beside records of version 2.0, whose own are lost."""
-    for user_id in users:
-        envelope = _envelope(vault, user_id)
-        if envelope is not None and envelope.version == "2.0":
-            raise Malformed(
-                "moat.json is missing or has no `kdf`, although there are records of version 2.0"
-            )
+    if any(envelope.version == "2.0" for envelope in envelopes):
+        raise Malformed(
+            "moat.json is missing or has no `kdf`, although there are records of version 2.0"
+        )
 
 
 def check_keys(vault: Records, users: Iterable[str]) -> None:
@@ -122,18 +128,7 @@ def check_keys(vault: Records, users: Iterable[str]) -> None:
         raise WrongKeyOrTampered("no master key decrypts the existing records")
 
 
-def _adopt_form(vault: Records, users: Iterable[str]) -> None:
-    """Sets the directory, which isn't set to any, to the application's form of tokens.
-
-    Only where one of these users' records is the application's: that couldn't read another.
-    """
-    if any(_is_applications(_envelope(vault, user_id)) for user_id in users):
-        vault.configure(encoding="app")
-
-
-def _is_applications(envelope: Envelope | None) -> bool:
-    if envelope is None:
-        return False
+def _is_applications(envelope: Envelope) -> bool:
     if envelope.kind != "current":
         return True
     return envelope.version == "1.0" and envelope.encoding == "app"
