@@ -95,7 +95,8 @@ impl KeyCache {
     fn live_keys(&self) -> MutexGuard<'_, HashMap<Slot, Entry>> {
         // A map of whole entries is sound even if a thread panicked while it held the lock.
         let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
-        keys.retain(|_, entry| entry.since.elapsed() < self.lifetime);
+        let now = Instant::now();
+        keys.retain(|_, entry| now.duration_since(entry.since) < self.lifetime);
         keys
     }
 }

@@ -17,7 +17,7 @@ impl Vault {
     pub fn inspect(&self, user: &UserId) -> Result<Envelope, Error> {
         let request = Request::new(Operation::Inspect, slice::from_ref(user));
         self.call(&request, |component, store| {
-            component.fossawork_credentials_vault().call_inspect(store, user.as_str())
+            component.vault(store)?.call_inspect(store, user.as_str())
         })
     }
 }

@@ -42,7 +42,7 @@ impl Vault {
             let mut not_utf8 = Ok(Vec::new());
             let (leftovers, next) =
                 self.page(Operation::Leftovers, |component, store, limit| {
-                    let vault = component.fossawork_credentials_vault();
+                    let vault = component.vault(store)?;
                     let page = vault.call_leftovers(store, cursor, limit)?;
                     // Names are strings for the component, so the host has to look for these itself.
                     if page.as_ref().is_ok_and(|page| page.next.is_none()) {
@@ -69,7 +69,7 @@ impl Vault {
         };
         let request = Request::new(Operation::RemoveBackup, slice::from_ref(&user));
         let removed = self.call(&request, |component, store| {
-            component.fossawork_credentials_vault().call_remove_backup(store, name)
+            component.vault(store)?.call_remove_backup(store, name)
         })?;
         Ok(removed.existed)
     }

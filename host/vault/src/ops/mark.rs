@@ -13,7 +13,7 @@ impl Vault {
     /// [`Locked`](crate::ErrorCode::Locked), [`TooLarge`](crate::ErrorCode::TooLarge).
     pub fn mark_used(&self, user: &UserId) -> Result<Summary, Error> {
         self.summarize(Operation::MarkUsed, user, |component, store| {
-            component.fossawork_credentials_vault().call_mark_used(store, user.as_str())
+            component.vault(store)?.call_mark_used(store, user.as_str())
         })
     }
 
@@ -24,7 +24,7 @@ impl Vault {
     /// Those of [`Vault::mark_used`].
     pub fn mark_validated(&self, user: &UserId, valid: bool) -> Result<Summary, Error> {
         self.summarize(Operation::MarkValidated, user, |component, store| {
-            let vault = component.fossawork_credentials_vault();
+            let vault = component.vault(store)?;
             vault.call_mark_validated(store, user.as_str(), valid)
         })
     }

@@ -29,7 +29,7 @@ impl Vault {
         };
         let outcome = |rewritten: &Rewritten| outcome(rewritten, options.dry_run);
         self.for_each(&request, check, outcome, |component, store, user_ids| {
-            component.fossawork_credentials_vault().call_migrate(store, user_ids, &options)
+            component.vault(store)?.call_migrate(store, user_ids, &options)
         })
     }
 
@@ -47,7 +47,7 @@ impl Vault {
         let request = Request::new(Operation::Rewrap, users);
         let outcome = |rewritten: &Rewritten| outcome(rewritten, dry_run);
         self.for_each(&request, check, outcome, |component, store, user_ids| {
-            component.fossawork_credentials_vault().call_rewrap(store, user_ids, dry_run)
+            component.vault(store)?.call_rewrap(store, user_ids, dry_run)
         })
     }
 
@@ -70,7 +70,7 @@ impl Vault {
                 self.check_keys(admission)?;
             }
             self.enter(admission, request.operation, request.users, |component, store| {
-                component.fossawork_credentials_vault().call_configure(store, version, encoding)
+                component.vault(store)?.call_configure(store, version, encoding)
             })
         };
         let configured: Configured =

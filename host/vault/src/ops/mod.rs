@@ -30,8 +30,7 @@ use crate::error::Error;
 use crate::operation::Operation;
 use crate::request::Request;
 use crate::restriction::Admission;
-use crate::sandbox::bindings::CredentialVault;
-use crate::sandbox::{Call, Function};
+use crate::sandbox::{Call, Exports, Function};
 use crate::vault::Vault;
 use moat_format::user_id::UserId;
 
@@ -62,7 +61,7 @@ impl Vault {
         check: impl Fn(&UserId, &T) -> Result<(), Error>,
         done: impl Fn(&T) -> Outcome,
         function: impl Fn(
-            &CredentialVault,
+            &Exports<'_>,
             &mut Store<Call>,
             &[String],
         ) -> wasmtime::Result<Vec<Result<T, contract::Error>>>,

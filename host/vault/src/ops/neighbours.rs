@@ -130,7 +130,7 @@ impl Vault {
     fn envelopes(&self, users: &[UserId], admission: &Admission) -> Vec<Envelope> {
         let inspect = |user: &UserId| {
             self.enter(admission, Operation::Inspect, slice::from_ref(user), |component, store| {
-                component.fossawork_credentials_vault().call_inspect(store, user.as_str())
+                component.vault(store)?.call_inspect(store, user.as_str())
             })
         };
         users.iter().filter_map(|user| inspect(user).ok()).collect()
@@ -144,7 +144,7 @@ impl Vault {
     ) -> Result<(), Error> {
         let part = Request::new(Operation::Configure, &[]);
         let _: Configured = self.perform_part(admission, &part, |component, store| {
-            let vault = component.fossawork_credentials_vault();
+            let vault = component.vault(store)?;
             vault.call_configure(store, version.map(Version::name), encoding)
         })?;
         Ok(())
@@ -169,7 +169,7 @@ impl Vault {
         for user in neighbours {
             let users = slice::from_ref(user);
             let answers = self.enter(admission, Operation::Verify, users, |component, store| {
-                let vault = component.fossawork_credentials_vault();
+                let vault = component.vault(store)?;
                 vault.call_verify(store, &[user.to_string()]).map(Ok)
             })?;
             match answers.first() {

@@ -8,8 +8,7 @@ use crate::contract;
 use crate::error::Error;
 use crate::operation::Operation;
 use crate::request::Request;
-use crate::sandbox::bindings::CredentialVault;
-use crate::sandbox::{Call, Violation};
+use crate::sandbox::{Call, Exports, Violation};
 use crate::vault::Vault;
 
 /// How many names of the directory one call reads.
@@ -68,7 +67,7 @@ impl Vault {
         &self,
         operation: Operation,
         function: impl FnOnce(
-            &CredentialVault,
+            &Exports<'_>,
             &mut Store<Call>,
             u32,
         ) -> wasmtime::Result<Result<Page<T>, contract::Error>>,

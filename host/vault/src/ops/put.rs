@@ -37,7 +37,7 @@ impl Vault {
             let is_new = self.prepare_directory_for(user, &options, admission)?;
             let stored =
                 self.enter(admission, request.operation, request.users, |component, store| {
-                    let vault = component.fossawork_credentials_vault();
+                    let vault = component.vault(store)?;
                     vault.call_put(store, user.as_str(), credential, &options)
                 });
             // Where there is no record of the user, it is the settings that no key authenticates.

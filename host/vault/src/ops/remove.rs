@@ -16,7 +16,7 @@ impl Vault {
     pub fn remove(&self, user: &UserId, expected_revision: Option<&str>) -> Result<bool, Error> {
         let request = Request::new(Operation::Remove, slice::from_ref(user));
         let removed = self.call(&request, |component, store| {
-            let vault = component.fossawork_credentials_vault();
+            let vault = component.vault(store)?;
             vault.call_remove(store, user.as_str(), expected_revision)
         })?;
         Ok(removed.existed)

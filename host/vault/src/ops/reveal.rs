@@ -25,7 +25,7 @@ impl Vault {
     /// Decrypts a record for a request, without the fields that are not in scope.
     pub(super) fn decrypt(&self, user: &UserId, request: &Request<'_>) -> Result<Revealed, Error> {
         let mut revealed = self.call(request, |component, store| {
-            component.fossawork_credentials_reveal().call_reveal(store, user.as_str())
+            component.reveal(store)?.call_reveal(store, user.as_str())
         })?;
         check_user(&revealed.summary, user)?;
         let is_covered = |name: &str| self.restrictions().cover_secret(name);
@@ -44,7 +44,7 @@ impl Vault {
     /// of [every call](Vault#errors).
     pub fn describe(&self, user: &UserId) -> Result<Summary, Error> {
         self.summarize(Operation::Describe, user, |component, store| {
-            component.fossawork_credentials_vault().call_describe(store, user.as_str())
+            component.vault(store)?.call_describe(store, user.as_str())
         })
     }
 }

@@ -12,7 +12,7 @@ impl Vault {
     pub fn users(&self) -> impl Iterator<Item = Result<UserId, Error>> + '_ {
         let users = Pages::new(|cursor| {
             self.page(Operation::Users, |component, store, limit| {
-                let vault = component.fossawork_credentials_vault();
+                let vault = component.vault(store)?;
                 let page = vault.call_users(store, cursor, limit)?;
                 Ok(page.map(|page| (page.user_ids, page.next)))
             })

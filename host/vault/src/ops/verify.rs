@@ -18,7 +18,7 @@ impl Vault {
         let own = |user: &UserId, summary: &Summary| check_user(summary, user);
         let request = Request::new(Operation::Verify, users);
         self.for_each(&request, own, Outcome::done, |component, store, user_ids| {
-            component.fossawork_credentials_vault().call_verify(store, user_ids)
+            component.vault(store)?.call_verify(store, user_ids)
         })
     }
 }

@@ -14,7 +14,7 @@ mod write_policy;
 
 use std::sync::{Arc, OnceLock};
 
-use wasmtime::component::{Component, HasSelf, Linker};
+use wasmtime::component::{Component, HasSelf, Instance, InstancePre, Linker};
 use wasmtime::{Config, Engine, Store, UpdateDeadline};
 
 pub(crate) use backend::VaultBackend;
@@ -29,7 +29,8 @@ use crate::component::{BUILT, PRECOMPILED};
 use crate::contract::{self, ErrorCode};
 use crate::digest::sha256;
 use crate::error::Error;
-use bindings::{CredentialVault, CredentialVaultPre};
+use bindings::CredentialVault;
+use bindings::exports::fossawork::credentials::{reveal, vault};
 use ticker::Ticker;
 
 #[allow(missing_docs, unsafe_code, unreachable_pub, clippy::all, reason = "generated from wit/")]
@@ -44,7 +45,9 @@ pub(crate) mod bindings {
 
 /// The component, loaded, checked and ready to be instantiated.
 pub struct Sandbox {
-    pre: CredentialVaultPre<Call>,
+    pre: InstancePre<Call>,
+    vault: vault::GuestIndices,
+    reveal: reveal::GuestIndices,
     imports: Vec<String>,
     ticker: Ticker,
     cpu: Option<&'static str>,
@@ -175,7 +178,9 @@ impl Sandbox {
             .map_err(unusable("linked"))?;
         let pre = linker.instantiate_pre(component).map_err(unusable("linked"))?;
         Ok(Self {
-            pre: CredentialVaultPre::new(pre).map_err(unusable("linked"))?,
+            vault: vault::GuestIndices::new(&pre).map_err(unusable("linked"))?,
+            reveal: reveal::GuestIndices::new(&pre).map_err(unusable("linked"))?,
+            pre,
             imports,
             cpu: None,
             digest: None,
@@ -248,8 +253,9 @@ impl Sandbox {
             Ok(UpdateDeadline::Continue(1))
         });
         let ticking = self.ticker.start()?;
-        let outcome =
-            self.pre.instantiate(&mut store).and_then(|vault| function(&vault, &mut store));
+        let outcome = self.pre.instantiate(&mut store).and_then(|instance| {
+            function(&Exports { instance, sandbox: self }, &mut store)
+        });
         drop(ticking);
         let call = store.into_data();
         tracing::debug!(guest_time = ?call.guest_time(), memory_bytes = call.memory_bytes(), "left the sandbox");
@@ -264,14 +270,31 @@ impl Sandbox {
     }
 }
 
+/// What an instance of the component exports. An interface is looked up when it is called, since each lookup compares the
+/// types of all its functions.
+pub(crate) struct Exports<'s> {
+    instance: Instance,
+    sandbox: &'s Sandbox,
+}
+
+impl Exports<'_> {
+    pub(crate) fn vault(&self, store: &mut Store<Call>) -> wasmtime::Result<vault::Guest> {
+        self.sandbox.vault.load(store, &self.instance)
+    }
+
+    pub(crate) fn reveal(&self, store: &mut Store<Call>) -> wasmtime::Result<reveal::Guest> {
+        self.sandbox.reveal.load(store, &self.instance)
+    }
+}
+
 /// A function of the component, to be called with what it needs.
 pub(crate) trait Function<T>:
-    FnOnce(&CredentialVault, &mut Store<Call>) -> wasmtime::Result<Result<T, contract::Error>>
+    FnOnce(&Exports<'_>, &mut Store<Call>) -> wasmtime::Result<Result<T, contract::Error>>
 {
 }
 
 impl<T, F> Function<T> for F where
-    F: FnOnce(&CredentialVault, &mut Store<Call>) -> wasmtime::Result<Result<T, contract::Error>>
+    F: FnOnce(&Exports<'_>, &mut Store<Call>) -> wasmtime::Result<Result<T, contract::Error>>
 {
 }
 

@@ -39,13 +39,13 @@ pub(super) fn run(sandbox: &Sandbox) -> Result<(), Error> {
 
     let options = PutOptions::default().create_only();
     sandbox.enter(call(Operation::Put), |component, store| {
-        component.fossawork_credentials_vault().call_put(store, USER, &known, &options)
+        component.vault(store)?.call_put(store, USER, &known, &options)
     })?;
     if file.contents().as_deref() != Some(KNOWN) {
         return Err(failed());
     }
     let opened = sandbox.enter(call(Operation::Reveal), |component, store| {
-        component.fossawork_credentials_reveal().call_reveal(store, USER)
+        component.reveal(store)?.call_reveal(store, USER)
     })?;
     let opened = &opened.credential;
     let same = opened.username() == known.username()
@@ -72,7 +72,7 @@ pub(super) fn try_to_store_in_the_clear(sandbox: &Sandbox) -> Result<(), Error> 
         let grant = Grant::new(Operation::Put, slice::from_ref(&user));
         let call = Call::new(grant, Limits::default(), Arc::clone(&file) as Arc<dyn Backend>);
         let outcome = sandbox.enter(call, |component, store| {
-            component.fossawork_credentials_vault().call_put(store, USER, &known, &options)
+            component.vault(store)?.call_put(store, USER, &known, &options)
         });
         match (outcome, file.contents()) {
             (Err(error), None) if error.code() == refusal => {}

@@ -25,6 +25,8 @@ struct Shared {
 #[derive(Default)]
 struct State {
     running: usize,
+    /// Whether the thread waits for a call.
+    waiting: bool,
     closed: bool,
     /// Whether the thread was started.
     started: bool,
@@ -57,7 +59,10 @@ impl Ticker {
             state.started = true;
         }
         state.running += 1;
-        self.shared.wake.notify_one();
+        // It costs a system call even when nobody waits.
+        if state.waiting {
+            self.shared.wake.notify_one();
+        }
         Ok(Ticking(&self.shared))
     }
 
@@ -67,8 +72,10 @@ impl Ticker {
             loop {
                 let mut state = clock.state();
                 while state.running == 0 && !state.closed {
+                    state.waiting = true;
                     state = clock.wake.wait(state).unwrap_or_else(PoisonError::into_inner);
                 }
+                state.waiting = false;
                 if state.closed {
                     return;
                 }
