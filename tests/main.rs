@@ -15,6 +15,7 @@
 mod another_component;
 mod asynchronous;
 mod audit;
+mod benchmarks;
 mod callers;
 mod check;
 mod claims;
@@ -28,6 +29,7 @@ mod exchange;
 mod faults;
 mod hints;
 mod hostile;
+mod instructions;
 mod kills;
 mod locks;
 mod maintenance;

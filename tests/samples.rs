@@ -1,4 +1,4 @@
-//! Every sample of the FossaWork format through the component, from real files.
+//! Every sample of the FossaWork format through the component, from real files, and a directory that was kept.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -6,9 +6,9 @@ use std::os::unix::fs::PermissionsExt;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use moat::{ErrorCode, Revealed, UserId};
+use moat::{ErrorCode, Revealed, RingDocument, UserId, Vault};
 use serde_json::Value;
-use support::{Store, fixture};
+use support::{Store, fixture, tests, write_private};
 
 fn text<'v>(case: &'v Value, name: &str) -> &'v str {
     case[name].as_str().unwrap()
@@ -92,5 +92,37 @@ fn check(store: &Store, case: &Value) {
             assert!(secret.len() < 4 || !said.contains(secret), "{id}: {said}");
         }
         assert!(!said.contains(text(case, "master_key")), "{id}: {said}");
+    }
+}
+
+/// Written by the program when the component still was one part: with two keys, in both encodings, with an extra field and
+/// with marks.
+#[test]
+fn a_directory_of_version_1_0_that_was_kept_opens() {
+    let kept = tests().join("fixtures/version-1.0");
+    let store = Store::new();
+    for file in fs::read_dir(kept.join("credentials")).unwrap().map(Result::unwrap) {
+        let copy = store.path().join(file.file_name());
+        write_private(&copy, &fs::read(file.path()).unwrap());
+    }
+    let ring = RingDocument::parse(&fs::read(kept.join("ring.json")).unwrap()).unwrap();
+    let vault = Vault::builder(store.directory(), ring.ring()).build().unwrap();
+    for (user, password) in [
+        ("anna@example.com", "correct horse"),
+        ("bruno", "pass \"word\" ümläut"),
+        ("carla", "x"),
+        ("dora", "dora pass"),
+        ("emil", "emil pass"),
+    ] {
+        let revealed = vault.reveal(&UserId::parse(user).unwrap()).unwrap();
+        assert_eq!(revealed.credential().expose_password(), password, "{user}");
+        let summary = revealed.summary();
+        assert_eq!(summary.envelope.version.as_deref(), Some("1.0"), "{user}");
+        let is_carla = user == "carla";
+        assert_eq!(summary.field_names, if is_carla { vec!["site"] } else { vec![] });
+        assert_eq!(
+            (summary.validation_attempts, summary.is_valid),
+            (u32::from(is_carla), is_carla)
+        );
     }
 }

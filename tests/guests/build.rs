@@ -1,5 +1,5 @@
 //! Makes the components: dummies of the contract, in which every function has the same body, and the hostile
-//! guest, which is built like the real one. And hostile parts, to be joined with real ones.
+//! guest, which is built like the real one. And hostile parts, to be joined with real ones, and the module of a benchmark.
 
 #![allow(clippy::print_stdout, reason = "how a build script instructs cargo")]
 
@@ -52,10 +52,12 @@ const CROWDS: [(&str, &str, usize); 3] = [
 
 fn main() -> Result<()> {
     let root = PathBuf::from(env::var("CARGO_MANIFEST_DIR")?).join("../..").canonicalize()?;
-    for input in ["Cargo.toml", "Cargo.lock", "wit", "guest/wit"] {
+    for input in
+        ["Cargo.toml", "Cargo.lock", "wit", "guest/wit", "guest/keys/src", "guest/format/src"]
+    {
         println!("cargo::rerun-if-changed={}", root.join(input).display());
     }
-    for guest in ["hostile", "keys", "records"] {
+    for guest in ["derivations", "hostile", "keys", "records"] {
         println!("cargo::rerun-if-changed={}", root.join("tests/guests").join(guest).display());
     }
     let out = PathBuf::from(env::var("OUT_DIR")?);
@@ -80,17 +82,14 @@ fn main() -> Result<()> {
         let instances = "(core instance (instantiate $more))".repeat(count);
         save(name, with_parts(&dummy, &format!("(core module $more {part}) {instances}"))?)?;
     }
+    let module = |package: &str| moat_guest_build::module(package, &root, &out.join("guests"));
     for part in ["keys", "records"] {
-        let module =
-            moat_guest_build::module(&format!("moat-hostile-{part}"), &root, &out.join("hostile"))?;
-        fs::write(out.join(part).with_extension("wasm"), moat_guest_build::component(&module)?)?;
+        let part_component =
+            moat_guest_build::component(&module(&format!("moat-hostile-{part}"))?)?;
+        fs::write(out.join(part).with_extension("wasm"), part_component)?;
     }
-    save(
-        "hostile",
-        component(&root, CONTRACT, |_| {
-            moat_guest_build::module("moat-hostile-guest", &root, &out.join("hostile"))
-        })?,
-    )
+    fs::write(out.join("derivations.wasm"), module("moat-derivations")?)?;
+    save("hostile", component(&root, CONTRACT, |_| module("moat-hostile-guest"))?)
 }
 
 /// The module or component of this text, with further parts.

@@ -1,6 +1,6 @@
-"""One credential the way the Python application gets it, each time from nothing: the peer in a benchmark.
+"""Credentials the way the Python application gets them, each time from nothing: the peer in a benchmark.
 
-    FOSSAWORK_MASTER_KEY=… fossawork_way.py DIRECTORY USER
+    FOSSAWORK_MASTER_KEY=… fossawork_way.py DIRECTORY USER…
 
 A service of a web application: it works on paths, logs, and looks whether the credential is due for
 renewal; the interpreter and these imports are part of what a process of it costs.
@@ -41,4 +41,5 @@ def retrieve(directory: Path, user_id: str) -> dict[str, object]:
     return credential
 
 
-print(retrieve(Path(sys.argv[1]), sys.argv[2])["password"])
+for user in sys.argv[2:]:
+    print(retrieve(Path(sys.argv[1]), user)["password"])

@@ -25,6 +25,7 @@ use moat::{Directory, KeyRing, MasterKey, Vault};
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
+pub mod benchmark;
 pub mod callers;
 pub mod plain_host;
 pub mod traced;
@@ -40,7 +41,7 @@ pub static MOAT: LazyLock<String> = LazyLock::new(|| {
 });
 
 /// Where cargo puts what it builds in the profile of the tests, which themselves are in `deps` there.
-fn profile() -> PathBuf {
+pub fn profile() -> PathBuf {
     std::env::current_exe().unwrap().ancestors().nth(2).unwrap().to_owned()
 }
 
@@ -159,9 +160,14 @@ pub struct Taken {
 
 /// Runs a command that has to succeed, without input or output.
 pub fn measure(command: &mut Command) -> Taken {
+    measure_with_input(command, Stdio::null())
+}
+
+/// Runs a command that has to succeed, with this input and without output.
+pub fn measure_with_input(command: &mut Command, input: Stdio) -> Taken {
     let begun = Instant::now();
     #[allow(clippy::zombie_processes, reason = "`wait4` waits for it")]
-    let child = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
+    let child = command.stdin(input).stdout(Stdio::null()).spawn().unwrap();
     let mut status = 0;
     // SAFETY: all zeroes is a valid `rusage`.
     #[allow(unsafe_code, reason = "the standard library has no child's time and memory")]
@@ -171,12 +177,27 @@ pub fn measure(command: &mut Command) -> Taken {
     #[allow(unsafe_code, reason = "the standard library has no child's time and memory")]
     let waited = unsafe { libc::wait4(pid, &raw mut status, 0, &raw mut usage) };
     assert_eq!((waited, status), (pid, 0), "{command:?}");
+    Taken { wall: begun.elapsed(), cpu: cpu(&usage), peak: usage.ru_maxrss }
+}
+
+/// The CPU time that this process has taken.
+pub fn cpu_time() -> Duration {
+    // SAFETY: all zeroes is a valid `rusage`.
+    #[allow(unsafe_code, reason = "the standard library has no CPU time")]
+    let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
+    // SAFETY: the pointer is valid.
+    #[allow(unsafe_code, reason = "the standard library has no CPU time")]
+    let asked = unsafe { libc::getrusage(libc::RUSAGE_SELF, &raw mut usage) };
+    assert_eq!(asked, 0);
+    cpu(&usage)
+}
+
+fn cpu(usage: &libc::rusage) -> Duration {
     let time = |of: libc::timeval| {
         Duration::from_secs(of.tv_sec.unsigned_abs())
             + Duration::from_micros(of.tv_usec.unsigned_abs())
     };
-    let cpu = time(usage.ru_utime) + time(usage.ru_stime);
-    Taken { wall: begun.elapsed(), cpu, peak: usage.ru_maxrss }
+    time(usage.ru_utime) + time(usage.ru_stime)
 }
 
 /// Checks the exit code and returns standard output, standard error.
@@ -242,12 +263,17 @@ impl Tool {
 
 /// A tool by its name or path. Without it the test is skipped.
 pub fn tool(name: &'static str) -> Option<Tool> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let found = std::env::split_paths(&path).any(|folder| folder.join(name).is_file());
+    let found = is_installed(name);
     if !found {
         skipped(&format!("{name} is missing; tests/setup installs it"));
     }
     found.then_some(Tool(name))
+}
+
+/// Whether there is a program of this name.
+pub fn is_installed(name: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|folder| folder.join(name).is_file())
 }
 
 /// A file or directory in the target directory, which is made again when what it is made of has changed.

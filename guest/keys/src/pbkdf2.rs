@@ -2,7 +2,7 @@
 //!
 //! The first round is done by the crate `pbkdf2`, whatever the salt is. All others have one form, two hashes of
 //! 32 bytes each after a block that depends on the password alone, and go faster by hand. In four lanes a key takes 24 ms
-//! instead of 56 (100,000 rounds, in wasmtime, on a CPU with AVX2); `cargo bench --workspace --bench rotate` measures it.
+//! instead of 55 (100,000 rounds, in wasmtime, on a CPU with AVX2); `cargo bench --workspace --bench compare` measures it.
 
 use ::pbkdf2::pbkdf2_hmac;
 use sha2::{Digest, Sha256};

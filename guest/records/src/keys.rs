@@ -196,7 +196,8 @@ impl<'e> Ring<'e> {
                 keys.filter_map(|origin| self.known(origin))
                     .any(|key| token::decrypt(&key, token).is_some())
             };
-            rest.retain(|(_, user, token, _)| !decrypts(user, token));
+            // Whether the last one decrypts it is found out when it is read.
+            rest.retain(|(_, user, token, places)| places.len() > 0 && !decrypts(user, token));
             wanted.clear();
         }
     }

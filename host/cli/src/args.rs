@@ -140,7 +140,7 @@ pub(super) struct Options {
 
 #[derive(Subcommand)]
 pub(super) enum Verb {
-    /// Create a new master key: 32 random bytes in URL-safe base64
+    /// Create a new master key: 256 random bits
     Keygen(Keygen),
     /// Store a credential, replacing any existing one
     Put(Put),
@@ -324,7 +324,7 @@ pub(super) enum Format {
     /// The FossaWork application's
     #[value(name = "1.0")]
     V1,
-    /// One slow key derivation for all users
+    /// Moat's own: no slow derivation with a strong key, one for all users with any other
     #[value(name = "2.0")]
     V2,
 }

@@ -1,4 +1,4 @@
-//! Components that misbehave, compiled ahead of time as the real one is.
+//! Components that misbehave, compiled ahead of time as the real one is, and the module of a benchmark.
 
 /// Imports one interface more than the contract has: the environment of the process.
 pub const GREEDY: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/greedy.cwasm"));
@@ -41,3 +41,6 @@ pub const HOSTILE_KEYS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/keys.w
 
 /// The part of a component that reads records, as a hostile one. Not compiled.
 pub const HOSTILE_RECORDS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/records.wasm"));
+
+/// The module of `derivations`. Not compiled.
+pub const DERIVATIONS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/derivations.wasm"));

@@ -253,9 +253,10 @@ impl Sandbox {
             Ok(UpdateDeadline::Continue(1))
         });
         let ticking = self.ticker.start()?;
-        let outcome = self.pre.instantiate(&mut store).and_then(|instance| {
-            function(&Exports { instance, sandbox: self }, &mut store)
-        });
+        let outcome = self
+            .pre
+            .instantiate(&mut store)
+            .and_then(|instance| function(&Exports { instance, sandbox: self }, &mut store));
         drop(ticking);
         let call = store.into_data();
         tracing::debug!(guest_time = ?call.guest_time(), memory_bytes = call.memory_bytes(), "left the sandbox");

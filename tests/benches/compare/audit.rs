@@ -1,15 +1,9 @@
 //! What the audit log costs a service: warm `get`s from many threads through a vault with a log and through one
-//! without, turn by turn in one run. The directory and the log are on the disk of `target`, since a log in
-//! memory would cost nothing to sync.
-
-#![allow(
-    clippy::print_stdout,
-    clippy::unwrap_used,
-    reason = "a benchmark prints, and stops when anything fails"
-)]
+//! without. The directory and the log are on the disk of `target`, since a log in memory would cost nothing to sync.
 
 use std::fs::File;
 use std::io::Write;
+use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -17,13 +11,13 @@ use cap_std::ambient_authority;
 use cap_std::fs::Dir;
 use moat::audit::{AuditKey, AuditLog, Rotation};
 use moat::{Credential, Directory, KeyRing, MasterKey, PutOptions, UserId, Vault};
-use support::KEY;
+use support::benchmark::{Group, Row};
+use support::{KEY, long};
 
 const THREADS: usize = 64;
 const EACH: usize = 200;
-const TURNS: usize = 5;
 
-fn main() {
+pub(crate) fn group() -> Group {
     let root = tempfile::tempdir_in(support::target_tmpdir()).unwrap();
     let open = |name: &str| {
         let path = root.path().join(name);
@@ -41,38 +35,45 @@ fn main() {
     let anna = UserId::parse("anna").unwrap();
     plain.put(&anna, &Credential::new("anna", "horse"), &PutOptions::default()).unwrap();
 
+    let turns = if long() { 9 } else { 1 };
     let mut runs = [const { Vec::new() }; 3];
-    for _ in 0..TURNS {
-        runs[0].push(get_from_threads(&plain, &anna, THREADS));
-        runs[1].push(get_from_threads(&audited, &anna, THREADS));
-        runs[2].push(get_from_threads(&audited, &anna, 1));
+    for _ in 0..turns {
+        runs[0].push(time_a_get(&plain, &anna, THREADS));
+        runs[1].push(time_a_get(&audited, &anna, THREADS));
+        runs[2].push(time_a_get(&audited, &anna, 1));
     }
     let [plain, audited, alone] = runs.map(|mut runs| {
         runs.sort_by(f64::total_cmp);
-        runs.get(TURNS / 2).copied().unwrap_or_default()
+        runs.get(turns / 2).copied()
     });
-    let sync = sync_time(&root.path().join("file"));
-    println!("warm gets a second, median of {TURNS} turns in one run:");
-    println!("  without a log, {THREADS} threads {plain:8.0}");
-    println!("  with a log, {THREADS} threads    {audited:8.0}");
-    println!("  with a log, 1 thread      {alone:8.0}");
-    println!("a sync of this disk takes {:.0} us", sync.as_secs_f64() * 1e6);
-    println!("with / without a log: {:.2}", audited / plain);
+    let sync = sync_time(&root.path().join("file")).as_secs_f64() * 1e6;
+    Group {
+        name: "audit".to_owned(),
+        title: "Reading with an audit log, in a running process".to_owned(),
+        unit: "µs for each credential".to_owned(),
+        columns: vec!["elapsed".to_owned()],
+        rows: vec![
+            Row::new("without a log, 64 threads", [plain]),
+            Row::new("with a log, 64 threads", [audited]),
+            Row::new("with a log, 1 thread", [alone]),
+            Row::new("a sync of this disk", [Some(sync)]),
+        ],
+    }
 }
 
-/// How many calls a second so many threads make.
-fn get_from_threads(vault: &Vault, user: &UserId, threads: usize) -> f64 {
+/// How long a call takes when so many threads make them, in µs.
+fn time_a_get(vault: &Vault, user: &UserId, threads: usize) -> f64 {
     let begun = Instant::now();
     thread::scope(|scope| {
         for _ in 0..threads {
             scope.spawn(|| (0..EACH).for_each(|_| drop(vault.reveal(user).unwrap())));
         }
     });
-    (threads * EACH) as f64 / begun.elapsed().as_secs_f64()
+    begun.elapsed().as_secs_f64() * 1e6 / (threads * EACH) as f64
 }
 
 /// The median of appending a line to a file and syncing it.
-fn sync_time(path: &std::path::Path) -> Duration {
+fn sync_time(path: &Path) -> Duration {
     let mut file = File::create(path).unwrap();
     let mut times: Vec<_> = (0..200)
         .map(|_| {
