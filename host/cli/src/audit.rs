@@ -125,9 +125,12 @@ impl AuditSettings {
                 "put the log in another directory with --audit-log PATH",
             ));
         }
-        let key = match self.given_key()? {
-            Some(key) => key,
-            None => AuditKey::derive(ring()?.primary()),
+        let (key, former_keys) = match self.given_key()? {
+            Some(key) => (key, AuditKeys::default()),
+            None => {
+                let ring = ring()?;
+                (AuditKey::derive(ring.primary()), AuditKeys::new(None, Some(ring)))
+            }
         };
         let policy = match self.mode {
             Audit::BestEffort => AuditPolicy::BestEffort,
@@ -135,6 +138,7 @@ impl AuditSettings {
         };
         let handle = dir.try_clone().map_err(failed)?;
         let log = AuditLog::new(dir, &name, key, self.rotation)
+            .with_former_keys(former_keys)
             .with_policy(policy)
             .with_hashed_users(self.hash_users);
         Ok((log, handle))

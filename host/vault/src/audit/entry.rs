@@ -1,4 +1,5 @@
-//! One line of the log: an intent before an operation on a user's record, or the outcome after it.
+//! One line of the log: an intent before an operation on a user's record, the outcome after it, or that another key takes
+//! over.
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -19,11 +20,14 @@ pub struct Entry {
     pub sequence: u64,
     /// When it was written: RFC 3339 in UTC, with microseconds.
     pub time: String,
+    /// Of the first entry in a file: true.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub begins_file: bool,
     /// What an intent and its outcome share: 16 hexadecimal digits at random.
     pub id: String,
-    /// Which of the two this is.
+    /// Which kind of entry this is.
     pub phase: Phase,
-    /// The name of the operation.
+    /// The name of the operation; `takeover` when another key takes over.
     pub operation: String,
     /// Whose record; `None` when it concerns no user's or the log has hashes instead of names.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -54,20 +58,35 @@ pub struct Entry {
     /// Of an outcome: how long the operation took, in microseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub duration_us: Option<u64>,
+    /// Of a takeover: what the writer knows of the entry before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub takeover: Option<Takeover>,
     /// The [`AuditKey::id`] of the key that made the tag.
     pub audit_key: String,
     /// SHA-256 of everything in the log from the beginning of the entry before up to this one.
     pub previous: String,
 }
 
-/// Before or after the operation.
+/// The kinds of entries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum Phase {
-    /// It is about to be done.
+    /// An operation is about to be done.
     Intent,
     /// It was done, or it failed.
     Outcome,
+    /// The entries from here on are under another key than those before.
+    Takeover,
+}
+
+/// What the writer of the first entry under another key knows of the one before.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Takeover {
+    /// The [`AuditKey::id`] that the entry before names.
+    pub from_key: String,
+    /// Whether the writer has that key, and it verifies that entry. Otherwise anyone may have written what comes before.
+    pub verified: bool,
 }
 
 /// The outcome of what succeeded.
@@ -77,6 +96,25 @@ impl Entry {
     /// Whether this is the outcome of what succeeded.
     pub fn is_done(&self) -> bool {
         self.outcome.as_deref() == Some(DONE)
+    }
+
+    /// That another key takes over with the entries of an operation, of which this is the first.
+    pub(super) fn takeover(takeover: Takeover, first: &Self) -> Self {
+        Self {
+            phase: Phase::Takeover,
+            operation: "takeover".to_owned(),
+            user: None,
+            user_hash: None,
+            purpose: None,
+            component: None,
+            grant: None,
+            outcome: None,
+            changed: None,
+            key_id: None,
+            duration_us: None,
+            takeover: Some(takeover),
+            ..first.clone()
+        }
     }
 
     /// The line: JSON in printable ASCII, its last member an HMAC-SHA256 over all before it, and a newline.
@@ -137,6 +175,7 @@ mod tests {
         Entry {
             sequence: 7,
             time: "2026-01-02T03:04:05.000006Z".to_owned(),
+            begins_file: false,
             id: "0123456789abcdef".to_owned(),
             phase: Phase::Outcome,
             operation: "reveal".to_owned(),
@@ -150,6 +189,7 @@ mod tests {
             changed: None,
             key_id: None,
             duration_us: Some(3),
+            takeover: None,
             audit_key: "k".to_owned(),
             previous: link(b""),
         }

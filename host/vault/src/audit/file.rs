@@ -21,8 +21,9 @@ use time::format_description::BorrowedFormatItem;
 use time::format_description::well_known::Rfc3339;
 use time::macros::format_description;
 
-use super::entry::{Entry, link};
+use super::entry::{Entry, Takeover, is_signed_by, link};
 use super::key::AuditKey;
+use super::keys::AuditKeys;
 use super::segments;
 use crate::directory::{open_in_place, sync};
 
@@ -56,6 +57,8 @@ pub(super) struct LogFile {
     dir: Dir,
     name: String,
     key: AuditKey,
+    /// The keys that entries of others may be under.
+    former_keys: Mutex<AuditKeys>,
     rotation: Rotation,
     queue: Mutex<Queue>,
     state: Mutex<State>,
@@ -116,6 +119,8 @@ struct Tail {
     link: String,
     /// Whether the last line has no end.
     is_torn: bool,
+    /// What has to be said of the last entry, which isn't genuine under the log's own key, before the next.
+    takeover: Option<Takeover>,
 }
 
 impl LogFile {
@@ -124,6 +129,7 @@ impl LogFile {
             dir,
             name: name.to_owned(),
             key,
+            former_keys: Mutex::default(),
             rotation,
             queue: Mutex::default(),
             state: Mutex::default(),
@@ -136,6 +142,10 @@ impl LogFile {
 
     pub(super) fn key(&self) -> &AuditKey {
         &self.key
+    }
+
+    pub(super) fn set_former_keys(&self, keys: AuditKeys) {
+        *lock(&self.former_keys) = keys;
     }
 
     /// Appends entries, which get their places in the chain, and returns them. Many threads share a write and a
@@ -193,16 +203,14 @@ impl LogFile {
         let most: usize = all.iter().map(|waiting| lines(&waiting.job)).sum();
         let mut no_room = None;
         if all.iter().any(|waiting| waiting.job.reserves) {
-            no_room = open.reserve(most as u64 * LONGEST_ENTRY).err();
+            // With one for a takeover.
+            no_room = open.reserve((most as u64 + 1) * LONGEST_ENTRY).err();
         }
         let mut text = String::new();
         let mut is_durable = false;
         let jobs = all.iter_mut().map(|waiting| &mut waiting.job);
         for job in jobs.filter(|job| no_room.is_none() || !job.reserves) {
-            text.push_str(&open.tail.chain(&mut job.entries, &self.key)?);
-            if open.first.is_none() {
-                open.first = first_of(&job.entries);
-            }
+            text.push_str(&open.chain(&mut job.entries, &self.key)?);
             is_durable |= job.is_durable;
         }
         let written = (&*open.file).write_all(text.as_bytes());
@@ -253,7 +261,7 @@ impl LogFile {
             opened => opened?,
         };
         check(&file.metadata()?)?;
-        let tail = Tail { sequence: 0, link: link(b""), is_torn: false };
+        let tail = Tail::begin();
         // No file has this size, so that its end is looked up.
         let end = u64::MAX;
         Ok(Open { file: Arc::new(file.into_std()), end, tail, first: None, reserved: 0 })
@@ -276,17 +284,17 @@ impl LogFile {
             // As the next entry will end it.
             bytes.push(b'\n');
         }
-        let mut tail = Tail::of(&bytes);
+        let mut tail = self.tail_of(&bytes);
         if tail.is_none() && may_be_new {
             // It is chained to the file before, which has to be on the disk before anything that builds on it.
             let all = segments::all(&self.dir, &self.name)?;
             tail = match all.iter().rfind(|segment| segment.first.is_some()) {
-                None => Some(Tail { sequence: 0, link: link(&bytes), is_torn: false }),
+                None => Some(Tail { link: link(&bytes), ..Tail::begin() }),
                 Some(before) => {
                     let file = before.open(&self.dir, &self.name)?;
                     file.sync_data()?;
                     let end = end_of(&file, file.metadata()?.len())?;
-                    Tail::of(&[end, bytes].concat())
+                    self.tail_of(&[end, bytes].concat())
                 }
             };
         }
@@ -295,9 +303,26 @@ impl LogFile {
             io::Error::new(io::ErrorKind::InvalidData, message)
         })?;
         open.tail.is_torn = is_torn;
-        open.first = segments::first_entry(&open.file)?.and_then(|entry| first_of(&[entry]));
+        open.first = segments::first_entry(&open.file)?.as_ref().and_then(first_of);
         open.end = size;
         Ok(())
+    }
+
+    /// The last entry in these bytes, with everything after it.
+    fn tail_of(&self, bytes: &[u8]) -> Option<Tail> {
+        let mut start = bytes.len();
+        bytes.split_inclusive(|byte| *byte == b'\n').rev().find_map(|line| {
+            start -= line.len();
+            let entry = Entry::parse(line)?;
+            let is_own = entry.audit_key == self.key.id();
+            let is_genuine = is_own && is_signed_by(line, &self.key);
+            let takeover = (!is_genuine).then(|| Takeover {
+                from_key: entry.audit_key.clone(),
+                verified: !is_own && lock(&self.former_keys).vouch(line, &entry) == Some(true),
+            });
+            let link = link(bytes.get(start..)?);
+            Some(Tail { sequence: entry.sequence, link, is_torn: false, takeover })
+        })
     }
 }
 
@@ -309,6 +334,35 @@ impl Open {
         let is_due = rotation.size.is_some_and(|size| self.end >= size)
             || rotation.age.is_some_and(|limit| age >= limit);
         is_due.then_some(sequence)
+    }
+
+    /// Gives the entries their places after the last one, and returns their lines.
+    fn chain(&mut self, entries: &mut [Entry], key: &AuditKey) -> io::Result<String> {
+        let mut text = String::new();
+        if std::mem::take(&mut self.tail.is_torn) {
+            text.push('\n');
+        }
+        let now = OffsetDateTime::from(SystemTime::now());
+        let time = now.format(TIME).map_err(io::Error::other)?;
+        let mut taken_over = None;
+        if let (Some(takeover), Some(first)) = (self.tail.takeover.take(), entries.first()) {
+            taken_over = Some(Entry::takeover(takeover, first));
+        }
+        for entry in taken_over.iter_mut().chain(entries) {
+            self.tail.sequence += 1;
+            entry.sequence = self.tail.sequence;
+            entry.time.clone_from(&time);
+            entry.begins_file = self.first.is_none();
+            key.id().clone_into(&mut entry.audit_key);
+            entry.previous = std::mem::take(&mut self.tail.link);
+            let line = entry.sign(key)?;
+            self.tail.link = link(line.as_bytes());
+            if entry.begins_file {
+                self.first = first_of(entry);
+            }
+            text.push_str(&line);
+        }
+        Ok(text)
     }
 
     /// Makes sure that there is room for this many bytes, where the file system can promise that.
@@ -330,35 +384,9 @@ impl Open {
 }
 
 impl Tail {
-    /// The last entry in these bytes, with everything after it.
-    fn of(bytes: &[u8]) -> Option<Self> {
-        let mut start = bytes.len();
-        bytes.split_inclusive(|byte| *byte == b'\n').rev().find_map(|line| {
-            start -= line.len();
-            let sequence = Entry::parse(line)?.sequence;
-            Some(Self { sequence, link: link(bytes.get(start..)?), is_torn: false })
-        })
-    }
-
-    /// Gives the entries their places after this one, and becomes the last of them. Returns their lines.
-    fn chain(&mut self, entries: &mut [Entry], key: &AuditKey) -> io::Result<String> {
-        let mut text = String::new();
-        if std::mem::take(&mut self.is_torn) {
-            text.push('\n');
-        }
-        let now = OffsetDateTime::from(SystemTime::now());
-        let time = now.format(TIME).map_err(io::Error::other)?;
-        for entry in entries {
-            self.sequence += 1;
-            entry.sequence = self.sequence;
-            entry.time.clone_from(&time);
-            key.id().clone_into(&mut entry.audit_key);
-            entry.previous = std::mem::take(&mut self.link);
-            let line = entry.sign(key)?;
-            self.link = link(line.as_bytes());
-            text.push_str(&line);
-        }
-        Ok(text)
+    /// Of a log without any entry.
+    fn begin() -> Self {
+        Self { sequence: 0, link: link(b""), is_torn: false, takeover: None }
     }
 }
 
@@ -381,8 +409,7 @@ fn again(error: &io::Error) -> io::Error {
     io::Error::new(error.kind(), error.to_string())
 }
 
-fn first_of(entries: &[Entry]) -> Option<(u64, OffsetDateTime)> {
-    let first = entries.first()?;
+fn first_of(first: &Entry) -> Option<(u64, OffsetDateTime)> {
     Some((first.sequence, OffsetDateTime::parse(&first.time, &Rfc3339).ok()?))
 }
 

@@ -48,6 +48,7 @@
 mod entry;
 mod file;
 mod key;
+mod keys;
 mod operations;
 mod segments;
 mod verify;
@@ -64,11 +65,12 @@ use crate::error::Error;
 use crate::operation::Operation;
 use moat_format::user_id::UserId;
 
-pub use entry::{Entry, Phase};
+pub use entry::{Entry, Phase, Takeover};
 pub use file::Rotation;
 pub use key::AuditKey;
+pub use keys::AuditKeys;
 pub use operations::{AuditedOperation, operations};
-pub use verify::{AuditKeys, Finding, FindingKind, Head, Verification, verify};
+pub use verify::{Finding, FindingKind, Head, Verification, verify};
 
 use file::{Job, LogFile};
 
@@ -96,6 +98,14 @@ impl AuditLog {
     pub fn new(dir: Dir, name: &str, key: AuditKey, rotation: Rotation) -> Self {
         let file = Arc::new(LogFile::new(dir, name, key, rotation));
         Self { file, policy: AuditPolicy::default(), hashes_users: false }
+    }
+
+    /// Sets the keys that earlier entries may be under. The first entry under the log's own key says whether the one before is
+    /// genuine; only with its key can that be said.
+    #[must_use]
+    pub fn with_former_keys(self, keys: AuditKeys) -> Self {
+        self.file.set_former_keys(keys);
+        self
     }
 
     /// Sets what happens to an operation whose entries can't be written.
@@ -160,6 +170,7 @@ impl AuditLog {
         let entries = user_ids.chain(nobody).zip(ids).map(|(user, id)| Entry {
             sequence: 0,
             time: String::new(),
+            begins_file: false,
             id: hex(&id.to_be_bytes()),
             phase: Phase::Intent,
             operation: event.operation.name().to_owned(),
@@ -175,6 +186,7 @@ impl AuditLog {
             changed: None,
             key_id: None,
             duration_us: None,
+            takeover: None,
             audit_key: String::new(),
             previous: String::new(),
         });

@@ -62,6 +62,7 @@ pub fn operations(
                     let intent = begun.remove(&entry.id);
                     return Some(Ok(AuditedOperation { intent, outcome: Some(entry) }));
                 }
+                Phase::Takeover => {}
             }
         }
         let unfinished = unfinished.get_or_insert_with(|| {

@@ -13,6 +13,9 @@ use crate::directory::open_in_place;
 /// The longest line that is read at once, in bytes; entries are much shorter.
 pub(super) const LONGEST_LINE: u64 = 64 * 1024;
 
+/// How much of two files is compared at once, in bytes.
+const BLOCK: u64 = 64 * 1024;
+
 /// How often a file is looked for that gets other names meanwhile.
 const ATTEMPTS: usize = 8;
 
@@ -46,6 +49,35 @@ impl Segment {
         Err(io::Error::new(io::ErrorKind::NotFound, message))
     }
 
+    /// Whether the other file begins with all of this one.
+    fn is_copied_from(&self, other: &Self, dir: &Dir, log: &str) -> io::Result<bool> {
+        let (copy, original) = match (self.open(dir, log), other.open(dir, log)) {
+            (Ok(copy), Ok(original)) => (copy, original),
+            // One that was removed meanwhile is found missing when its turn comes.
+            (Err(error), _) | (_, Err(error)) if error.kind() == io::ErrorKind::NotFound => {
+                return Ok(false);
+            }
+            (Err(error), _) | (_, Err(error)) => return Err(error),
+        };
+        let size = copy.metadata()?.len();
+        if size > original.metadata()?.len() {
+            return Ok(false);
+        }
+        let mut blocks = [vec![0; BLOCK as usize], vec![0; BLOCK as usize]];
+        for begin in (0..size).step_by(BLOCK as usize) {
+            let length = usize::try_from(BLOCK.min(size - begin)).map_err(io::Error::other)?;
+            for (block, file) in blocks.iter_mut().zip([&copy, &original]) {
+                block.truncate(length);
+                file.read_exact_at(block, begin)?;
+            }
+            let [one, other] = &blocks;
+            if one != other {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
     /// The file, if it has this name.
     fn find(&self, dir: &Dir, name: &str) -> io::Result<Option<File>> {
         // A file that was removed may have left its inode to another.
@@ -73,8 +105,8 @@ impl Segment {
     }
 }
 
-/// All files of the log, the oldest first; after them those without an entry at their beginning, which may be
-/// compressed, but for the one under the log's name.
+/// All files of the log, the oldest first, without copies of what others of them begin with; after them those without an
+/// entry at their beginning, which may be compressed, but for the one under the log's name.
 pub(super) fn all(dir: &Dir, log: &str) -> io::Result<Vec<Segment>> {
     // Before the others are listed: if it is set aside in between, it is just found twice.
     let mut segments: Vec<_> = open(dir, log)?.map(|(live, _)| live).into_iter().collect();
@@ -85,7 +117,18 @@ pub(super) fn all(dir: &Dir, log: &str) -> io::Result<Vec<Segment>> {
         (segment.first.unwrap_or(u64::MAX), segment.name != log, segment.id)
     });
     segments.dedup_by_key(|segment| segment.id);
-    Ok(segments)
+    let mut originals: Vec<Segment> = Vec::with_capacity(segments.len());
+    for segment in segments {
+        match originals
+            .last_mut()
+            .filter(|last| last.first.is_some() && last.first == segment.first)
+        {
+            Some(last) if segment.is_copied_from(last, dir, log)? => {}
+            Some(last) if last.is_copied_from(&segment, dir, log)? => *last = segment,
+            _ => originals.push(segment),
+        }
+    }
+    Ok(originals)
 }
 
 /// The files that were set aside.

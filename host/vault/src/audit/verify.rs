@@ -7,54 +7,16 @@ use cap_std::fs::Dir;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::entry::{Entry, is_signed_by, link};
+use super::entry::{Entry, link};
 use super::key::{AuditKey, Purpose};
+use super::keys::AuditKeys;
 use super::segments::{self, Segment};
 use crate::contract::ErrorCode;
 use crate::digest::hex;
 use crate::error::Error;
-use crate::keys::KeyRing;
 
 /// How often a log is gone through again whose files change meanwhile.
 const ATTEMPTS: usize = 8;
-
-/// The keys that the entries of a log may be under.
-#[derive(Debug)]
-pub struct AuditKeys {
-    known: Vec<AuditKey>,
-    underived: Option<KeyRing>,
-}
-
-impl AuditKeys {
-    /// One that was given, and those of the master keys of a ring, which are derived when an entry needs them.
-    pub fn new(given: Option<AuditKey>, ring: Option<KeyRing>) -> Self {
-        Self { known: given.into_iter().collect(), underived: ring }
-    }
-
-    /// All of them.
-    pub fn all(&mut self) -> &[AuditKey] {
-        let ring = self.underived.take();
-        self.known.extend(ring.iter().flat_map(KeyRing::keys).map(AuditKey::derive));
-        &self.known
-    }
-
-    fn find(&mut self, id: &str) -> Option<&AuditKey> {
-        if !self.known.iter().any(|key| key.id() == id) {
-            self.all();
-        }
-        self.known.iter().find(|key| key.id() == id)
-    }
-
-    /// Whether the line is an entry under a key of these; `None`: under another.
-    fn vouch(&mut self, line: &Line) -> Option<bool> {
-        let entry = line.entry.as_ref()?;
-        Some(is_signed_by(&line.bytes, self.find(&entry.audit_key)?))
-    }
-
-    fn is_genuine(&mut self, line: &Line) -> bool {
-        self.vouch(line) == Some(true)
-    }
-}
 
 /// The end of a log at some time, signed: kept elsewhere, it shows whether the log was cut off since.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -252,6 +214,7 @@ fn walk_through(
     Ok(result)
 }
 
+#[derive(Clone)]
 struct Line {
     file: String,
     number: u64,
@@ -269,6 +232,15 @@ impl Line {
         })
     }
 
+    /// Whether it is an entry under a key of these; `None`: under another, or none.
+    fn is_under(&self, keys: &mut AuditKeys) -> Option<bool> {
+        keys.vouch(&self.bytes, self.entry.as_ref()?)
+    }
+
+    fn is_genuine(&self, keys: &mut AuditKeys) -> bool {
+        self.is_under(keys) == Some(true)
+    }
+
     fn finding(&self, kind: FindingKind, sequence: u64, message: String) -> Finding {
         Finding { kind, file: self.file.clone(), line: self.number, sequence, message }
     }
@@ -279,6 +251,7 @@ struct End {
     sequence: u64,
     time: String,
     link: String,
+    audit_key: String,
     file: String,
     line: u64,
 }
@@ -316,20 +289,27 @@ impl<L: Iterator<Item = io::Result<Line>>> Chain<'_, L> {
                 ));
             }
             self.link = Sha256::new_with_prefix(&line.bytes);
+            if !line.is_genuine(self.keys) {
+                self.unheld.get_or_insert_with(|| line.clone());
+            } else if let Some(unheld) = self.unheld.take() {
+                let last = result.end.as_ref().map(|end| end.audit_key.as_str());
+                let is_held = entry.takeover.as_ref().is_some_and(|takeover| {
+                    takeover.verified && Some(takeover.from_key.as_str()) == last
+                });
+                if !is_held {
+                    return Ok(Some(unknown_key(&unheld)));
+                }
+            }
             result.entries += 1;
             result.first.get_or_insert(entry.sequence);
             result.end = Some(End {
                 sequence: entry.sequence,
                 time: entry.time.clone(),
                 link: link(&line.bytes),
+                audit_key: entry.audit_key.clone(),
                 file: line.file.clone(),
                 line: line.number,
             });
-            if self.keys.is_genuine(&line) {
-                self.unheld = None;
-            } else {
-                self.unheld.get_or_insert(line);
-            }
         }
         Ok(self.check_end(result))
     }
@@ -342,12 +322,13 @@ impl<L: Iterator<Item = io::Result<Line>>> Chain<'_, L> {
         last: Option<&End>,
     ) -> io::Result<Option<Finding>> {
         let expected = last.map(|last| last.sequence + 1);
-        let sequence = expected.unwrap_or(entry.sequence);
+        // The log begins where a file does: the files before may have been removed.
+        let sequence = expected.unwrap_or(if entry.begins_file { entry.sequence } else { 1 });
         let inserted = |before| {
             let message = format!("something was inserted before entry {before}");
             Ok(Some(line.finding(FindingKind::Inserted, before, message)))
         };
-        if self.keys.vouch(line) == Some(false) {
+        if line.is_under(self.keys) == Some(false) {
             let altered = match self.next_genuine()? {
                 Some(next) if follows(&next, expected, &self.link) => {
                     return inserted(next.sequence);
@@ -359,8 +340,7 @@ impl<L: Iterator<Item = io::Result<Line>>> Chain<'_, L> {
             let message = format!("entry {altered} was altered");
             return Ok(Some(line.finding(FindingKind::Altered, altered, message)));
         }
-        // Of the files that were removed nothing is known.
-        let is_first = expected.is_none() && self.stray.is_none() && entry.sequence > 1;
+        let is_first = expected.is_none() && self.stray.is_none() && entry.begins_file;
         if is_first || follows(entry, expected, &self.link) {
             let differs =
                 |head: &&Head| head.sequence == sequence && head.link != link(&line.bytes);
@@ -425,9 +405,7 @@ impl<L: Iterator<Item = io::Result<Line>>> Chain<'_, L> {
             ));
         }
         if let Some(line) = self.unheld.take() {
-            let sequence = line.entry.as_ref().map_or(next, |entry| entry.sequence);
-            let message = format!("no key that is given verifies the entries from {sequence} on");
-            return Some(line.finding(FindingKind::UnknownKey, sequence, message));
+            return Some(unknown_key(&line));
         }
         let head = self.head.filter(|head| head.sequence >= next)?;
         let (file, line) =
@@ -442,7 +420,7 @@ impl<L: Iterator<Item = io::Result<Line>>> Chain<'_, L> {
 
     /// The entry in the next line, if it is genuine.
     fn next_genuine(&mut self) -> io::Result<Option<Entry>> {
-        let next = self.lines.next().transpose()?.filter(|line| self.keys.is_genuine(line));
+        let next = self.lines.next().transpose()?.filter(|line| line.is_genuine(self.keys));
         Ok(next.and_then(|line| line.entry))
     }
 
@@ -450,12 +428,19 @@ impl<L: Iterator<Item = io::Result<Line>>> Chain<'_, L> {
     fn comes_later(&mut self, sequence: u64) -> io::Result<bool> {
         while let Some(line) = self.lines.next().transpose()? {
             let is_it = line.entry.as_ref().is_some_and(|entry| entry.sequence == sequence);
-            if is_it && self.keys.is_genuine(&line) {
+            if is_it && line.is_genuine(self.keys) {
                 return Ok(true);
             }
         }
         Ok(false)
     }
+}
+
+/// That no key verifies the entries from this line on, and nobody whose key does says that they are genuine.
+fn unknown_key(line: &Line) -> Finding {
+    let sequence = line.entry.as_ref().map_or(0, |entry| entry.sequence);
+    let message = format!("no key that is given verifies the entries from {sequence} on");
+    line.finding(FindingKind::UnknownKey, sequence, message)
 }
 
 /// Whether an entry is the one that has to come after what this link is over; without any before, the first.
