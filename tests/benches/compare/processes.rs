@@ -9,7 +9,7 @@ use std::time::Duration;
 use support::benchmark::{Group, Row};
 use support::callers::Python;
 use support::{
-    KEY, Store, Taken, done, expect, is_installed, long, measure_with_input, run, run_with_input,
+    KEY, Store, Taken, expect, is_installed, long, measure_with_input, run, run_with_input,
 };
 
 use crate::native;
@@ -53,8 +53,8 @@ impl Credentials {
         write.arg("write").arg(first.path()).args(["anna", "anna", PASSWORD, "--form", "app"]);
         expect(0, &run(&mut write));
         fs::write(first.beside("text"), PASSWORD).unwrap();
-        let tools = TOOLS.iter().filter(|tool| is_installed(tool.program));
-        let tools = tools.map(|tool| tool.prepared(&first.beside(tool.name))).collect();
+        let tools = TOOLS.iter().filter_map(|tool| tool.prepared(&first.beside(tool.name)));
+        let tools = tools.collect();
         let key = moat::generate_key().unwrap().to_string();
         let credentials = Self { first, second, key, tools };
         expect(0, &run_with_input(&mut credentials.moat(&PUT), PASSWORD));
@@ -216,17 +216,30 @@ const GPG_KEY: &str =
     "gpg --batch --quiet --passphrase '' --quick-generate-key a@example.com default default never";
 
 impl Tool {
-    /// The tool with a secret that it encrypted in a new directory.
-    fn prepared(&'static self, home: &Path) -> Installed {
-        fs::create_dir(home).unwrap();
-        fs::create_dir(home.join("gnupg")).unwrap();
-        let installed = Installed { tool: self, home: home.to_owned() };
-        if self.program == "pass" {
-            done(installed.at_home(Command::new("sh").args(["-c", GPG_KEY])));
+    /// The tool with a secret that it encrypted in a new directory; `None` where it isn't installed, or can't do that.
+    fn prepared(&'static self, home: &Path) -> Option<Installed> {
+        if !is_installed(self.program) {
+            return None;
         }
-        done(installed.at_home(Command::new("sh").args(["-c", self.prepare])));
-        Peer { input: Some(home.join("../text")), ..installed.write() }.run();
-        installed
+        fs::create_dir_all(home.join("gnupg")).unwrap();
+        let installed = Installed { tool: self, home: home.to_owned() };
+        let shell = |script: &str| {
+            let mut command = Command::new("sh");
+            command.args(["-c", script]);
+            Peer::new(self.name, command)
+        };
+        let key = (self.program == "pass").then(|| shell(GPG_KEY));
+        let steps =
+            key.into_iter().chain([shell(self.prepare), installed.write(), installed.read()]);
+        for mut step in steps {
+            let text = File::open(home.join("../text")).unwrap();
+            if !installed.at_home(&mut step.command).stdin(text).output().unwrap().status.success()
+            {
+                println!("{} is not measured, since it doesn't work here", self.name);
+                return None;
+            }
+        }
+        Some(installed)
     }
 }
 
