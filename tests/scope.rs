@@ -256,7 +256,7 @@ fn narrowing() -> impl Strategy<Value = Narrowing> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(64) })]
 
     /// Whatever a scope is narrowed by, it never lets pass what it has refused before.
     #[test]

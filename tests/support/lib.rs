@@ -62,8 +62,12 @@ pub struct Store {
 
 impl Store {
     pub fn new() -> Self {
-        let root = tempfile::tempdir().unwrap();
-        let store = Self { root };
+        Self::below(&std::env::temp_dir())
+    }
+
+    /// One in a new directory below this one.
+    pub fn below(place: &Path) -> Self {
+        let store = Self { root: tempfile::tempdir_in(place).unwrap() };
         fs::create_dir(store.path()).unwrap();
         fs::set_permissions(store.path(), PermissionsExt::from_mode(0o700)).unwrap();
         store
@@ -154,8 +158,6 @@ pub fn run(command: &mut Command) -> Output {
 pub struct Taken {
     pub wall: Duration,
     pub cpu: Duration,
-    /// Peak memory in KiB.
-    pub peak: i64,
 }
 
 /// Runs a command that has to succeed, without input or output.
@@ -177,7 +179,7 @@ pub fn measure_with_input(command: &mut Command, input: Stdio) -> Taken {
     #[allow(unsafe_code, reason = "the standard library has no child's time and memory")]
     let waited = unsafe { libc::wait4(pid, &raw mut status, 0, &raw mut usage) };
     assert_eq!((waited, status), (pid, 0), "{command:?}");
-    Taken { wall: begun.elapsed(), cpu: cpu(&usage), peak: usage.ru_maxrss }
+    Taken { wall: begun.elapsed(), cpu: cpu(&usage) }
 }
 
 /// The CPU time that this process has taken.
@@ -292,7 +294,9 @@ pub fn set_up(name: &str, made_of: &[u8], make: impl FnOnce(&Path)) -> PathBuf {
 
 /// SHA-256 in hexadecimal.
 pub fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+    let digit = |half: u8| char::from_digit(u32::from(half), 16);
+    let halves = Sha256::digest(bytes).into_iter().flat_map(|byte| [byte >> 4, byte & 0xf]);
+    halves.filter_map(digit).collect()
 }
 
 /// Runs a command that has to succeed.

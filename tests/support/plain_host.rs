@@ -9,7 +9,7 @@
     reason = "tests and generated code"
 )]
 
-use moat_guest_build::{CpuLevel, cpu_levels};
+use moat_guest_build::cpu_levels;
 use wasmtime::component::{Component, HasSelf, Linker};
 use wasmtime::{Engine, Store};
 
@@ -95,27 +95,16 @@ impl random::Host for Host {
     }
 }
 
-/// The component, compiled for the first of these CPUs that this one is as good as.
-fn prepare<'l>(levels: impl IntoIterator<Item = &'l CpuLevel>) -> CredentialVaultPre<Host> {
-    let target = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
-    let load = |level: &CpuLevel| {
-        let config = moat_guest_build::config(&target, level.features).unwrap();
-        Component::from_binary(&Engine::new(&config).unwrap(), moat::component::BYTES).ok()
-    };
-    let component = levels.into_iter().find_map(load).unwrap();
-    let mut linker = Linker::new(component.engine());
-    CredentialVault::add_to_linker::<_, HasSelf<Host>>(&mut linker, |host| host).unwrap();
-    CredentialVaultPre::new(linker.instantiate_pre(&component).unwrap()).unwrap()
-}
-
-/// The component in the code for the best CPU.
-pub fn best() -> CredentialVaultPre<Host> {
-    prepare(cpu_levels(std::env::consts::ARCH))
-}
-
 /// The component in the code for the baseline CPU.
 pub fn baseline() -> CredentialVaultPre<Host> {
-    prepare(cpu_levels(std::env::consts::ARCH).last())
+    let target = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
+    let level = cpu_levels(&target).last().unwrap();
+    let config = moat_guest_build::config(&target, level.features).unwrap();
+    let engine = Engine::new(&config).unwrap();
+    let component = Component::from_binary(&engine, moat::component::BYTES).unwrap();
+    let mut linker = Linker::new(&engine);
+    CredentialVault::add_to_linker::<_, HasSelf<Host>>(&mut linker, |host| host).unwrap();
+    CredentialVaultPre::new(linker.instantiate_pre(&component).unwrap()).unwrap()
 }
 
 /// A new instance.

@@ -5,13 +5,13 @@ use std::fs::File;
 use std::io::Write;
 use std::path::Path;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use cap_std::ambient_authority;
 use cap_std::fs::Dir;
 use moat::audit::{AuditKey, AuditLog, Rotation};
 use moat::{Credential, Directory, KeyRing, MasterKey, PutOptions, UserId, Vault};
-use support::benchmark::{Group, Row};
+use support::benchmark::{Group, Row, median};
 use support::{KEY, long};
 
 const THREADS: usize = 64;
@@ -42,11 +42,7 @@ pub(crate) fn group() -> Group {
         runs[1].push(time_a_get(&audited, &anna, THREADS));
         runs[2].push(time_a_get(&audited, &anna, 1));
     }
-    let [plain, audited, alone] = runs.map(|mut runs| {
-        runs.sort_by(f64::total_cmp);
-        runs.get(turns / 2).copied()
-    });
-    let sync = sync_time(&root.path().join("file")).as_secs_f64() * 1e6;
+    let [plain, audited, alone] = runs.map(median);
     Group {
         name: "audit".to_owned(),
         title: "Reading with an audit log, in a running process".to_owned(),
@@ -56,7 +52,7 @@ pub(crate) fn group() -> Group {
             Row::new("without a log, 64 threads", [plain]),
             Row::new("with a log, 64 threads", [audited]),
             Row::new("with a log, 1 thread", [alone]),
-            Row::new("a sync of this disk", [Some(sync)]),
+            Row::new("a sync of this disk", [sync_time(&root.path().join("file"))]),
         ],
     }
 }
@@ -72,17 +68,14 @@ fn time_a_get(vault: &Vault, user: &UserId, threads: usize) -> f64 {
     begun.elapsed().as_secs_f64() * 1e6 / (threads * EACH) as f64
 }
 
-/// The median of appending a line to a file and syncing it.
-fn sync_time(path: &Path) -> Duration {
+/// The median of appending a line to a file and syncing it, in µs.
+fn sync_time(path: &Path) -> Option<f64> {
     let mut file = File::create(path).unwrap();
-    let mut times: Vec<_> = (0..200)
-        .map(|_| {
-            let begun = Instant::now();
-            file.write_all(&[b'x'; 800]).unwrap();
-            file.sync_data().unwrap();
-            begun.elapsed()
-        })
-        .collect();
-    times.sort();
-    times.get(100).copied().unwrap_or_default()
+    let times = (0..200).map(|_| {
+        let begun = Instant::now();
+        file.write_all(&[b'x'; 800]).unwrap();
+        file.sync_data().unwrap();
+        begun.elapsed().as_secs_f64() * 1e6
+    });
+    median(times.collect())
 }

@@ -1,15 +1,14 @@
 //! Whole directories of records of version 2.0, in memory: what a disk takes is the same for all.
 
 use std::cell::RefCell;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE;
 use support::benchmark::{Group, Row};
 use support::callers::Python;
-use support::{KEY, MOAT, done, long, measure, write_private};
-use tempfile::TempDir;
+use support::{KEY, Store, done, long, measure, write_private};
 
 use crate::native;
 
@@ -56,8 +55,8 @@ pub(crate) fn groups(python: &Python) -> Vec<Group> {
         for Group { name: what, rows, .. } in &mut groups {
             rows.iter_mut().for_each(|row| row.values.push(None));
             for _ in 0..turns {
-                for Row { name, values } in rows.iter_mut() {
-                    let way = WAYS.iter().find(|(way, ..)| way == name);
+                for row in rows.iter_mut() {
+                    let way = WAYS.iter().find(|(name, ..)| *name == row.name);
                     let taken = match (way, &legacy) {
                         (Some((_, threads, by_program)), _) => {
                             Some(directory.time(what, *threads, *by_program))
@@ -65,8 +64,7 @@ pub(crate) fn groups(python: &Python) -> Vec<Group> {
                         (None, Some(legacy)) => Some(legacy.in_python(python)),
                         (None, None) => None,
                     };
-                    let fastest = values.last_mut().unwrap();
-                    *fastest = (*fastest).into_iter().chain(taken).reduce(f64::min);
+                    row.keep_fastest(taken);
                 }
             }
         }
@@ -76,7 +74,7 @@ pub(crate) fn groups(python: &Python) -> Vec<Group> {
 
 /// A directory of so many records, in memory.
 struct Directory {
-    root: TempDir,
+    store: Store,
     users: u32,
     /// The first one decrypts the records.
     keys: RefCell<[String; 2]>,
@@ -86,49 +84,37 @@ impl Directory {
     /// Records of version 2.0.
     fn new(users: u32, keys: [String; 2]) -> Self {
         let directory = Self::unencrypted(users, keys);
-        done(&mut directory.moat(&["migrate", "--to", "2.0", "--accept-plaintext"]));
+        directory.migrate(&["--to", "2.0"]);
         directory
     }
 
     /// Records of version 1.0, as the application has them.
     fn legacy(users: u32) -> Self {
         let directory = Self::unencrypted(users, [KEY.to_owned(), String::new()]);
-        done(&mut directory.moat(&["migrate", "--token-encoding", "app", "--accept-plaintext"]));
+        directory.migrate(&["--token-encoding", "app"]);
         directory
     }
 
     /// Records of the application's oldest kind, which is the quickest to make.
     fn unencrypted(users: u32, keys: [String; 2]) -> Self {
         let memory = Path::new(MEMORY);
-        let root = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() };
-        let directory = Self { root: root.unwrap(), users, keys: keys.into() };
+        let store = if memory.is_dir() { Store::below(memory) } else { Store::new() };
         let credential = r#"{"username": "someone", "password": "a password", "created_at": "2025-02-03T08:09:10"}"#;
         let encoded = URL_SAFE.encode(credential);
         for user in (0..users).map(|n| format!("user{n:06}")) {
             let record = format!(
                 r#"{{"user_id": "{user}", "encrypted_data": "{encoded}", "created_at": "2025-02-03T08:09:10", "crypto_available": false}}"#
             );
-            write_private(&directory.path().join(format!("{user}.cred")), record.as_bytes());
+            write_private(&store.file(&user), record.as_bytes());
         }
-        directory
+        Self { store, users, keys: keys.into() }
     }
 
-    fn path(&self) -> PathBuf {
-        self.root.path().to_owned()
-    }
-
-    fn moat(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(&*MOAT);
-        self.surround(&mut command).args(arguments);
-        command
-    }
-
-    fn surround<'c>(&self, command: &'c mut Command) -> &'c mut Command {
-        command
-            .env_clear()
-            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
-            .env("FOSSAWORK_CREDENTIALS_DIR", self.path())
-            .env("FOSSAWORK_MASTER_KEY", &self.keys.borrow()[0])
+    /// Runs the program with the key that decrypts the records.
+    fn migrate(&self, arguments: &[&str]) {
+        let mut command =
+            self.store.moat(&[&["migrate", "--accept-plaintext"], arguments].concat());
+        done(command.env("FOSSAWORK_MASTER_KEY", &self.keys.borrow()[0]));
     }
 
     /// How long it takes, in ms.
@@ -139,16 +125,16 @@ impl Directory {
         let [primary, previous] = self.keys.borrow().clone();
         let mut command = if by_program {
             // A thread for each core that it may use.
-            let mut command = Command::new("taskset");
-            self.surround(command.args(["--cpu-list", &format!("0-{}", threads - 1)]))
-                .arg(&*MOAT)
-                .arg(what);
+            let mut cores = Command::new("taskset");
+            cores.args(["--cpu-list", &format!("0-{}", threads - 1)]);
+            let mut command = self.store.moat_under(cores, &[what]);
+            command.env("FOSSAWORK_MASTER_KEY", &primary);
             if what == "rotate" {
                 command.env("FOSSAWORK_MASTER_KEY_PREVIOUS", &previous);
             }
             command
         } else {
-            native::command(what, self.path(), &[&primary, &previous], threads)
+            native::command(what, self.store.path(), &[&primary, &previous], threads)
         };
         measure(&mut command).wall.as_secs_f64() * 1e3
     }
@@ -156,7 +142,7 @@ impl Directory {
     /// How long the application's way takes for all users, in ms.
     fn in_python(&self, python: &Python) -> f64 {
         let mut application = python.script("fossawork_way.py");
-        application.arg(self.path()).args((0..self.users).map(|n| format!("user{n:06}")));
+        application.arg(self.store.path()).args((0..self.users).map(|n| format!("user{n:06}")));
         measure(&mut application).wall.as_secs_f64() * 1e3
     }
 }

@@ -13,7 +13,6 @@
     clippy::indexing_slicing,
     clippy::panic,
     clippy::print_stdout,
-    clippy::unimplemented,
     clippy::unwrap_used,
     reason = "a benchmark prints, and stops when anything fails"
 )]

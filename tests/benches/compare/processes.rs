@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use support::benchmark::{Group, Row};
+use support::benchmark::{Group, Row, median};
 use support::callers::Python;
 use support::{
     KEY, Store, Taken, expect, is_installed, long, measure_with_input, run, run_with_input,
@@ -108,9 +108,7 @@ fn measured(name: &str, title: &str, mut peers: Vec<Peer>) -> Group {
         }
     }
     let median = |runs: &[Taken], of: fn(&Taken) -> Duration| {
-        let mut times: Vec<_> = runs.iter().map(of).collect();
-        times.sort();
-        times.get(turns / 2).map(|time| time.as_secs_f64() * 1e3)
+        median(runs.iter().map(|taken| of(taken).as_secs_f64() * 1e3).collect())
     };
     let rows = peers.iter().zip(&runs).map(|(peer, runs)| {
         let values = [median(runs, |taken| taken.wall), median(runs, |taken| taken.cpu)];
@@ -128,9 +126,8 @@ fn measured(name: &str, title: &str, mut peers: Vec<Peer>) -> Group {
 /// A tool that encrypts the file `../text` as `secret`, and decrypts it.
 struct Tool {
     name: &'static str,
-    program: &'static str,
-    /// In the shell.
-    prepare: &'static str,
+    /// Scripts of the shell.
+    prepare: &'static [&'static str],
     read: &'static [&'static str],
     write: &'static [&'static str],
 }
@@ -140,15 +137,13 @@ struct Tool {
 const TOOLS: [Tool; 6] = [
     Tool {
         name: "age",
-        program: "age",
-        prepare: "age-keygen -o key && age-keygen -y key > recipient",
+        prepare: &["age-keygen -o key", "age-keygen -y key > recipient"],
         read: &["-d", "-i", "key", "secret"],
         write: &["-e", "-R", "recipient", "-o", "secret", "../text"],
     },
     Tool {
         name: "gpg",
-        program: "gpg",
-        prepare: GPG_KEY,
+        prepare: &[GPG_KEY],
         read: &["--quiet", "--decrypt", "secret"],
         write: &[
             "--quiet",
@@ -164,24 +159,23 @@ const TOOLS: [Tool; 6] = [
     },
     Tool {
         name: "pass",
-        program: "pass",
-        prepare: "pass init a@example.com",
+        prepare: &[GPG_KEY, "pass init a@example.com"],
         read: &["show", "anna"],
         write: &["insert", "--multiline", "--force", "anna"],
     },
     Tool {
         name: "systemd-creds",
-        program: "systemd-creds",
-        prepare: "systemd-creds setup",
+        prepare: &["systemd-creds setup"],
         read: &["decrypt", "--name=anna", "secret", "-"],
         write: &["encrypt", "--with-key=host", "--name=anna", "../text", "secret"],
     },
     Tool {
         name: "keepassxc-cli",
-        program: "keepassxc-cli",
-        prepare:
-            "head -c 32 /dev/urandom > key && keepassxc-cli db-create --set-key-file key secret &&
-            keepassxc-cli add --quiet --no-password --key-file key secret anna",
+        prepare: &[
+            "head -c 32 /dev/urandom > key",
+            "keepassxc-cli db-create --set-key-file key secret",
+            "keepassxc-cli add --quiet --no-password --key-file key secret anna",
+        ],
         read: &[
             "show",
             "--quiet",
@@ -205,8 +199,7 @@ const TOOLS: [Tool; 6] = [
     },
     Tool {
         name: "ansible-vault",
-        program: "ansible-vault",
-        prepare: "echo password > key",
+        prepare: &["echo password > key"],
         read: &["view", "--vault-password-file", "key", "secret"],
         write: &["encrypt", "--vault-password-file", "key", "--output", "secret", "../text"],
     },
@@ -218,7 +211,7 @@ const GPG_KEY: &str =
 impl Tool {
     /// The tool with a secret that it encrypted in a new directory; `None` where it isn't installed, or can't do that.
     fn prepared(&'static self, home: &Path) -> Option<Installed> {
-        if !is_installed(self.program) {
+        if !is_installed(self.name) {
             return None;
         }
         fs::create_dir_all(home.join("gnupg")).unwrap();
@@ -228,10 +221,8 @@ impl Tool {
             command.args(["-c", script]);
             Peer::new(self.name, command)
         };
-        let key = (self.program == "pass").then(|| shell(GPG_KEY));
-        let steps =
-            key.into_iter().chain([shell(self.prepare), installed.write(), installed.read()]);
-        for mut step in steps {
+        let prepare = self.prepare.iter().map(|script| shell(script));
+        for mut step in prepare.chain([installed.write(), installed.read()]) {
             let text = File::open(home.join("../text")).unwrap();
             if !installed.at_home(&mut step.command).stdin(text).output().unwrap().status.success()
             {
@@ -259,7 +250,7 @@ impl Installed {
     }
 
     fn command(&self, arguments: &[&str]) -> Peer {
-        let mut command = Command::new(self.tool.program);
+        let mut command = Command::new(self.tool.name);
         self.at_home(command.args(arguments));
         Peer::new(self.tool.name, command)
     }

@@ -43,6 +43,18 @@ impl Row {
     pub fn new(name: &str, values: impl IntoIterator<Item = Option<f64>>) -> Self {
         Self { name: name.to_owned(), values: values.into_iter().collect() }
     }
+
+    /// Keeps what was measured in the last column, if it is less than before.
+    pub fn keep_fastest(&mut self, taken: Option<f64>) {
+        let last = self.values.last_mut().unwrap();
+        *last = (*last).into_iter().chain(taken).reduce(f64::min);
+    }
+}
+
+/// The value in the middle; `None` of none.
+pub fn median(mut values: Vec<f64>) -> Option<f64> {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied()
 }
 
 impl Group {

@@ -13,9 +13,6 @@ use crate::directory::open_in_place;
 /// The longest line that is read at once, in bytes; entries are much shorter.
 pub(super) const LONGEST_LINE: u64 = 64 * 1024;
 
-/// How much of two files is compared at once, in bytes.
-const BLOCK: u64 = 64 * 1024;
-
 /// How often a file is looked for that gets other names meanwhile.
 const ATTEMPTS: usize = 8;
 
@@ -51,27 +48,17 @@ impl Segment {
 
     /// Whether the other file begins with all of this one.
     fn is_copied_from(&self, other: &Self, dir: &Dir, log: &str) -> io::Result<bool> {
-        let (copy, original) = match (self.open(dir, log), other.open(dir, log)) {
-            (Ok(copy), Ok(original)) => (copy, original),
+        let opened = self.open(dir, log).and_then(|copy| Ok((copy, other.open(dir, log)?)));
+        let (copy, original) = match opened {
             // One that was removed meanwhile is found missing when its turn comes.
-            (Err(error), _) | (_, Err(error)) if error.kind() == io::ErrorKind::NotFound => {
-                return Ok(false);
-            }
-            (Err(error), _) | (_, Err(error)) => return Err(error),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+            opened => opened?,
         };
-        let size = copy.metadata()?.len();
-        if size > original.metadata()?.len() {
-            return Ok(false);
-        }
-        let mut blocks = [vec![0; BLOCK as usize], vec![0; BLOCK as usize]];
-        for begin in (0..size).step_by(BLOCK as usize) {
-            let length = usize::try_from(BLOCK.min(size - begin)).map_err(io::Error::other)?;
-            for (block, file) in blocks.iter_mut().zip([&copy, &original]) {
-                block.truncate(length);
-                file.read_exact_at(block, begin)?;
-            }
-            let [one, other] = &blocks;
-            if one != other {
+        let mut originals = Lines::new(original);
+        for line in Lines::new(copy) {
+            let line = line?;
+            // The copy may have been made while a line was written.
+            if !originals.next().transpose()?.is_some_and(|original| original.starts_with(&line)) {
                 return Ok(false);
             }
         }

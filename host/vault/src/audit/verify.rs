@@ -279,7 +279,8 @@ impl<L: Iterator<Item = io::Result<Line>>> Chain<'_, L> {
                 self.stray.get_or_insert((line, before));
                 continue;
             };
-            if let Some(finding) = self.check(&line, entry, result.end.as_ref())? {
+            let is_genuine = line.is_under(self.keys);
+            if let Some(finding) = self.check(&line, entry, is_genuine, result.end.as_ref())? {
                 return Ok(Some(finding));
             }
             if let Some((stray, _)) = self.stray.take() {
@@ -289,7 +290,7 @@ impl<L: Iterator<Item = io::Result<Line>>> Chain<'_, L> {
                 ));
             }
             self.link = Sha256::new_with_prefix(&line.bytes);
-            if !line.is_genuine(self.keys) {
+            if is_genuine.is_none() {
                 self.unheld.get_or_insert_with(|| line.clone());
             } else if let Some(unheld) = self.unheld.take() {
                 let last = result.end.as_ref().map(|end| end.audit_key.as_str());
@@ -319,6 +320,7 @@ impl<L: Iterator<Item = io::Result<Line>>> Chain<'_, L> {
         &mut self,
         line: &Line,
         entry: &Entry,
+        is_genuine: Option<bool>,
         last: Option<&End>,
     ) -> io::Result<Option<Finding>> {
         let expected = last.map(|last| last.sequence + 1);
@@ -328,7 +330,7 @@ impl<L: Iterator<Item = io::Result<Line>>> Chain<'_, L> {
             let message = format!("something was inserted before entry {before}");
             Ok(Some(line.finding(FindingKind::Inserted, before, message)))
         };
-        if line.is_under(self.keys) == Some(false) {
+        if is_genuine == Some(false) {
             let altered = match self.next_genuine()? {
                 Some(next) if follows(&next, expected, &self.link) => {
                     return inserted(next.sequence);
@@ -340,7 +342,8 @@ impl<L: Iterator<Item = io::Result<Line>>> Chain<'_, L> {
             let message = format!("entry {altered} was altered");
             return Ok(Some(line.finding(FindingKind::Altered, altered, message)));
         }
-        let is_first = expected.is_none() && self.stray.is_none() && entry.begins_file;
+        let is_first =
+            expected.is_none() && self.stray.is_none() && entry.sequence > 1 && entry.begins_file;
         if is_first || follows(entry, expected, &self.link) {
             let differs =
                 |head: &&Head| head.sequence == sequence && head.link != link(&line.bytes);
