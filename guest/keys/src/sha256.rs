@@ -2,8 +2,8 @@
 //! are computed side by side in the lanes of a vector.
 //!
 //! Deriving a key runs it 200,000 times, one after the other, and it is used for nothing else: the one in `sha2` is written
-//! for the compilers of real machines. A key of version 1.0 takes 55 ms with this one and 78 ms with `sha2` in wasmtime, 64 and
-//! 77 ms in V8 (x86-64 with AVX2, 2.5 GHz); `cargo bench --workspace --bench compare` measures it.
+//! for the compilers of real machines. A key of version 1.0 takes 55 ms with this one and 72 ms with `sha2` in wasmtime, 63 and
+//! 72 ms in V8 (x86-64 with AVX2, 2.5 GHz); `cargo bench --workspace --bench compare` measures it.
 
 use crate::word::Word;
 
