@@ -26,6 +26,7 @@ const VERIFY: Verb = |vault, user| {
         .verify(std::slice::from_ref(user))
         .map_or_else(Some, |answers| answers.into_iter().find_map(Result::err))
 };
+const DESCRIBE: Verb = |vault, user| vault.describe(user).err();
 const PUT: Verb =
     |vault, user| vault.put(user, &Credential::new("anna", "horse"), &PutOptions::default()).err();
 
@@ -41,7 +42,18 @@ const DENIED: &str = ", which it was not granted";
 // What it says of a write that it doesn't let through.
 const NO_RECORD: &str = "it tried to write something that is not a record of this user: ";
 const NO_SETTINGS: &str = "it is not the settings of a directory";
-const SAME_IV: &str = "it tried to write something that is not a record of this user: its token repeats the IV of the record before";
+const IV: &str = "its token's IV is not random bytes that the call was given";
+const TIME: &str = "its token's time is none that the call was given";
+const SPELLING: &str = "it has something else in it, or spells it otherwise";
+const CREATED_AT: &str = "its `created_at` is neither as before nor now";
+const LABEL: &str = "its `key_id` is not the label of the primary key";
+const KDF: &str = "its `kdf` is neither the directory's nor that of the record before";
+const COUNTER: &str = "its `write_counter` is not the next";
+
+// What it says of an answer that isn't true, and of what is to be kept.
+const NO_SUCH_KEY: &str = "the component named a key that it wasn't given";
+const OTHERWISE: &str = "the component answered otherwise than it did";
+const NOT_A_KEY: &str = "it offered something that is not a derived key";
 
 // What wasmtime says of calls and answers that the component model doesn't allow.
 const STACK: &str = "call stack exhausted";
@@ -86,7 +98,7 @@ const STOPPED: &[(Verb, &str, &str)] = &[
     (REMOVE, "remove-another-user", DENIED),
     (REVEAL, "take-the-key-of-another-user", DENIED),
     (REVEAL, "replace-the-key-of-another-user", DENIED),
-    (REVEAL, "keep-a-mebibyte", "it offered something that is not a derived key"),
+    (REVEAL, "keep-a-mebibyte", NOT_A_KEY),
     // Wrong addresses and lengths.
     (INSPECT, "name-out-of-bounds", OUT_OF_BOUNDS),
     (INSPECT, "name-across-the-end", OUT_OF_BOUNDS),
@@ -138,27 +150,70 @@ const STOPPED: &[(Verb, &str, &str)] = &[
     (PUT, "token-that-is-no-base64", NO_RECORD),
     (PUT, "token-of-another-format", NO_RECORD),
     (PUT, "token-of-odd-length", NO_RECORD),
-    (PUT, "token-from-the-far-future", NO_RECORD),
-    (PUT, "token-from-long-ago", NO_RECORD),
-    (PUT, "token-as-before", SAME_IV),
-    (PUT, "token-as-before-in-disguise", SAME_IV),
-    (PUT, "token-as-before-in-the-other-encoding", SAME_IV),
-    (PUT, "iv-as-before", SAME_IV),
+    (PUT, "token-from-the-far-future", TIME),
+    (PUT, "token-from-long-ago", TIME),
+    (PUT, "token-of-a-second-ago", TIME),
+    (PUT, "token-as-before", NO_RECORD),
+    (PUT, "token-as-before-in-disguise", NO_RECORD),
+    (PUT, "token-as-before-in-the-other-encoding", NO_RECORD),
+    (PUT, "iv-as-before", IV),
+    (PUT, "iv-of-its-own", IV),
+    // Secrets hidden beside the ciphertext.
+    (PUT, "key-in-created-at", CREATED_AT),
+    (PUT, "key-in-an-object-in-created-at", NO_RECORD),
+    (PUT, "another-time-in-created-at", CREATED_AT),
+    (PUT, "key-as-label", LABEL),
+    (PUT, "label-that-is-a-list", NO_RECORD),
+    (PUT, "new-member", SPELLING),
+    (PUT, "white-space", SPELLING),
+    (PUT, "letters-in-disguise", SPELLING),
+    (PUT, "other-order-of-members", SPELLING),
+    (PUT, "member-left-out", SPELLING),
+    (PUT, "derivation-of-its-own", KDF),
+    (PUT, "key-as-salt", NO_SETTINGS),
+    (PUT, "rounds-of-its-own", NO_SETTINGS),
+    (PUT, "key-as-label-of-the-settings", NO_SETTINGS),
+    (PUT, "settings-of-another-version", NO_SETTINGS),
+    // Secrets in answers, and answers that aren't true.
+    (DESCRIBE, "key-as-label-in-an-answer", NO_SUCH_KEY),
+    (DESCRIBE, "long-label-in-an-answer", NO_SUCH_KEY),
+    (DESCRIBE, "no-key-in-an-answer", NO_SUCH_KEY),
+    (DESCRIBE, "revision-of-another-file", "the component answered for another file"),
+    (DESCRIBE, "code-of-the-host", "the component failed in a way that only the host can"),
+    (PUT, "say-stored-and-write-nothing", OTHERWISE),
+    (REMOVE, "say-removed-and-remove-nothing", OTHERWISE),
+    // Secrets in what is kept for other calls.
+    (REVEAL, "keep-before-the-ring-was-lent", NOT_A_KEY),
+    (REVEAL, "keep-for-everyone", NOT_A_KEY),
+    (REVEAL, "keep-under-another-version", NOT_A_KEY),
+    (REVEAL, "keep-under-another-index", NOT_A_KEY),
+    (REVEAL, "keep-under-other-parameters", NOT_A_KEY),
+    (REVEAL, "keep-under-another-derivation", NOT_A_KEY),
     (PUT, "settings-that-hold-a-secret", NO_SETTINGS),
     (PUT, "trap-before-a-write", TRAP),
 ];
 
 /// What is answered by an error of the contract or does no harm.
 const ANSWERED: &[(Verb, &str, ErrorCode, &str)] = &[
-    (INSPECT, "memory-in-one-place", ErrorCode::Malformed, "nothing stopped it"),
+    (INSPECT, "memory-in-one-place", ErrorCode::Malformed, "the component reports malformed"),
+    (DESCRIBE, "key-in-a-message", ErrorCode::Malformed, "the component reports malformed"),
     (PUT, "record-over-64-kib", ErrorCode::TooLarge, "more than the 65536 allowed"),
 ];
 
 /// What writes a record that nobody without the key can tell from a good one, before this becomes of it.
 const WRITTEN: &[(&str, ErrorCode, &str)] = &[
-    ("write-twice", ErrorCode::Malformed, "nothing stopped it"),
+    ("write-twice", ErrorCode::Malformed, "the component reports malformed"),
+    ("write-an-iv-twice", ErrorCode::Sandbox, IV),
     ("trap-after-a-write", ErrorCode::Sandbox, TRAP),
     ("write-a-record-and-then-none", ErrorCode::Sandbox, NO_RECORD),
+    ("write-and-say-not-found", ErrorCode::NotFound, "there is no credential for this user"),
+];
+
+/// What is stopped once it has begun the settings of the directory.
+const AFTER_SETTINGS: &[(&str, &str)] = &[
+    ("counter-that-skips", COUNTER),
+    ("counter-that-begins-at-0", COUNTER),
+    ("another-salt", NO_SETTINGS),
 ];
 
 /// The dummies are stopped alike.
@@ -301,6 +356,31 @@ fn what_was_written_stays_and_is_one_whole_record_of_the_user() {
         let error = scene.good.reveal(&UserId::parse(misdeed).unwrap()).err().unwrap();
         assert_eq!(error.code(), ErrorCode::WrongKeyOrTampered, "{misdeed}");
     }
+}
+
+/// The salt that new settings have is one that the call was given, and stays.
+#[test]
+fn settings_that_were_begun_stay_as_they_are() {
+    for (misdeed, message) in AFTER_SETTINGS {
+        let scene = Scene::new();
+        let vault = scene.vault(moat_test_guests::HOSTILE);
+        let outcome = scene.call(&vault, PUT, misdeed);
+        assert!(outcome.is(ErrorCode::Sandbox, message), "{misdeed}: {outcome:?}");
+        assert_eq!(outcome.changed, [scene.store.path().join("moat.json")], "{misdeed}");
+        let settings = fs::read_to_string(&outcome.changed[0]).unwrap();
+        assert!(settings.contains(r#""rounds":600000"#), "{settings}");
+    }
+}
+
+/// What it removed is gone, whatever it says of that.
+#[test]
+fn a_removal_that_is_denied_is_one() {
+    let scene = Scene::new();
+    let vault = scene.vault(moat_test_guests::HOSTILE);
+    let misdeed = "remove-and-say-unchanged";
+    let outcome = scene.call(&vault, REMOVE, misdeed);
+    assert!(outcome.is(ErrorCode::Sandbox, OTHERWISE), "{outcome:?}");
+    assert_eq!(outcome.changed, [scene.store.file(misdeed)]);
 }
 
 #[test]

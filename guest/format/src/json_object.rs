@@ -8,6 +8,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 
 use crate::error::FormatError;
+use crate::message::Fault;
 
 /// The members of an object, in their order, each value as the text that it was read from.
 #[derive(Default)]
@@ -18,19 +19,25 @@ impl RawObject {
     ///
     /// # Errors
     ///
-    /// The member occurs twice, since readers differ in which of the two they take, or it is not a `T`.
-    pub fn find<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, FormatError> {
+    /// The member occurs twice, or it is not a `T`.
+    pub fn find<T: DeserializeOwned>(&self, name: &'static str) -> Result<Option<T>, FormatError> {
+        self.get(name).map_err(|fault| FormatError::member(name, fault))
+    }
+
+    /// As [`Self::find`], for a member of any name.
+    ///
+    /// # Errors
+    ///
+    /// [`Fault::Twice`] or [`Fault::WrongType`].
+    pub fn get<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, Fault> {
         let mut found = self.0.iter().filter(|(key, _)| key == name);
         let Some((_, value)) = found.next() else {
             return Ok(None);
         };
         if found.next().is_some() {
-            return Err(FormatError::Malformed(format!("`{name}` occurs twice")));
+            return Err(Fault::Twice);
         }
-        match serde_json::from_str(value.get()) {
-            Ok(value) => Ok(Some(value)),
-            Err(_) => Err(FormatError::Malformed(format!("`{name}` has the wrong type"))),
-        }
+        serde_json::from_str(value.get()).map(Some).map_err(|_| Fault::WrongType)
     }
 
     /// The value of a member that must be there.
@@ -38,8 +45,8 @@ impl RawObject {
     /// # Errors
     ///
     /// As [`Self::find`], and when the member is missing.
-    pub fn require<T: DeserializeOwned>(&self, name: &str) -> Result<T, FormatError> {
-        self.find(name)?.ok_or_else(|| FormatError::Malformed(format!("`{name}` is missing")))
+    pub fn require<T: DeserializeOwned>(&self, name: &'static str) -> Result<T, FormatError> {
+        self.find(name)?.ok_or(FormatError::member(name, Fault::Missing))
     }
 
     /// Replaces the value of a member in its place, or appends the member.
@@ -47,9 +54,17 @@ impl RawObject {
     /// # Errors
     ///
     /// The value can't be written as JSON.
-    pub fn set(&mut self, name: &str, value: impl Serialize) -> Result<(), FormatError> {
-        let value = serde_json::value::to_raw_value(&value)
-            .map_err(|_| FormatError::Malformed(format!("`{name}` can't be written as JSON")))?;
+    pub fn set(&mut self, name: &'static str, value: impl Serialize) -> Result<(), FormatError> {
+        self.put(name, value).map_err(|fault| FormatError::member(name, fault))
+    }
+
+    /// As [`Self::set`], for a member of any name.
+    ///
+    /// # Errors
+    ///
+    /// [`Fault::NotJson`] when the value can't be written as JSON.
+    pub fn put(&mut self, name: &str, value: impl Serialize) -> Result<(), Fault> {
+        let value = serde_json::value::to_raw_value(&value).map_err(|_| Fault::NotJson)?;
         match self.0.iter_mut().find(|(key, _)| key == name) {
             Some((_, old)) => *old = value,
             None => self.0.push((name.to_owned(), value)),

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize, Serializer};
 
 use crate::error::FormatError;
 use crate::json_object::RawObject;
+use crate::message::Message;
 use crate::record::KDF;
 
 /// The name of the derivation from a strong key.
@@ -48,10 +49,8 @@ impl Kdf {
             (FAST, None) | (SLOW, Some(_)) => {
                 Ok(Some(Self { salt: decode(&salt)?, rounds: rounds.map(checked).transpose()? }))
             }
-            (FAST | SLOW, _) => {
-                Err(FormatError::Malformed("`kdf` has the wrong members".to_owned()))
-            }
-            _ => Err(FormatError::Unsupported("`kdf` names an unknown derivation".to_owned())),
+            (FAST | SLOW, _) => Err(FormatError::Malformed(Message::KdfMembers)),
+            _ => Err(FormatError::Unsupported(Message::UnknownKdf)),
         }
     }
 
@@ -61,7 +60,7 @@ impl Kdf {
     ///
     /// [`FormatError::Malformed`] for rounds out of bounds, and a salt that is not 16 bytes.
     pub fn checked(salt: &[u8], rounds: Option<u32>) -> Result<Self, FormatError> {
-        let salt = salt.try_into().map_err(|_| wrong_salt())?;
+        let salt = salt.try_into().map_err(|_| WRONG_SALT)?;
         Ok(Self { salt, rounds: rounds.map(checked).transpose()? })
     }
 
@@ -106,17 +105,14 @@ impl DirectoryKdf {
 }
 
 fn decode(salt: &str) -> Result<[u8; 16], FormatError> {
-    URL_SAFE.decode(salt).ok().and_then(|salt| salt.try_into().ok()).ok_or_else(wrong_salt)
+    URL_SAFE.decode(salt).ok().and_then(|salt| salt.try_into().ok()).ok_or(WRONG_SALT)
 }
 
-fn wrong_salt() -> FormatError {
-    FormatError::Malformed("the salt of `kdf` is not 16 bytes in URL-safe base64".to_owned())
-}
+const WRONG_SALT: FormatError = FormatError::Malformed(Message::KdfSalt);
 
 fn checked(rounds: u32) -> Result<u32, FormatError> {
     if !(ROUNDS..=MAX_ROUNDS).contains(&rounds) {
-        let message = format!("`kdf` states {rounds} rounds, not {ROUNDS} to {MAX_ROUNDS}");
-        return Err(FormatError::Malformed(message));
+        return Err(FormatError::Malformed(Message::KdfRounds));
     }
     Ok(rounds)
 }

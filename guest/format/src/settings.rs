@@ -13,6 +13,8 @@ use serde::{Deserialize, Serialize};
 use crate::error::FormatError;
 use crate::json_object::RawObject;
 use crate::kdf::DirectoryKdf;
+use crate::message::Message;
+use crate::record::KDF;
 use crate::token::Encoding;
 use crate::version::Version;
 
@@ -26,7 +28,7 @@ pub const TOKEN_ENCODING: &str = "token_encoding";
 pub const MAC: &str = "mac";
 
 /// What the known members say. A member that is missing is `None`.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Settings {
     /// The version of new records.
     pub version: Option<Version>,
@@ -39,7 +41,7 @@ pub struct Settings {
 }
 
 /// An authentication code, HMAC-SHA256 of [`Settings::authenticated`], and the key that it was made with.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Mac {
     /// The label of the master key: a hint.
@@ -76,6 +78,31 @@ impl Settings {
             kdf: DirectoryKdf::find(object)?,
             mac: object.find(MAC)?,
         })
+    }
+
+    /// The bytes of the settings, in place of `old`, of which all that isn't known here, or isn't set, stays as it is. There
+    /// is no other way to spell them.
+    ///
+    /// # Errors
+    ///
+    /// [`FormatError::Malformed`] when a known member of `old` can't be read.
+    pub fn spelled_over(&self, mut old: RawObject) -> Result<Vec<u8>, FormatError> {
+        let before = Self::read(&old)?;
+        if let Some(version) = self.version.filter(|_| self.version != before.version) {
+            old.set(RECORD_VERSION, version.name())?;
+        }
+        if let Some(encoding) =
+            self.token_encoding.filter(|_| self.token_encoding != before.token_encoding)
+        {
+            old.set(TOKEN_ENCODING, encoding.name())?;
+        }
+        if let Some(kdf) = self.kdf.as_ref().filter(|_| self.kdf != before.kdf) {
+            old.set(KDF, kdf)?;
+        }
+        if let Some(mac) = self.mac.as_ref().filter(|_| self.mac != before.mac) {
+            old.set(MAC, mac)?;
+        }
+        serde_json::to_vec(&old).map_err(|_| FormatError::Malformed(Message::SettingsNotJson))
     }
 
     /// The bytes that [`Mac`] authenticates: version, encoding, salt and rounds; `None` without the latter two.

@@ -8,6 +8,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE;
 
 use crate::error::FormatError;
+use crate::message::Message;
 
 const VERSION: u8 = 0x80;
 const HMAC_BYTES: usize = 32;
@@ -32,8 +33,8 @@ impl Encoding {
     ///
     /// [`FormatError::Malformed`] for an unknown one.
     pub fn parse(name: &str) -> Result<Self, FormatError> {
-        let unknown = || FormatError::Malformed("`token_encoding` is unknown".to_owned());
-        Self::ALL.into_iter().find(|encoding| encoding.name() == name).ok_or_else(unknown)
+        let unknown = FormatError::Malformed(Message::UnknownEncoding);
+        Self::ALL.into_iter().find(|encoding| encoding.name() == name).ok_or(unknown)
     }
 
     /// The value of `token_encoding`.
@@ -46,7 +47,7 @@ impl Encoding {
 }
 
 /// A well-formed token, not yet verified.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Token {
     text: String,
     time: u64,

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::error::FormatError;
+use crate::message::Message;
 
 /// A version of the record. They differ in how a user's key is derived and in what is authenticated.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -24,10 +25,8 @@ impl Version {
     ///
     /// [`FormatError::Unsupported`] for an unknown one.
     pub fn parse(name: &str) -> Result<Self, FormatError> {
-        Self::ALL.into_iter().find(|version| version.name() == name).ok_or_else(|| {
-            let name: String = name.chars().take(20).collect();
-            FormatError::Unsupported(format!("record version {name:?} is unknown"))
-        })
+        let unknown = FormatError::Unsupported(Message::UnknownVersion);
+        Self::ALL.into_iter().find(|version| version.name() == name).ok_or(unknown)
     }
 
     /// The value of `encryption_version`.

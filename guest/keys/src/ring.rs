@@ -4,6 +4,7 @@ use std::cell::{OnceCell, RefCell};
 
 use moat_format::kdf::Kdf;
 use moat_format::key_strength::{PUBLISHED_DEFAULT, Weakness, weakness};
+use moat_format::message::Message;
 use moat_format::record::MAX_LABEL_BYTES;
 use moat_format::strong_key::is_strong;
 use moat_format::user_id::UserId;
@@ -45,11 +46,11 @@ impl<'h> Ring<'h> {
         }
         let keys = self.host.ring()?;
         if keys.iter().all(|key| key.material.is_empty()) {
-            return Err(refusal(ErrorCode::MasterKeyMissing, "there is no master key"));
+            return Err(refusal(ErrorCode::MasterKeyMissing, Message::NoMasterKey));
         }
         let examine = |key: MasterKey| match is_strong(&key.material) {
             Ok(is_strong) => Ok(Key { key, is_strong }),
-            Err(mistyped) => Err(refusal(ErrorCode::MasterKeyRefused, mistyped.to_string())),
+            Err(_) => Err(refusal(ErrorCode::MasterKeyRefused, Message::MistypedMasterKey)),
         };
         let keys = keys.into_iter().map(examine).collect::<Result<_, _>>()?;
         Ok(self.keys.get_or_init(|| keys))
@@ -75,20 +76,16 @@ impl<'h> Ring<'h> {
         let keys = self.keys()?.iter().map(|key| &key.key);
         let mut primaries = (0..).zip(keys).filter(|(_, key)| key.primary);
         let (Some((index, key)), None) = (primaries.next(), primaries.next()) else {
-            return refuse("the key ring doesn't have exactly one primary key");
+            return refuse(Message::NotOnePrimary);
         };
         let fits = |id: &String| id.len() <= MAX_LABEL_BYTES && !id.contains(char::is_control);
         if !key.id.as_ref().is_none_or(fits) {
-            return refuse(
-                "the label of the master key is longer than 64 bytes or has control characters",
-            );
+            return refuse(Message::LongLabel);
         }
         match weakness(&key.material) {
             None => Ok(index),
-            Some(Weakness::TooShort) => refuse("the master key has fewer than 16 bytes"),
-            Some(Weakness::PublishedDefault) => {
-                refuse("the master key is the default that the application published in its source")
-            }
+            Some(Weakness::TooShort) => refuse(Message::ShortMasterKey),
+            Some(Weakness::PublishedDefault) => refuse(Message::PublishedMasterKey),
         }
     }
 
@@ -151,8 +148,10 @@ impl<'h> Ring<'h> {
 
     /// Finds out how to come by a key, and notes what has to be derived slowly for it.
     fn plan<'r>(&'r self, wanted: &Derivation, slow: &mut Vec<Slow<'r>>) -> Result<Plan, Error> {
-        let user = UserId::parse(&wanted.user_id)
-            .map_err(|error| refusal(ErrorCode::InvalidUserId, error.to_string()))?;
+        let user = UserId::parse(&wanted.user_id).map_err(|error| Error {
+            code: ErrorCode::InvalidUserId,
+            message: error.to_string(),
+        })?;
         let Some(index) = wanted.ring_index else {
             // Anyone can derive it, so that it is no matter of grants. No application wrote version 2.0 with it.
             return Ok(Plan::Known(user_key_1(PUBLISHED_DEFAULT, &user)));
@@ -179,9 +178,8 @@ impl<'h> Ring<'h> {
     /// The key at this place.
     fn at(&self, index: u32) -> Result<&Key, Error> {
         let place = usize::try_from(index).unwrap_or(usize::MAX);
-        self.keys()?.get(place).ok_or_else(|| {
-            refusal(ErrorCode::MasterKeyMissing, "the key ring has no key at this place")
-        })
+        let missing = || refusal(ErrorCode::MasterKeyMissing, Message::NoKeyAtThisPlace);
+        self.keys()?.get(place).ok_or_else(missing)
     }
 
     /// A root key of version 2.0, or a note to derive it slowly.
@@ -189,8 +187,7 @@ impl<'h> Ring<'h> {
         let &Key { ref key, is_strong } = self.at(index)?;
         // Nobody talks a key that may be guessed into a fast derivation.
         if is_strong != kdf.rounds.is_none() {
-            let message = "the derivation is not the one for this kind of master key";
-            return Err(refusal(ErrorCode::MasterKeyRefused, message));
+            return Err(refusal(ErrorCode::MasterKeyRefused, Message::OtherKindOfKey));
         }
         let is_it = |slow: &Slow| slow.slot.ring_index == index && slow.root.as_ref() == Some(kdf);
         if let Some(place) = slow.iter().position(is_it) {
@@ -249,7 +246,7 @@ fn slot(ring_index: u32, kdf: Option<&Kdf>) -> Slot {
 
 fn checked(root: &RootParameters) -> Result<Kdf, Error> {
     Kdf::checked(&root.salt, root.rounds)
-        .map_err(|error| refusal(ErrorCode::Malformed, error.to_string()))
+        .map_err(|error| Error { code: ErrorCode::Malformed, message: error.to_string() })
 }
 
 fn user_key(root: &RootKey, user: &UserId) -> Result<DerivedKey, Error> {
@@ -262,11 +259,11 @@ fn derived_key(kept: Vec<u8>) -> Result<DerivedKey, Error> {
 }
 
 fn not_a_key() -> Error {
-    refusal(ErrorCode::MasterKeyRefused, "a derived key doesn't have 32 bytes")
+    refusal(ErrorCode::MasterKeyRefused, Message::NotAKey)
 }
 
-fn refusal(code: ErrorCode, message: impl Into<String>) -> Error {
-    Error { code, message: message.into() }
+fn refusal(code: ErrorCode, message: Message) -> Error {
+    Error { code, message: message.to_string() }
 }
 
 fn info(Key { key, is_strong }: &Key) -> RingKey {

@@ -73,7 +73,7 @@ fn to_error(error: keys::Error) -> Error {
         keys::ErrorCode::Malformed => ErrorCode::Malformed,
         _ => ErrorCode::Sandbox,
     };
-    Error::new(code, error.message)
+    Error { code, message: error.message }
 }
 
 fn to_key(key: keys::RingKey) -> RingKey {

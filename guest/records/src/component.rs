@@ -11,6 +11,7 @@ use crate::contract::{
     Stored, Summary, TokenEncoding, UserPage,
 };
 use crate::{configuration, migration, vault};
+use moat_format::message::Message;
 
 /// What the host provides to this instance.
 struct Imports;
@@ -58,9 +59,8 @@ impl Host for Imports {
     }
 
     fn random(&self) -> Result<[u8; 16], Error> {
-        random::get_random_bytes(16).try_into().map_err(|_| {
-            Error::new(ErrorCode::Unavailable, "the host gave another number of random bytes")
-        })
+        let bytes = random::get_random_bytes(16).try_into();
+        bytes.map_err(|_| Error::new(ErrorCode::Unavailable, Message::NotRandom))
     }
 }
 

@@ -39,18 +39,18 @@ pub fn configure(
         let version = version.filter(|version| *version != settings.version());
         let encoding = encoding.filter(|encoding| Some(*encoding) != settings.token_encoding());
         if let Some(version) = version {
-            settings.set_version(version)?;
+            settings.set_version(version);
         }
         if let Some(encoding) = encoding {
-            settings.set_token_encoding(encoding)?;
+            settings.set_token_encoding(encoding);
         }
         let lacks_kdf = settings.version() == Version::V2 && settings.kdf().is_none();
         if lacks_kdf {
-            settings.set_kdf(DirectoryKdf::new(host.random()?))?;
+            settings.set_kdf(DirectoryKdf::new(host.random()?));
         }
         let is_changed = version.is_some() || encoding.is_some();
         if is_changed || lacks_kdf || !is_current {
-            save(&mut settings, &ring)?;
+            save(settings, &ring)?;
         }
         Ok(is_changed)
     })
@@ -61,9 +61,9 @@ pub fn configure(
 pub(crate) fn keep_authentic(host: &dyn Host) {
     let ring = Ring::new(host);
     let _: Result<(), Error> = until_written(|| {
-        let mut settings = Settings::load(host)?;
+        let settings = Settings::load(host)?;
         match ring.authenticate(&settings)? {
-            Some(by) if by != ring.primary()? => save(&mut settings, &ring),
+            Some(by) if by != ring.primary()? => save(settings, &ring),
             _ => Ok(()),
         }
     });
@@ -87,8 +87,8 @@ pub(crate) fn scheme(
     let kdf = match (version, settings.kdf()) {
         (Version::V1, _) => return Ok(Scheme::V1),
         (Version::V2, Some(kdf)) => kdf.clone(),
-        // What a dry run encrypts is thrown away, so that any salt will do.
-        (Version::V2, None) if dry_run => DirectoryKdf::new([0; 16]),
+        // What a dry run encrypts is thrown away, and its salt with it.
+        (Version::V2, None) if dry_run => DirectoryKdf::new(ring.host().random()?),
         (Version::V2, None) => make_kdf(ring)?,
     };
     Ok(Scheme::V2(kdf.with_key(ring.primary_is_strong()?)))
@@ -102,18 +102,18 @@ fn make_kdf(ring: &Ring) -> Result<DirectoryKdf, Error> {
             return Ok(kdf.clone());
         }
         let kdf = DirectoryKdf::new(ring.host().random()?);
-        settings.set_kdf(kdf.clone())?;
-        save(&mut settings, ring)?;
+        settings.set_kdf(kdf.clone());
+        save(settings, ring)?;
         Ok(kdf)
     })
 }
 
 /// Authenticates the settings with the primary key, where there is what a key for that is derived from, and writes them.
-fn save(settings: &mut Settings, ring: &Ring) -> Result<(), Error> {
+fn save(mut settings: Settings, ring: &Ring) -> Result<(), Error> {
     if let (Some(kdf), Some(authenticated)) = (settings.kdf(), settings.authenticated()) {
         let primary = ring.primary()?;
         let tag = ring.settings_tag(primary, kdf, &authenticated)?;
-        settings.set_mac(Mac::new(ring.at(primary)?.info.id, &tag))?;
+        settings.set_mac(Mac::new(ring.at(primary)?.info.id, &tag));
     }
     settings.save(ring.host())
 }

@@ -1,24 +1,24 @@
-//! Failures. A message never carries plaintext, a key or a token, nor the text of a parser's error, which
-//! could quote them.
+//! Failures. What they say is one of the [`Message`]s, which carry no plaintext, key or token.
 
 use crate::contract::{Error, ErrorCode};
 use moat_format::error::FormatError;
+use moat_format::message::Message;
 use moat_format::user_id::UserIdError;
 
 impl Error {
     /// A failure with its one line for people.
-    pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
-        Self { code, message: message.into() }
+    pub fn new(code: ErrorCode, message: Message) -> Self {
+        Self { code, message: message.to_string() }
     }
 
-    pub(crate) fn malformed(message: impl Into<String>) -> Self {
+    pub(crate) fn malformed(message: Message) -> Self {
         Self::new(ErrorCode::Malformed, message)
     }
 }
 
 impl From<UserIdError> for Error {
     fn from(error: UserIdError) -> Self {
-        Self::new(ErrorCode::InvalidUserId, error.to_string())
+        Self { code: ErrorCode::InvalidUserId, message: error.to_string() }
     }
 }
 

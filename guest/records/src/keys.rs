@@ -8,8 +8,8 @@ use std::rc::Rc;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE;
 use fernet::Fernet;
-use moat_format::files::SETTINGS;
 use moat_format::kdf::DirectoryKdf;
+use moat_format::message::Message;
 use moat_format::token::Token;
 use moat_format::user_id::UserId;
 use subtle::ConstantTimeEq;
@@ -94,10 +94,7 @@ impl<'e> Ring<'e> {
                 }
             }
         }
-        let message = format!(
-            "no master key authenticates {SETTINGS}: it was altered, or written with another key"
-        );
-        Err(Error::new(ErrorCode::WrongKeyOrTampered, message))
+        Err(Error::new(ErrorCode::WrongKeyOrTampered, Message::SettingsNotAuthentic))
     }
 
     /// The authentication code of the settings of a directory with these parameters, under the key at this place.
@@ -120,9 +117,9 @@ impl<'e> Ring<'e> {
         }
         let load = || Settings::load(self.host).ok()?.kdf().cloned();
         match self.directorys.get_or_init(load) {
-            Some(directorys) if directorys.with_key(false) != *kdf => Err(Error::malformed(
-                format!("`kdf` is not the one of this directory, which {SETTINGS} states"),
-            )),
+            Some(directorys) if directorys.with_key(false) != *kdf => {
+                Err(Error::malformed(Message::OtherKdf))
+            }
             _ => Ok(()),
         }
     }
@@ -130,9 +127,8 @@ impl<'e> Ring<'e> {
     /// The key at this place.
     pub(crate) fn at(&self, index: u32) -> Result<RingKey, Error> {
         let place = usize::try_from(index).unwrap_or(usize::MAX);
-        self.keys()?.get(place).cloned().ok_or_else(|| {
-            Error::new(ErrorCode::MasterKeyMissing, "the key ring has no key at this place")
-        })
+        let missing = || Error::new(ErrorCode::MasterKeyMissing, Message::NoKeyAtThisPlace);
+        self.keys()?.get(place).cloned().ok_or_else(missing)
     }
 
     /// The places of all keys, those with this label first.
@@ -239,7 +235,7 @@ fn fernet(key: DerivedKey) -> Result<Fernet, Error> {
 }
 
 fn not_a_key() -> Error {
-    Error::new(ErrorCode::MasterKeyRefused, "a derived key doesn't have 32 bytes")
+    Error::new(ErrorCode::MasterKeyRefused, Message::NotAKey)
 }
 
 /// A decrypted text, and the key that it was encrypted with.
@@ -280,10 +276,8 @@ impl UserKeys<'_> {
         let is_sound = |token: &Token| {
             token::decrypt(&key, token).is_some_and(|decrypted| *decrypted == plaintext)
         };
-        token.filter(is_sound).ok_or_else(|| {
-            let message = "what was encrypted can't be decrypted again";
-            Error::new(ErrorCode::WrongKeyOrTampered, message)
-        })
+        let unsound = || Error::new(ErrorCode::WrongKeyOrTampered, Message::NotSound);
+        token.filter(is_sound).ok_or_else(unsound)
     }
 
     /// Decrypts a record with whichever key of the ring it was encrypted with, and returns that key too.
@@ -296,15 +290,8 @@ impl UserKeys<'_> {
             }
         }
         Err(match self.decrypt_published(record)? {
-            Some(_) => Error::new(
-                ErrorCode::NeedsMigration,
-                "the record is encrypted with the application's published default key: \
-                 anyone who could write to the directory could have chosen its password",
-            ),
-            None => Error::new(
-                ErrorCode::WrongKeyOrTampered,
-                "no master key decrypts the record: it was encrypted with another key, or altered",
-            ),
+            Some(_) => Error::new(ErrorCode::NeedsMigration, Message::PublishedKey),
+            None => Error::new(ErrorCode::WrongKeyOrTampered, Message::NotDecrypted),
         })
     }
 

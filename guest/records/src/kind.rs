@@ -2,14 +2,12 @@
 
 use moat_format::json_object::RawObject;
 use moat_format::kdf::Kdf;
-use moat_format::record::{ENCRYPTION_VERSION, KDF};
+use moat_format::message::{Fault, Message};
+use moat_format::record::{CRYPTO_AVAILABLE, ENCRYPTION_VERSION, KDF};
 use moat_format::version::Version;
 
 use crate::contract::{Error, RecordKind};
 use crate::scheme::Scheme;
-
-/// The member by which records from before versions say whether they were encrypted at all.
-pub(crate) const CRYPTO_AVAILABLE: &str = "crypto_available";
 
 /// The kind of a record, and how its key is derived, from the members of its envelope.
 pub(crate) fn classify(envelope: &RawObject) -> Result<(RecordKind, Scheme), Error> {
@@ -17,8 +15,8 @@ pub(crate) fn classify(envelope: &RawObject) -> Result<(RecordKind, Scheme), Err
         let scheme = match Version::parse(&name)? {
             Version::V1 => Scheme::V1,
             Version::V2 => {
-                let kdf = Kdf::find(envelope)?;
-                Scheme::V2(kdf.ok_or_else(|| Error::malformed(format!("`{KDF}` is missing")))?)
+                let missing = || Error::malformed(Message::Member(KDF, Fault::Missing));
+                Scheme::V2(Kdf::find(envelope)?.ok_or_else(missing)?)
             }
         };
         return Ok((RecordKind::Current, scheme));
@@ -26,8 +24,6 @@ pub(crate) fn classify(envelope: &RawObject) -> Result<(RecordKind, Scheme), Err
     match envelope.find(CRYPTO_AVAILABLE)? {
         Some(true) => Ok((RecordKind::LegacyEncrypted, Scheme::V1)),
         Some(false) => Ok((RecordKind::LegacyPlaintext, Scheme::V1)),
-        None => Err(Error::malformed(
-            "the record has neither `encryption_version` nor `crypto_available`",
-        )),
+        None => Err(Error::malformed(Message::NeitherVersionNorKind)),
     }
 }

@@ -31,7 +31,6 @@ pub mod record;
 mod retry;
 mod scheme;
 pub mod settings;
-pub mod timestamp;
 pub mod token;
 pub mod vault;
 

@@ -8,6 +8,7 @@
 use std::cell::LazyCell;
 
 use moat_format::files;
+use moat_format::message::Message;
 use moat_format::user_id::UserId;
 use moat_format::version::Version;
 
@@ -148,7 +149,7 @@ pub fn leftovers(host: &dyn Host, cursor: Option<&str>, limit: u32) -> Result<Le
 /// Removes a backup of this name, if the record that it is a copy of can be decrypted, and returns whether there was one.
 pub fn remove_backup(host: &dyn Host, name: &str) -> Result<bool, Error> {
     let Some(user) = UserId::from_backup_name(name) else {
-        return Err(Error::malformed("this is not the name of a backup"));
+        return Err(Error::malformed(Message::NotABackup));
     };
     vault::describe(host, user.as_str())?;
     host.remove(name, None)

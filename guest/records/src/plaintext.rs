@@ -6,6 +6,8 @@
 use serde::{Deserialize, Serialize};
 
 use moat_format::json_object::RawObject;
+use moat_format::message::Message;
+use moat_format::timestamp::is_time;
 
 use crate::contract::{Credential, Error, ErrorCode, Field};
 
@@ -47,7 +49,7 @@ impl Plaintext {
     pub fn parse(bytes: &[u8]) -> Result<Self, Error> {
         serde_json::from_slice(bytes)
             .map(Self)
-            .map_err(|_| Error::malformed("the decrypted text is not a JSON object"))
+            .map_err(|_| Error::malformed(Message::PlaintextNotAnObject))
     }
 
     /// The plaintext of a credential; `created_at` is when it was created, unless the credential says so itself.
@@ -67,7 +69,8 @@ impl Plaintext {
         if !credential.fields.is_empty() {
             let mut fields = RawObject::default();
             for field in &credential.fields {
-                fields.set(&field.name, &field.value)?;
+                let refuse = |_| Error::malformed(Message::PlaintextNotJson);
+                fields.put(&field.name, &field.value).map_err(refuse)?;
             }
             members.set("fields", fields)?;
         }
@@ -87,9 +90,8 @@ impl Plaintext {
             .iter()
             .map(|(name, _)| {
                 // Without the name, which is decrypted text and may hold anything.
-                let value = fields
-                    .require(name)
-                    .map_err(|_| Error::malformed("a field occurs twice or is not a string"))?;
+                let value = fields.get(name).ok().flatten();
+                let value = value.ok_or_else(|| Error::malformed(Message::StoredField))?;
                 Ok(Field { name: name.to_owned(), value })
             })
             .collect::<Result<_, Error>>()?;
@@ -145,26 +147,30 @@ impl Plaintext {
     ///
     /// `malformed`, which can't occur for what was read as JSON.
     pub fn to_bytes(&self) -> Result<Vec<u8>, Error> {
-        serde_json::to_vec(&self.0)
-            .map_err(|_| Error::malformed("the credential can't be written as JSON"))
+        serde_json::to_vec(&self.0).map_err(|_| Error::malformed(Message::PlaintextNotJson))
     }
 }
 
-/// Checks the names of fields before anything is read or derived.
-pub(crate) fn check_fields(fields: &[Field]) -> Result<(), Error> {
-    let refuse = |message: String| Err(Error::new(ErrorCode::InvalidCredential, message));
+/// Checks what a caller wants to have stored, before anything is read or derived.
+pub(crate) fn check(credential: &Credential) -> Result<(), Error> {
+    // It also stands in the envelope, in the clear.
+    if credential.created_at.as_deref().is_some_and(|created_at| !is_time(created_at)) {
+        return Err(Error::new(ErrorCode::InvalidCredential, Message::CreatedAt));
+    }
+    check_fields(&credential.fields)
+}
+
+fn check_fields(fields: &[Field]) -> Result<(), Error> {
+    let refuse = |message| Err(Error::new(ErrorCode::InvalidCredential, message));
     for (place, Field { name, .. }) in fields.iter().enumerate() {
         if name.is_empty() || name.chars().any(char::is_control) {
-            return refuse(format!(
-                "the name of field {} is empty or has a control character",
-                place + 1
-            ));
+            return refuse(Message::FieldName);
         }
         if RESERVED_NAMES.contains(&name.as_str()) {
-            return refuse(format!("a field can't be named `{name}`"));
+            return refuse(Message::FieldReserved);
         }
         if fields.iter().take(place).any(|other| other.name == *name) {
-            return refuse(format!("the field `{name}` is given twice"));
+            return refuse(Message::FieldTwice);
         }
     }
     Ok(())

@@ -11,18 +11,18 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE;
 
 use moat_format::json_object::RawObject;
+use moat_format::message::Message;
 use moat_format::record::{
-    CREATED_AT, ENCRYPTED_DATA, ENCRYPTION_VERSION, HEADROOM, KDF, KEY_ID, MAX_BYTES, USER_ID,
-    WRITE_COUNTER,
+    self, CREATED_AT, ENCRYPTED_DATA, HEADROOM, KEY_ID, MAX_BYTES, USER_ID, WRITE_COUNTER,
 };
+use moat_format::timestamp;
 use moat_format::token::{Encoding, Token};
 use moat_format::user_id::UserId;
 
 use crate::contract::{Envelope, Error, ErrorCode, File, RecordKind};
-use crate::kind::{self, CRYPTO_AVAILABLE};
+use crate::kind;
 use crate::plaintext::{Binding, Plaintext};
 use crate::scheme::Scheme;
-use crate::timestamp;
 
 /// How a record is written.
 #[derive(Clone)]
@@ -53,16 +53,12 @@ impl Record {
     pub(crate) fn parse(user: &UserId, file: File) -> Result<Self, Error> {
         let size = checked_size(&file.contents)?;
         let text = std::str::from_utf8(&file.contents)
-            .map_err(|_| Error::malformed("the record is not UTF-8"))?;
-        let members: RawObject = serde_json::from_str(text).map_err(|error| {
-            let (line, column) = (error.line(), error.column());
-            Error::malformed(format!(
-                "the record is not a JSON object (line {line}, column {column})"
-            ))
-        })?;
+            .map_err(|_| Error::malformed(Message::RecordNotUtf8))?;
+        let members: RawObject =
+            serde_json::from_str(text).map_err(|_| Error::malformed(Message::RecordNotAnObject))?;
 
         if members.require::<String>(USER_ID)? != user.as_str() {
-            return Err(Error::malformed("`user_id` names another user than the file does"));
+            return Err(Error::malformed(Message::AnotherUser));
         }
         let (kind, scheme) = kind::classify(&members)?;
         let encrypted_data: String = members.require(ENCRYPTED_DATA)?;
@@ -70,7 +66,7 @@ impl Record {
             RecordKind::LegacyPlaintext => None,
             RecordKind::Current | RecordKind::LegacyEncrypted => Some(
                 Token::decode(&encrypted_data)
-                    .ok_or_else(|| Error::malformed("`encrypted_data` is not a Fernet token"))?,
+                    .ok_or_else(|| Error::malformed(Message::NotAToken))?,
             ),
         };
         Ok(Self {
@@ -90,59 +86,50 @@ impl Record {
     }
 
     /// Makes it the record of a credential that was made at this time, new or in place of another.
-    pub(crate) fn begin(&mut self, user: &UserId, created_at: &str) -> Result<(), Error> {
-        self.members.set(USER_ID, user.as_str())?;
-        self.members.set(ENCRYPTED_DATA, "")?;
-        self.members.set(CREATED_AT, created_at)?;
+    pub(crate) fn begin(&mut self, created_at: &str) {
         self.created_at = Some(created_at.to_owned());
-        Ok(())
     }
 
-    /// Puts a new token into the record and returns the bytes to write. Members that aren't known here stay as they are.
+    /// Puts a new token into this user's record and returns the bytes to write. Members that aren't known here stay as
+    /// they are.
     pub(crate) fn seal(
         &mut self,
+        user: &UserId,
         token: Token,
         format: &WriteFormat,
         binding: &Binding,
     ) -> Result<Vec<u8>, Error> {
-        self.members.set(ENCRYPTED_DATA, token.encode(format.encoding))?;
-        self.members.set(ENCRYPTION_VERSION, format.scheme.version().name())?;
-        self.members.remove(CRYPTO_AVAILABLE);
-        match &binding.key_id {
-            Some(id) => self.members.set(KEY_ID, id)?,
-            None => self.members.remove(KEY_ID),
-        }
-        match (&format.scheme, &self.scheme) {
-            (Scheme::V1, Scheme::V1) => {}
-            (Scheme::V1, Scheme::V2(_)) => {
-                self.members.remove(KDF);
-                self.members.remove(WRITE_COUNTER);
-            }
-            (Scheme::V2(kdf), old) => {
-                let is_taken = |name| self.members.contains(name);
-                if *old == Scheme::V1 && (is_taken(KDF) || is_taken(WRITE_COUNTER)) {
-                    return Err(name_taken());
-                }
-                self.members.set(KDF, kdf)?;
-                self.members.set(WRITE_COUNTER, binding.write_counter)?;
-            }
-        }
-        let contents = serde_json::to_vec(&self.members)
-            .map_err(|_| Error::malformed("the record can't be written as JSON"))?;
+        let version_2 = match &format.scheme {
+            Scheme::V1 => None,
+            Scheme::V2(kdf) => Some((kdf.clone(), binding.write_counter)),
+        };
+        let envelope = record::Envelope {
+            user: user.clone(),
+            token: (token, format.encoding),
+            created_at: self.created_at.clone(),
+            key_id: binding.key_id.clone(),
+            version_2,
+        };
+        let contents = envelope.spelled_over(std::mem::take(&mut self.members))?;
 
         self.size = checked_size(&contents)?;
         self.kind = Some(RecordKind::Current);
         self.scheme = format.scheme.clone();
-        self.token = Some((token, format.encoding));
+        self.token = Some(envelope.token);
         self.key_id.clone_from(&binding.key_id);
         self.write_counter = binding.write_counter;
         Ok(contents)
     }
 
     /// What the token repeats of the envelope when the record is next written, encrypted with the key of this label.
-    pub(crate) fn next_binding(&self, user: &UserId, key_id: Option<String>) -> Binding {
-        let write_counter = self.write_counter.saturating_add(1);
-        Binding { user_id: user.to_string(), key_id, write_counter }
+    pub(crate) fn next_binding(
+        &self,
+        user: &UserId,
+        key_id: Option<String>,
+    ) -> Result<Binding, Error> {
+        let end = || Error::new(ErrorCode::TooLarge, Message::CounterAtItsEnd);
+        let write_counter = self.write_counter.checked_add(1).ok_or_else(end)?;
+        Ok(Binding { user_id: user.to_string(), key_id, write_counter })
     }
 
     /// Checks what the token repeats of the envelope.
@@ -156,9 +143,7 @@ impl Record {
             write_counter: self.write_counter,
         };
         if inside.binding()? != Some(envelope) {
-            let message =
-                "the record was altered: its envelope is not the one that was encrypted with it";
-            return Err(Error::new(ErrorCode::WrongKeyOrTampered, message));
+            return Err(Error::new(ErrorCode::WrongKeyOrTampered, Message::EnvelopeAltered));
         }
         Ok(())
     }
@@ -197,19 +182,14 @@ impl Record {
     pub(crate) fn token(&self) -> Result<&Token, Error> {
         match &self.token {
             Some((token, _)) => Ok(token),
-            None => Err(Error::new(
-                ErrorCode::NeedsMigration,
-                "this legacy record is not encrypted: anyone who could write to the directory could have chosen its password",
-            )),
+            None => Err(Error::new(ErrorCode::NeedsMigration, Message::NotEncrypted)),
         }
     }
 
     /// The plaintext of a record that is not encrypted: base64 of the text that should have been encrypted.
     pub(crate) fn unencrypted(&self) -> Result<Plaintext, Error> {
         let encoded: String = self.members.require(ENCRYPTED_DATA)?;
-        let text = URL_SAFE
-            .decode(encoded)
-            .map_err(|_| Error::malformed("`encrypted_data` is not base64"))?;
+        let text = URL_SAFE.decode(encoded).map_err(|_| Error::malformed(Message::NotBase64))?;
         Plaintext::parse(&text)
     }
 
@@ -232,18 +212,13 @@ impl Record {
 
 /// A member that isn't known here has a name that version 2.0 uses itself.
 pub(crate) fn name_taken() -> Error {
-    Error::malformed("the record has an unknown member whose name version 2.0 uses")
+    Error::malformed(Message::NameTaken)
 }
 
 /// Refuses a new record that leaves too little room for what is written into it later.
 pub(crate) fn check_headroom(contents: &[u8]) -> Result<(), Error> {
-    let limit = MAX_BYTES - HEADROOM;
-    if contents.len() > limit {
-        let size = contents.len();
-        let message = format!(
-            "the record would have {size} bytes, more than the {limit} allowed for a new one"
-        );
-        return Err(Error::new(ErrorCode::TooLarge, message));
+    if contents.len() > MAX_BYTES - HEADROOM {
+        return Err(Error::new(ErrorCode::TooLarge, Message::NewRecordTooLarge));
     }
     Ok(())
 }
@@ -251,9 +226,6 @@ pub(crate) fn check_headroom(contents: &[u8]) -> Result<(), Error> {
 fn checked_size(contents: &[u8]) -> Result<u32, Error> {
     match u32::try_from(contents.len()) {
         Ok(size) if contents.len() <= MAX_BYTES => Ok(size),
-        _ => Err(Error::new(
-            ErrorCode::TooLarge,
-            format!("the record has {} bytes, more than the {MAX_BYTES} allowed", contents.len()),
-        )),
+        _ => Err(Error::new(ErrorCode::TooLarge, Message::RecordTooLarge)),
     }
 }

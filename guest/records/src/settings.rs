@@ -3,8 +3,8 @@
 use moat_format::files::SETTINGS as FILE;
 use moat_format::json_object::RawObject;
 use moat_format::kdf::DirectoryKdf;
-use moat_format::record::KDF;
-use moat_format::settings::{self, MAC, Mac, RECORD_VERSION, TOKEN_ENCODING};
+use moat_format::message::Message;
+use moat_format::settings::{self, Mac};
 use moat_format::token::Encoding;
 use moat_format::version::Version;
 
@@ -25,7 +25,7 @@ impl Settings {
             None => (RawObject::default(), None),
             Some(file) => {
                 let object = serde_json::from_slice(&file.contents)
-                    .map_err(|_| Error::malformed(format!("{FILE} is not a JSON object")))?;
+                    .map_err(|_| Error::malformed(Message::SettingsNotAnObject))?;
                 (object, Some(file.revision))
             }
         };
@@ -60,32 +60,25 @@ impl Settings {
         self.known.authenticated()
     }
 
-    pub(crate) fn set_version(&mut self, version: Version) -> Result<(), Error> {
+    pub(crate) fn set_version(&mut self, version: Version) {
         self.known.version = Some(version);
-        Ok(self.object.set(RECORD_VERSION, version.name())?)
     }
 
-    pub(crate) fn set_token_encoding(&mut self, encoding: Encoding) -> Result<(), Error> {
+    pub(crate) fn set_token_encoding(&mut self, encoding: Encoding) {
         self.known.token_encoding = Some(encoding);
-        Ok(self.object.set(TOKEN_ENCODING, encoding.name())?)
     }
 
-    pub(crate) fn set_kdf(&mut self, kdf: DirectoryKdf) -> Result<(), Error> {
-        self.object.set(KDF, &kdf)?;
+    pub(crate) fn set_kdf(&mut self, kdf: DirectoryKdf) {
         self.known.kdf = Some(kdf);
-        Ok(())
     }
 
-    pub(crate) fn set_mac(&mut self, mac: Mac) -> Result<(), Error> {
-        self.object.set(MAC, &mac)?;
+    pub(crate) fn set_mac(&mut self, mac: Mac) {
         self.known.mac = Some(mac);
-        Ok(())
     }
 
     /// Writes the settings in place of those that were read.
-    pub(crate) fn save(&self, host: &dyn Host) -> Result<(), Error> {
-        let contents = serde_json::to_vec(&self.object)
-            .map_err(|_| Error::malformed(format!("{FILE} can't be written as JSON")))?;
+    pub(crate) fn save(self, host: &dyn Host) -> Result<(), Error> {
+        let contents = self.known.spelled_over(self.object)?;
         host.write(FILE, &contents, self.revision.as_deref()).map(drop)
     }
 }

@@ -5,6 +5,8 @@
 
 #![allow(clippy::missing_errors_doc, reason = "the contract in `wit/` says which")]
 
+use moat_format::message::Message;
+use moat_format::timestamp;
 use moat_format::token::Encoding;
 use moat_format::user_id::UserId;
 use moat_format::version::Version;
@@ -20,7 +22,6 @@ use crate::plaintext::{self, Plaintext};
 use crate::record::{self, Record, WriteFormat};
 use crate::retry::until_written;
 use crate::scheme::Scheme;
-use crate::timestamp;
 
 /// How many records are read before the keys of all of them are derived: few enough to fit into the memory.
 const AT_ONCE: usize = 16;
@@ -36,7 +37,7 @@ pub fn put(
     options: &PutOptions,
 ) -> Result<Stored, Error> {
     let user = UserId::parse(user_id)?;
-    plaintext::check_fields(&credential.fields)?;
+    plaintext::check(credential)?;
     let version = options.version.as_deref().map(Version::parse).transpose()?;
     let ring = Ring::new(host);
     ring.primary()?;
@@ -57,7 +58,7 @@ pub fn put(
         let encoding = options.encoding.map(Into::into);
         let format = write_format(&keys, old.as_ref(), version, encoding, false)?;
         let mut record = old.unwrap_or_default();
-        record.begin(&user, new.created_at.as_deref().unwrap_or(&now))?;
+        record.begin(new.created_at.as_deref().unwrap_or(&now));
         let (contents, key) = seal(&mut record, &mut plaintext, &format, &mut keys)?;
         record::check_headroom(&contents)?;
         write(&mut record, &contents, &keys)?;
@@ -230,7 +231,7 @@ pub(crate) fn seal(
     keys: &mut UserKeys,
 ) -> Result<(Vec<u8>, KeyInfo), Error> {
     let key = keys.primary()?;
-    let binding = record.next_binding(keys.user(), key.id.clone());
+    let binding = record.next_binding(keys.user(), key.id.clone())?;
     match (record.scheme(), &format.scheme) {
         (Scheme::V1, Scheme::V1) => {}
         (Scheme::V2(_), Scheme::V1) => plaintext.unbind(),
@@ -240,7 +241,7 @@ pub(crate) fn seal(
         (_, Scheme::V2(_)) => plaintext.bind(&binding)?,
     }
     let token = keys.encrypt(&plaintext.to_bytes()?, &format.scheme)?;
-    Ok((record.seal(token, format, &binding)?, key))
+    Ok((record.seal(keys.user(), token, format, &binding)?, key))
 }
 
 /// Encrypts with the primary key and writes the record in place of the file that it was read from.
@@ -275,20 +276,17 @@ fn find(host: &dyn Host, user: &UserId) -> Result<Option<Record>, Error> {
 }
 
 pub(crate) fn existing(host: &dyn Host, user: &UserId) -> Result<Record, Error> {
-    find(host, user)?
-        .ok_or_else(|| Error::new(ErrorCode::NotFound, "there is no credential for this user"))
+    find(host, user)?.ok_or_else(|| Error::new(ErrorCode::NotFound, Message::NoRecord))
 }
 
 fn check_expectations(options: &PutOptions, old: Option<&Record>) -> Result<(), Error> {
     let conflict = |message| Err(Error::new(ErrorCode::Conflict, message));
     let revision = old.and_then(Record::revision);
     if options.create_only && old.is_some() {
-        return conflict("this user already has a credential");
+        return conflict(Message::RecordExists);
     }
     match options.expected_revision.as_deref() {
-        Some(expected) if revision != Some(expected) => {
-            conflict("the record doesn't have the expected revision")
-        }
+        Some(expected) if revision != Some(expected) => conflict(Message::OtherRevision),
         _ => Ok(()),
     }
 }
@@ -326,5 +324,5 @@ fn summary(user: &UserId, credential: &Credential, key: KeyInfo, record: &Record
 
 fn now(host: &dyn Host) -> Result<String, Error> {
     timestamp::format(host.now())
-        .ok_or_else(|| Error::new(ErrorCode::InvalidCredential, "the clock is past the year 9999"))
+        .ok_or_else(|| Error::new(ErrorCode::InvalidCredential, Message::ClockTooLate))
 }

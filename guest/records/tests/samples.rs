@@ -14,6 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use moat_format::message::Message;
 use moat_guest_records::contract::{Credential, Error, ErrorCode, MigrateOptions};
 use moat_guest_records::{migration, vault};
 use serde::Deserialize;
@@ -102,6 +103,7 @@ impl Sample {
             plaintext["username"].as_str().unwrap_or_default().to_owned(),
             plaintext["password"].as_str().unwrap_or_default().to_owned(),
         ];
+        assert!(Message::is_known(&error.message), "{}: {}", self.id, error.message);
         for secret in secrets {
             let secret: Vec<char> = secret.chars().collect();
             for part in secret.windows(6) {

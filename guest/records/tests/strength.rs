@@ -10,7 +10,14 @@ mod support;
 
 use std::fmt::Debug;
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE;
+use fernet::Fernet;
+use moat_format::kdf::Kdf;
+use moat_format::message::Message;
 use moat_format::strong_key;
+use moat_format::user_id::UserId;
+use moat_guest_keys::kdf::RootKey;
 use moat_guest_records::contract::{Error, ErrorCode, TokenEncoding};
 use moat_guest_records::{configuration, migration, vault};
 use serde_json::{Value, json};
@@ -184,4 +191,32 @@ fn rotation_changes_the_derivation_with_the_kind_of_key() {
         put(&memory, &format!("user{number}")).unwrap();
         memory.delete_file(&format!("user{number}.cred"));
     }
+}
+
+/// Not by whoever can only edit the file, since the counter is authenticated; but it is not to stay as it is for ever
+/// without a word, nor to begin anew.
+#[test]
+fn a_counter_at_its_end_is_told() {
+    let memory = directory(&strong(1));
+    let record = json(&memory, FILE);
+    let salt = URL_SAFE.decode(record["kdf"]["salt"].as_str().unwrap()).unwrap();
+    let user = UserId::parse("anna").unwrap();
+    let root = RootKey::derive(strong(1).as_bytes(), &Kdf::checked(&salt, None).unwrap());
+    let key = URL_SAFE.encode(*root.user_key(&user).unwrap());
+    let token = Fernet::new(&key).unwrap().encrypt(
+        format!(
+            r#"{{"username":"a","password":"p","created_at":"2025-01-14T10:00:00","record":{{"user_id":"anna","key_id":"first","write_counter":{}}}}}"#,
+            u32::MAX
+        )
+        .as_bytes(),
+    );
+    alter(&memory, FILE, "/encrypted_data", json!(token));
+    alter(&memory, FILE, "/write_counter", json!(u32::MAX));
+    let before = memory.file(FILE);
+    assert_eq!(vault::reveal(&memory, "anna").unwrap().credential.password, "p");
+    let error = vault::mark_used(&memory, "anna").unwrap_err();
+    assert_eq!(error.code, ErrorCode::TooLarge);
+    assert_eq!(error.message, Message::CounterAtItsEnd.to_string());
+    assert_eq!(code(put(&memory, "anna")), ErrorCode::TooLarge);
+    assert_eq!(memory.file(FILE), before);
 }

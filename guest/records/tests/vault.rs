@@ -15,6 +15,7 @@ use std::fmt::Debug;
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE};
 use fernet::Fernet;
+use moat_format::message::Message;
 use moat_format::record::{MAX_BYTES, MAX_LABEL_BYTES};
 use moat_format::token::Token;
 use moat_format::user_id::UserId;
@@ -298,7 +299,18 @@ fn an_unknown_version_is_told() {
     let memory = memory();
     plant(&memory, current(KEY).replace("1.0", "3.0"));
     let error = vault::describe(&memory, "anna").unwrap_err();
-    assert!(error.message.contains("3.0"), "{}", error.message);
+    assert_eq!(error.code, ErrorCode::UnsupportedVersion);
+    assert_eq!(error.message, Message::UnknownVersion.to_string());
+}
+
+/// It stands in the clear.
+#[test]
+fn no_credential_was_created_at_a_time_that_is_none() {
+    let memory = memory();
+    let secret = Credential { created_at: Some("hunter2".into()), ..credential() };
+    let error = vault::put(&memory, "anna", &secret, &options()).unwrap_err();
+    assert_eq!(error.code, ErrorCode::InvalidCredential);
+    assert!(memory.file("anna.cred").is_none());
 }
 
 #[test]

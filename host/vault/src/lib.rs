@@ -35,6 +35,7 @@ pub mod component;
 mod contract;
 mod digest;
 mod directory;
+mod effects;
 mod error;
 mod keys;
 pub mod maintenance;

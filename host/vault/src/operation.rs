@@ -33,6 +33,11 @@ impl Access {
         self.write || self.remove || self.remove_backups || self.settings
     }
 
+    /// What of it leaves the directory as it is.
+    pub(crate) fn without_writes(self) -> Self {
+        Self { write: false, remove: false, remove_backups: false, settings: false, ..self }
+    }
+
     /// What it covers, each right in a few words.
     pub fn names(self) -> Vec<&'static str> {
         let parts = [

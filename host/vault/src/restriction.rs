@@ -1,11 +1,13 @@
 //! What a scope may not do. Every call of a vault passes through [`Restrictions::admit`], and only what comes out of it
 //! gets into the sandbox.
 
+use std::cell::RefCell;
 use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
+use crate::effects::Effects;
 use crate::operation::Operation;
 use crate::request::Request;
 use moat_format::user_id::UserId;
@@ -24,8 +26,26 @@ pub(crate) enum Restriction {
 #[derive(Clone, Default)]
 pub(crate) struct Restrictions(Vec<Arc<Restriction>>);
 
-/// The proof that a call was admitted. There is no other way to one than [`Restrictions::admit`].
-pub(crate) struct Admission(());
+/// The proof that a request was admitted, and what was done for it. There is no other way to one than
+/// [`Restrictions::admit`].
+pub(crate) struct Admission(RefCell<Effects>);
+
+impl Admission {
+    /// One for a part of the request that is an operation of its own.
+    pub(crate) fn for_part(&self) -> Self {
+        Self(RefCell::default())
+    }
+
+    /// Notes what was done for the request.
+    pub(crate) fn note(&self, effects: Effects) {
+        self.0.borrow_mut().extend(effects);
+    }
+
+    /// What was done for the request.
+    pub(crate) fn into_effects(self) -> Effects {
+        self.0.into_inner()
+    }
+}
 
 impl Restrictions {
     /// These and one more.
@@ -49,7 +69,7 @@ impl Restrictions {
         if !self.take_uses(request.users.len().max(1) as u64) {
             return Err("it has no uses left".to_owned());
         }
-        Ok(Admission(()))
+        Ok(Admission(RefCell::default()))
     }
 
     fn refusal(&self, request: &Request<'_>) -> Option<String> {

@@ -4,16 +4,16 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::audit::{AuditDetail, AuditLog, Event, Outcome};
-use crate::contract::{ErrorCode, TokenEncoding};
+use crate::audit::{AuditLog, Event, Outcome};
+use crate::contract::{self, ErrorCode, TokenEncoding};
 use crate::directory::{Directory, Lock};
+use crate::effects::Effects;
 use crate::error::Error;
 use crate::keys::{KeyCache, KeyRing, KeySource};
 use crate::operation::Operation;
 use crate::request::Request;
 use crate::restriction::{Admission, Restriction, Restrictions};
-use crate::sandbox::{Call, Function, Grant, Limits, Sandbox, VaultBackend};
-use moat_format::user_id::UserId;
+use crate::sandbox::{Answer, Call, Function, Grant, Limits, Sandbox, VaultBackend};
 
 /// Credentials in a directory, encrypted with the master keys of a ring.
 ///
@@ -162,14 +162,13 @@ impl Vault {
     }
 
     /// Calls the component once for a request. [`Self::perform`] for what needs more than that.
-    pub(crate) fn call<T: AuditDetail>(
+    pub(crate) fn call<A: Answer>(
         &self,
         request: &Request<'_>,
-        function: impl Function<T>,
-    ) -> Result<T, Error> {
-        let Request { operation, users, .. } = *request;
-        let work = |admission: &Admission| self.enter(admission, operation, users, function);
-        self.perform(request, work, |answer| vec![Outcome::done(answer)])
+        function: impl Function<Result<A, contract::Error>>,
+    ) -> Result<A, Error> {
+        let work = |admission: &Admission| self.enter(admission, request, function);
+        self.perform(request, work, |answer| vec![Outcome::done(answer.key())])
     }
 
     /// Does what is requested, if this vault's restrictions admit it, between its entries in the audit log, if there is
@@ -180,9 +179,9 @@ impl Vault {
         work: impl FnOnce(&Admission) -> Result<T, Error>,
         outcomes: impl Fn(&T) -> Vec<Outcome>,
     ) -> Result<T, Error> {
-        let admitted_work = || {
-            let refused = |why: String| self.denied(request.operation, &why);
-            work(&self.restrictions.admit(request).map_err(refused)?)
+        let admitted_work = || match self.restrictions.admit(request) {
+            Ok(admission) => (work(&admission), admission.into_effects()),
+            Err(why) => (Err(self.denied(request.operation, &why)), Effects::default()),
         };
         self.audited(request, admitted_work, outcomes)
     }
@@ -191,7 +190,7 @@ impl Vault {
     /// that is done.
     #[cfg(feature = "http")]
     pub(crate) fn refuse<T>(&self, request: &Request<'_>, why: &str) -> Result<T, Error> {
-        let refusal = || Err(self.denied(request.operation, why));
+        let refusal = || (Err(self.denied(request.operation, why)), Effects::default());
         self.audited(request, refusal, |_| Vec::new())
     }
 
@@ -201,39 +200,61 @@ impl Vault {
     }
 
     /// Does a part of a request that is an operation of its own in the audit log.
-    pub(crate) fn perform_part<T: AuditDetail>(
+    pub(crate) fn perform_part<A: Answer>(
         &self,
         admission: &Admission,
         part: &Request<'_>,
-        function: impl Function<T>,
-    ) -> Result<T, Error> {
-        let work = || self.enter(admission, part.operation, part.users, function);
-        self.audited(part, work, |answer| vec![Outcome::done(answer)])
+        function: impl Function<Result<A, contract::Error>>,
+    ) -> Result<A, Error> {
+        let admission = admission.for_part();
+        let work = || (self.enter(&admission, part, function), admission.into_effects());
+        self.audited(part, work, |answer| vec![Outcome::done(answer.key())])
     }
 
     fn audited<T>(
         &self,
         request: &Request<'_>,
-        work: impl FnOnce() -> Result<T, Error>,
+        work: impl FnOnce() -> (Result<T, Error>, Effects),
         outcomes: impl Fn(&T) -> Vec<Outcome>,
     ) -> Result<T, Error> {
-        let Some(audit) = &self.audit else { return work() };
-        let Request { operation, users, purpose, .. } = *request;
+        let Some(audit) = &self.audit else { return work().0 };
         let (actor, component) = (&*self.actor, self.sandbox.digest());
-        audit.around(&Event { operation, users, actor, purpose, component }, work, outcomes)
+        audit.around(&Event { request, actor, component }, work, outcomes)
     }
 
-    /// Calls the component with what the operation is granted for these users, in the course of an admitted request.
-    pub(crate) fn enter<T>(
+    /// Calls the component with what a request is granted, which was admitted or is a part of one that was, and checks its
+    /// answer.
+    pub(crate) fn enter<A: Answer>(
         &self,
-        _admission: &Admission,
-        operation: Operation,
-        users: &[UserId],
-        function: impl Function<T>,
-    ) -> Result<T, Error> {
-        let grant = Grant::new(operation, users);
+        admission: &Admission,
+        request: &Request<'_>,
+        function: impl Function<Result<A, contract::Error>>,
+    ) -> Result<A, Error> {
+        let (outcome, mut call) = self.sandbox.run(self.call_for(request), function)?;
+        let answer = outcome.and_then(|answer| match answer {
+            Ok(answer) => call.check(answer, request.users.first()),
+            Err(error) => Err(call.explain(error)),
+        });
+        admission.note(call.into_effects());
+        answer
+    }
+
+    /// As [`Self::enter`], where the component answers for each user, in the order asked.
+    pub(crate) fn enter_for_each<A: Answer>(
+        &self,
+        admission: &Admission,
+        request: &Request<'_>,
+        function: impl Function<Vec<Result<A, contract::Error>>>,
+    ) -> Result<Vec<Result<A, Error>>, Error> {
+        let (outcome, mut call) = self.sandbox.run(self.call_for(request), function)?;
+        let answers = outcome.and_then(|answers| call.finish(answers, request.users));
+        admission.note(call.into_effects());
+        answers
+    }
+
+    fn call_for(&self, request: &Request<'_>) -> Call {
         let backend = Arc::clone(&self.backend);
-        self.sandbox.run(Call::new(grant, self.limits, backend), function)
+        Call::new(Grant::new(request), self.limits, backend)
     }
 }
 

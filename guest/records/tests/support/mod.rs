@@ -121,7 +121,7 @@ impl Memory {
         if self.revision(name).as_deref() == expected {
             Ok(())
         } else {
-            Err(Error::new(ErrorCode::Conflict, "somebody else wrote in between"))
+            Err(Error { code: ErrorCode::Conflict, message: "somebody else was faster".to_owned() })
         }
     }
 }

@@ -49,9 +49,15 @@ pub struct Entry {
     /// Of an outcome: `done`, or the name of the error's code.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub outcome: Option<String>,
-    /// Of an outcome: whether anything was changed, where the operation may leave everything as it is.
+    /// Of an outcome of an operation that may change something: whether anything was, by what the host did.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub changed: Option<bool>,
+    /// Of an outcome: the revision of the record that was replaced, or that had to be there to be removed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub replaces: Option<String>,
+    /// Of an outcome: the revision of the record that was written.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub revision: Option<String>,
     /// Of an outcome: the label of the master key that the record was decrypted or encrypted with.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub key_id: Option<String>,
@@ -110,6 +116,8 @@ impl Entry {
             grant: None,
             outcome: None,
             changed: None,
+            replaces: None,
+            revision: None,
             key_id: None,
             duration_us: None,
             takeover: Some(takeover),
@@ -187,6 +195,8 @@ mod tests {
             grant: None,
             outcome: Some(DONE.to_owned()),
             changed: None,
+            replaces: None,
+            revision: None,
             key_id: None,
             duration_us: Some(3),
             takeover: None,

@@ -59,11 +59,11 @@ use std::time::Instant;
 
 use cap_std::fs::Dir;
 
-use crate::contract::ErrorCode;
+use crate::contract::{ErrorCode, KeyInfo};
 use crate::digest::hex;
+use crate::effects::Effects;
 use crate::error::Error;
-use crate::operation::Operation;
-use moat_format::user_id::UserId;
+use crate::request::Request;
 
 pub use entry::{Entry, Phase, Takeover};
 pub use file::Rotation;
@@ -126,25 +126,31 @@ impl AuditLog {
     pub(crate) fn around<T>(
         &self,
         event: &Event<'_>,
-        work: impl FnOnce() -> Result<T, Error>,
+        work: impl FnOnce() -> (Result<T, Error>, Effects),
         outcomes: impl Fn(&T) -> Vec<Outcome>,
     ) -> Result<T, Error> {
-        let access = event.operation.access();
+        let Request { operation, users, .. } = *event.request;
+        let access = operation.access();
         let intents =
             Job { entries: self.intents(event)?, reserves: true, is_durable: access.writes() };
         let mut entries = self.write(intents, "nothing was done")?;
         let begun = Instant::now();
-        let answer = work();
+        let (answer, effects) = work();
         let duration = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX);
         let outcomes = match &answer {
             Ok(answer) => outcomes(answer),
             Err(error) => vec![Outcome::failed(error); entries.len()],
         };
-        for (entry, outcome) in entries.iter_mut().zip(outcomes) {
+        for (place, (entry, outcome)) in entries.iter_mut().zip(outcomes).enumerate() {
+            let user = users.get(place);
+            let effect = user.and_then(|user| effects.of(user));
+            let is_changed = effect.is_some() || user.is_none() && effects.wrote_settings();
             entry.phase = Phase::Outcome;
             (entry.component, entry.grant, entry.purpose) = (None, None, None);
             entry.outcome = Some(outcome.text);
-            entry.changed = outcome.changed;
+            entry.changed = access.writes().then_some(is_changed);
+            entry.replaces = effect.and_then(|effect| effect.replaces.clone());
+            entry.revision = effect.and_then(|effect| effect.revision.clone());
             entry.key_id = outcome.key_id;
             entry.duration_us = Some(duration);
         }
@@ -161,29 +167,32 @@ impl AuditLog {
     fn intents(&self, event: &Event<'_>) -> Result<Vec<Entry>, Error> {
         let mut id = [0; 8];
         getrandom::getrandom(&mut id).map_err(Error::no_randomness)?;
-        let user_ids = event.users.iter().map(|user| Some(user.as_str()));
+        let Request { operation, users, purpose, .. } = *event.request;
+        let user_ids = users.iter().map(|user| Some(user.as_str()));
         // An operation that is for no user has one entry of each kind, too.
-        let nobody = event.users.is_empty().then_some(None);
+        let nobody = users.is_empty().then_some(None);
         let first = u64::from_ne_bytes(id);
         let ids = (0..).map(|number| first.wrapping_add(number));
-        let grant = event.operation.access().names();
+        let grant = event.request.access().names();
         let entries = user_ids.chain(nobody).zip(ids).map(|(user, id)| Entry {
             sequence: 0,
             time: String::new(),
             begins_file: false,
             id: hex(&id.to_be_bytes()),
             phase: Phase::Intent,
-            operation: event.operation.name().to_owned(),
+            operation: operation.name().to_owned(),
             user: user.filter(|_| !self.hashes_users).map(str::to_owned),
             user_hash: user
                 .filter(|_| self.hashes_users)
                 .map(|user| self.file.key().user_hash(user)),
             actor: event.actor.to_owned(),
-            purpose: event.purpose.map(str::to_owned),
+            purpose: purpose.map(str::to_owned),
             component: Some(event.component.to_owned()),
             grant: Some(grant.iter().map(|name| (*name).to_owned()).collect()),
             outcome: None,
             changed: None,
+            replaces: None,
+            revision: None,
             key_id: None,
             duration_us: None,
             takeover: None,
@@ -236,10 +245,8 @@ impl fmt::Debug for AuditLog {
 
 /// What an operation's entries record of it beforehand.
 pub(crate) struct Event<'e> {
-    pub(crate) operation: Operation,
-    pub(crate) users: &'e [UserId],
+    pub(crate) request: &'e Request<'e>,
     pub(crate) actor: &'e str,
-    pub(crate) purpose: Option<&'e str>,
     pub(crate) component: &'e str,
 }
 
@@ -247,42 +254,16 @@ pub(crate) struct Event<'e> {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Outcome {
     text: String,
-    changed: Option<bool>,
     key_id: Option<String>,
 }
 
 impl Outcome {
-    pub(crate) fn done(answer: &impl AuditDetail) -> Self {
-        Self {
-            text: entry::DONE.to_owned(),
-            changed: answer.changed(),
-            key_id: answer.key_id().map(str::to_owned),
-        }
-    }
-
-    /// Of an operation that may leave everything as it is.
-    pub(crate) fn changed(changed: bool, key_id: Option<&str>) -> Self {
-        Self {
-            text: entry::DONE.to_owned(),
-            changed: Some(changed),
-            key_id: key_id.map(str::to_owned),
-        }
+    /// Of an operation that was done, with this master key.
+    pub(crate) fn done(key: Option<&KeyInfo>) -> Self {
+        Self { text: entry::DONE.to_owned(), key_id: key.and_then(|key| key.id.clone()) }
     }
 
     pub(crate) fn failed(error: &Error) -> Self {
         Self { text: error.code().name().to_owned(), ..Self::default() }
-    }
-}
-
-/// What the log records of an answer of the component.
-pub(crate) trait AuditDetail {
-    /// The label of the master key that the record was decrypted or encrypted with.
-    fn key_id(&self) -> Option<&str> {
-        None
-    }
-
-    /// Whether anything was changed, where the operation may leave everything as it is.
-    fn changed(&self) -> Option<bool> {
-        None
     }
 }

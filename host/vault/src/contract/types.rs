@@ -173,6 +173,11 @@ impl Credential {
         self
     }
 
+    /// When the credential was created; of one that is yet to be stored, `None` for "now".
+    pub fn created_at(&self) -> Option<&str> {
+        self.created_at.as_deref()
+    }
+
     /// The name to log in with.
     pub fn username(&self) -> &str {
         &self.username

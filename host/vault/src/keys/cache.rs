@@ -65,8 +65,6 @@ impl std::fmt::Debug for Entry {
 impl KeyCache {
     /// The size of a derived key.
     pub(crate) const KEY_BYTES: usize = 32;
-    /// The most bytes of a slot's version and parameters together.
-    pub(crate) const NAME_BYTES: usize = 256;
 
     /// A cache of at most `capacity` keys, each for at most `lifetime`. With a capacity of 0 nothing is kept.
     pub fn new(capacity: usize, lifetime: Duration) -> Self {
@@ -78,11 +76,15 @@ impl KeyCache {
         keys.get(slot).map(Entry::key)
     }
 
+    /// Keeps a key, unless there is one of this name: whoever could replace it would decide what others encrypt with.
     pub(crate) fn remember(&self, slot: Slot, key: &DerivedKey) {
         let Some(entry) = Entry::new(key).filter(|_| self.capacity > 0) else {
             return;
         };
         let mut keys = self.live_keys();
+        if keys.contains_key(&slot) {
+            return;
+        }
         if keys.len() >= self.capacity {
             let oldest = keys.iter().min_by_key(|(_, entry)| entry.since);
             if let Some(oldest) = oldest.map(|(slot, _)| slot.clone()) {
@@ -134,6 +136,14 @@ mod tests {
         assert!(cache.lookup(&Slot { ring_index: 1, ..slot("anna") }).is_none());
         assert!(cache.lookup(&Slot { version: "2.0".into(), ..slot("anna") }).is_none());
         assert!(cache.lookup(&Slot { parameters: "x".into(), ..slot("anna") }).is_none());
+    }
+
+    #[test]
+    fn no_key_is_replaced() {
+        let cache = KeyCache::default();
+        cache.remember(slot("anna"), &key(1));
+        cache.remember(slot("anna"), &key(2));
+        assert_eq!(cache.lookup(&slot("anna")).unwrap().material, [1; 32]);
     }
 
     #[test]

@@ -1,4 +1,3 @@
-use super::check_name;
 use crate::audit::Outcome;
 use crate::contract::{Configured, MigrateOptions, Rewritten, TokenEncoding};
 use crate::error::Error;
@@ -25,10 +24,10 @@ impl Vault {
         let options = MigrateOptions { token_encoding, ..options.clone() };
         let request = Request {
             trusts_unauthenticated: options.accept_default_key || options.accept_plaintext,
+            dry_run: options.dry_run,
             ..Request::new(Operation::Migrate, users)
         };
-        let outcome = |rewritten: &Rewritten| outcome(rewritten, options.dry_run);
-        self.for_each(&request, check, outcome, |component, store, user_ids| {
+        self.for_each(&request, |component, store, user_ids| {
             component.vault(store)?.call_migrate(store, user_ids, &options)
         })
     }
@@ -44,9 +43,8 @@ impl Vault {
         users: &[UserId],
         dry_run: bool,
     ) -> Result<Vec<Result<Rewritten, Error>>, Error> {
-        let request = Request::new(Operation::Rewrap, users);
-        let outcome = |rewritten: &Rewritten| outcome(rewritten, dry_run);
-        self.for_each(&request, check, outcome, |component, store, user_ids| {
+        let request = Request { dry_run, ..Request::new(Operation::Rewrap, users) };
+        self.for_each(&request, |component, store, user_ids| {
             component.vault(store)?.call_rewrap(store, user_ids, dry_run)
         })
     }
@@ -69,22 +67,12 @@ impl Vault {
             if version.is_some() {
                 self.check_keys(admission)?;
             }
-            self.enter(admission, request.operation, request.users, |component, store| {
+            self.enter(admission, &request, |component, store| {
                 component.vault(store)?.call_configure(store, version, encoding)
             })
         };
         let configured: Configured =
-            self.perform(&request, configure, |configured| vec![Outcome::done(configured)])?;
+            self.perform(&request, configure, |_| vec![Outcome::done(None)])?;
         Ok(configured.changed)
     }
-}
-
-fn check(user: &UserId, rewritten: &Rewritten) -> Result<(), Error> {
-    check_name(&rewritten.user_id, user)
-}
-
-/// What a dry run finds was not done.
-fn outcome(rewritten: &Rewritten, dry_run: bool) -> Outcome {
-    let key_id = rewritten.key.as_ref().and_then(|key| key.id.as_deref());
-    Outcome::changed(rewritten.changed && !dry_run, key_id)
 }

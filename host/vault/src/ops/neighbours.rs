@@ -129,7 +129,8 @@ impl Vault {
     /// The envelopes of these users' records, as far as they can be read.
     fn envelopes(&self, users: &[UserId], admission: &Admission) -> Vec<Envelope> {
         let inspect = |user: &UserId| {
-            self.enter(admission, Operation::Inspect, slice::from_ref(user), |component, store| {
+            let request = Request::new(Operation::Inspect, slice::from_ref(user));
+            self.enter(admission, &request, |component, store| {
                 component.vault(store)?.call_inspect(store, user.as_str())
             })
         };
@@ -167,14 +168,13 @@ impl Vault {
     ) -> Result<(), Error> {
         let mut is_refused = false;
         for user in neighbours {
-            let users = slice::from_ref(user);
-            let answers = self.enter(admission, Operation::Verify, users, |component, store| {
-                let vault = component.vault(store)?;
-                vault.call_verify(store, &[user.to_string()]).map(Ok)
+            let request = Request::new(Operation::Verify, slice::from_ref(user));
+            let answers = self.enter_for_each(admission, &request, |component, store| {
+                component.vault(store)?.call_verify(store, &[user.to_string()])
             })?;
             match answers.first() {
                 Some(Ok(_)) => return Ok(()),
-                Some(Err(error)) => is_refused |= error.code == ErrorCode::WrongKeyOrTampered,
+                Some(Err(error)) => is_refused |= error.code() == ErrorCode::WrongKeyOrTampered,
                 None => {}
             }
         }

@@ -1,7 +1,6 @@
 use std::slice;
 
 use super::KeyMismatch;
-use super::check_user;
 use crate::audit::Outcome;
 use crate::contract::{Credential, ErrorCode, PutOptions, Stored};
 use crate::error::Error;
@@ -32,24 +31,26 @@ impl Vault {
     ) -> Result<Stored, Error> {
         let token_encoding = options.token_encoding.or(self.token_encoding());
         let options = PutOptions { token_encoding, ..options.clone() };
-        let request = Request::new(Operation::Put, slice::from_ref(user));
+        let request = Request {
+            created_at: credential.created_at(),
+            ..Request::new(Operation::Put, slice::from_ref(user))
+        };
         let put = |admission: &Admission| {
             let is_new = self.prepare_directory_for(user, &options, admission)?;
-            let stored =
-                self.enter(admission, request.operation, request.users, |component, store| {
-                    let vault = component.vault(store)?;
-                    vault.call_put(store, user.as_str(), credential, &options)
-                });
+            let stored = self.enter(admission, &request, |component, store| {
+                let vault = component.vault(store)?;
+                vault.call_put(store, user.as_str(), credential, &options)
+            });
             // Where there is no record of the user, it is the settings that no key authenticates.
-            stored.map_err(|error| match error.code() {
+            stored.map_err(|error: Error| match error.code() {
                 ErrorCode::WrongKeyOrTampered if is_new => {
                     Error::caused(error.code(), error.to_string(), KeyMismatch::Settings)
                 }
                 _ => error,
             })
         };
-        let stored = self.perform(&request, put, |stored| vec![Outcome::done(stored)])?;
-        check_user(&stored.summary, user)?;
-        Ok(stored)
+        self.perform(&request, put, |stored: &Stored| {
+            vec![Outcome::done(Some(&stored.summary.key))]
+        })
     }
 }

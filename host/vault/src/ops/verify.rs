@@ -1,5 +1,3 @@
-use super::check_user;
-use crate::audit::Outcome;
 use crate::contract::Summary;
 use crate::error::Error;
 use crate::operation::Operation;
@@ -15,9 +13,8 @@ impl Vault {
     ///
     /// Of each record, those of [`Vault::describe`]; as a whole, those of [every call](Vault#errors).
     pub fn verify(&self, users: &[UserId]) -> Result<Vec<Result<Summary, Error>>, Error> {
-        let own = |user: &UserId, summary: &Summary| check_user(summary, user);
         let request = Request::new(Operation::Verify, users);
-        self.for_each(&request, own, Outcome::done, |component, store, user_ids| {
+        self.for_each(&request, |component, store, user_ids| {
             component.vault(store)?.call_verify(store, user_ids)
         })
     }

@@ -13,20 +13,26 @@ use super::backend::Backend;
 use super::bindings::fossawork::credentials::{directory, key_cache, master_keys};
 use super::bindings::wasi::clocks::wall_clock;
 use super::bindings::wasi::random::random;
+use super::given::Given;
 use super::grant::Grant;
 use super::limits::Limits;
 use super::violation::Violation;
-use super::write_policy::{self, WriteRejected};
+use super::write_policy::{self, Expected, WriteRejected};
 use crate::contract::{self, DerivedKey, ErrorCode};
 use crate::directory::{Change, revision};
+use crate::effects::{Effect, Effects};
 use crate::error::Error;
 use crate::keys::{KeyCache, Slot};
+use crate::operation::Operation;
 use moat_format::files::SETTINGS;
+use moat_format::json_object::RawObject;
+use moat_format::kdf::{DirectoryKdf, Kdf};
 use moat_format::user_id::UserId;
+use moat_format::version::Version;
 
 /// The state of one call, which lives and dies with its instance.
 pub(crate) struct Call {
-    grant: Grant,
+    pub(super) grant: Grant,
     limits: Limits,
     backend: Arc<dyn Backend>,
     memory_bytes: usize,
@@ -36,15 +42,19 @@ pub(crate) struct Call {
     /// Time spent in the host's own work, which doesn't count against the deadline.
     in_host: Duration,
     /// The files as they were last read or written: what a write may replace.
-    seen: HashMap<String, directory::File>,
+    pub(super) seen: HashMap<String, directory::File>,
     /// What an operation on many users wrote, which is yet to be done.
     staged: Vec<Change>,
     /// Where the next page of names begins, as the host last answered.
     next_page: Option<String>,
     /// Whether another process held the lock for longer than is waited.
     locked: bool,
-    /// The last failure that was returned to the component, with its cause, for the caller to see.
-    failure: Option<Error>,
+    /// The failures that were returned to the component, with their causes, for the caller to see.
+    pub(super) failures: Vec<Error>,
+    /// What the component was given.
+    pub(super) given: Given,
+    /// What was written and removed.
+    pub(super) effects: Effects,
 }
 
 impl Call {
@@ -62,7 +72,9 @@ impl Call {
             staged: Vec::new(),
             next_page: None,
             locked: false,
-            failure: None,
+            failures: Vec::new(),
+            given: Given::default(),
+            effects: Effects::default(),
         }
     }
 
@@ -92,22 +104,35 @@ impl Call {
         Ok(())
     }
 
-    /// Writes what an operation on many users staged, and returns the files that could not be written.
-    pub(crate) fn commit(&mut self) -> Result<HashMap<String, Error>, Error> {
-        let staged = std::mem::take(&mut self.staged);
+    /// Writes what an operation on many users staged, of those files that `is_done`, and returns those that could not be
+    /// written.
+    pub(super) fn commit(
+        &mut self,
+        is_done: impl Fn(&str) -> bool,
+    ) -> Result<HashMap<String, Error>, Error> {
+        let mut staged = std::mem::take(&mut self.staged);
+        staged.retain(|change| is_done(&change.name));
         if staged.is_empty() {
             return Ok(HashMap::new());
         }
         let outcomes = self.backend.write_all(&staged)?;
-        let failed = staged.into_iter().zip(outcomes);
-        Ok(failed.filter_map(|(change, done)| Some((change.name, done.err()?))).collect())
+        let mut failed = HashMap::new();
+        for (change, done) in staged.into_iter().zip(outcomes) {
+            match (done, self.grant.user_of(&change.name)) {
+                (Ok(()), Some(user)) => {
+                    let revision = Some(revision(&change.contents));
+                    self.effects.note(user, Effect { replaces: change.replaces, revision });
+                }
+                (Ok(()), None) => {}
+                (Err(failure), _) => drop(failed.insert(change.name, failure)),
+            }
+        }
+        Ok(failed)
     }
 
-    /// The component's failure, with the cause that only the host knows where it is the host's own.
-    pub(crate) fn explain(self, error: contract::Error) -> Error {
-        let own =
-            |failure: &Error| failure.code() == error.code && failure.to_string() == error.message;
-        self.failure.filter(own).unwrap_or_else(|| error.into())
+    /// What the call did to files.
+    pub(crate) fn into_effects(self) -> Effects {
+        self.effects
     }
 
     /// Counts the call of an import that brings this many bytes.
@@ -132,7 +157,11 @@ impl Call {
         if granted {
             return Ok(());
         }
-        Err(Violation::Denied { call: self.grant.to_string(), asked })
+        Err(self.denied(asked))
+    }
+
+    fn denied(&self, asked: &'static str) -> Violation {
+        Violation::Denied { call: self.grant.to_string(), asked }
     }
 
     /// Whose file this is, where the access to users' files or to the settings is granted: `None` for the settings.
@@ -170,14 +199,14 @@ impl Call {
             let code = failure.code();
             self.locked |= code == ErrorCode::Locked;
             let message = failure.to_string();
-            self.failure = Some(failure);
+            self.failures.push(failure);
             contract::Error { code, message }
         })
     }
 
     /// Checks what is to be written in place of the revision `replaces`, which this call has to have seen.
     fn check_write(
-        &self,
+        &mut self,
         user: Option<&UserId>,
         name: &str,
         contents: &[u8],
@@ -189,11 +218,14 @@ impl Call {
             return Err(WriteRejected::Unread);
         }
         let old = old.map(|seen| seen.contents.as_slice());
+        let given = &mut self.given;
         let Some(user) = user else {
-            return write_policy::check_settings(contents, old);
+            let may_configure = self.grant.operation() == Operation::Configure;
+            return write_policy::check_settings(contents, old, may_configure, given);
         };
         let settings = seen(SETTINGS).map(|seen| seen.contents.as_slice());
-        write_policy::check(contents, old, settings, user, self.backend.now())
+        let created_at = self.grant.created_at();
+        write_policy::check(contents, &Expected { user, old, settings, created_at }, given)
     }
 }
 
@@ -226,8 +258,10 @@ impl directory::Host for Call {
         self.enter(name.len() + contents.len())?;
         let access = self.grant.access();
         let user = self.require_file(access.write, access.settings, &name, "write this file")?;
+        let user = user.cloned();
         self.require_patience()?;
-        self.check_write(user, &name, &contents, replaces.as_deref()).map_err(Violation::Write)?;
+        self.check_write(user.as_ref(), &name, &contents, replaces.as_deref())
+            .map_err(Violation::Write)?;
         if self.grant.operation().writes_many() && name != SETTINGS {
             let revision = revision(&contents);
             let written =
@@ -241,6 +275,12 @@ impl directory::Host for Call {
                 Ok(revision) => revision,
                 Err(error) => return Ok(Err(error)),
             };
+        match &user {
+            Some(user) => {
+                self.effects.note(user, Effect { replaces, revision: Some(revision.clone()) });
+            }
+            None => self.effects.note_settings(),
+        }
         self.seen.insert(name, directory::File { contents, revision: revision.clone() });
         Ok(Ok(directory::Written { revision }))
     }
@@ -252,11 +292,16 @@ impl directory::Host for Call {
     ) -> wasmtime::Result<Result<directory::Removal, contract::Error>> {
         self.enter(name.len())?;
         let access = self.grant.access();
-        let granted = access.remove && self.grant.user_of(&name).is_some()
-            || access.remove_backups && self.grant.names_backup(&name);
-        self.require(granted, "remove this file")?;
+        let record = self.grant.user_of(&name).filter(|_| access.remove);
+        let backup = self.grant.user_of_backup(&name).filter(|_| access.remove_backups);
+        let Some(user) = record.or(backup).cloned() else {
+            return Err(self.denied("remove this file").into());
+        };
         self.require_patience()?;
         let removed = self.respond(|backend| backend.remove(&name, expected.as_deref()));
+        if let Ok(true) = removed {
+            self.effects.note(&user, Effect { replaces: expected, revision: None });
+        }
         Ok(removed.map(|existed| directory::Removal { existed }))
     }
 
@@ -286,6 +331,7 @@ impl master_keys::Host for Call {
             Err(error) => return Ok(Err(error)),
         };
         self.exchange(keys.iter().map(|key| key.material.len()).sum())?;
+        self.given.note_keys(&keys);
         Ok(Ok(master_keys::KeyRing { keys }))
     }
 }
@@ -295,6 +341,33 @@ impl Call {
         let user = slot.user_id.as_deref();
         let named = user.is_none_or(|user| self.grant.names_user(user));
         self.require(self.grant.access().keys && named, "use this derived key")
+    }
+
+    /// Whether there can be a key of this name: of a master key that was lent, by the derivation of a version. Otherwise a
+    /// component could hand on whatever it wanted to another call, in the names of keys.
+    fn can_be_derived(&self, slot: &key_cache::Slot) -> bool {
+        let is_lent =
+            usize::try_from(slot.ring_index).is_ok_and(|index| index < self.given.keys().len());
+        is_lent
+            && match Version::parse(&slot.version) {
+                Ok(Version::V1) => slot.user_id.is_some() && slot.parameters.is_empty(),
+                Ok(Version::V2) => self.knows_kdf(&slot.parameters),
+                Err(_) => false,
+            }
+    }
+
+    /// Whether these are the parameters of a file that was read, or of settings with a salt that was given.
+    fn knows_kdf(&self, id: &str) -> bool {
+        let read = self.seen.iter().flat_map(|(name, file)| {
+            let object: RawObject = serde_json::from_slice(&file.contents).unwrap_or_default();
+            let of_settings = DirectoryKdf::find(&object).ok().flatten();
+            match name == SETTINGS {
+                true => of_settings.map(|kdf| kdf.with_key(false)),
+                false => Kdf::find(&object).ok().flatten(),
+            }
+        });
+        let drawn = self.given.drawn().iter().map(|salt| DirectoryKdf::new(*salt).with_key(false));
+        read.chain(drawn).any(|kdf| kdf.id() == id)
     }
 }
 
@@ -315,10 +388,7 @@ impl key_cache::Host for Call {
     fn remember(&mut self, slot: key_cache::Slot, key: DerivedKey) -> wasmtime::Result<()> {
         self.enter(slot.parameters.len() + key.material.len())?;
         self.require_slot(&slot)?;
-        // Otherwise a component could fill the host's memory, a little with each call.
-        let is_key = key.material.len() == KeyCache::KEY_BYTES
-            && slot.version.len() + slot.parameters.len() <= KeyCache::NAME_BYTES;
-        if !is_key {
+        if key.material.len() != KeyCache::KEY_BYTES || !self.can_be_derived(&slot) {
             return Err(Violation::NotAKey.into());
         }
         self.backend.remember(slot.into(), &key);
@@ -330,6 +400,7 @@ impl wall_clock::Host for Call {
     fn now(&mut self) -> wasmtime::Result<wall_clock::Datetime> {
         self.enter(0)?;
         let now = self.backend.now();
+        self.given.note_time(now.as_secs());
         Ok(wall_clock::Datetime { seconds: now.as_secs(), nanoseconds: now.subsec_nanos() })
     }
 
@@ -347,6 +418,7 @@ impl random::Host for Call {
         let mut bytes = vec![0; usize::try_from(len)?];
         self.enter(bytes.len())?;
         self.backend.random(&mut bytes)?;
+        self.given.note_random(&bytes);
         Ok(bytes)
     }
 
@@ -403,7 +475,7 @@ mod tests {
     use super::*;
     use crate::directory::Directory;
     use crate::keys::{KeyCache, KeyRing, MasterKey};
-    use crate::operation::Operation;
+    use crate::request::Request;
     use crate::sandbox::VaultBackend;
     use base64::Engine;
     use base64::engine::general_purpose::URL_SAFE;
@@ -412,7 +484,8 @@ mod tests {
     use directory::Host as _;
     use key_cache::Host as _;
     use master_keys::Host as _;
-    use std::time::SystemTime;
+    use random::Host as _;
+    use wall_clock::Host as _;
 
     /// Every access that there is, as a component may try it during a call for anna.
     type Attempt = (&'static str, fn(&mut Call) -> wasmtime::Result<()>);
@@ -421,7 +494,10 @@ mod tests {
 
     const OWN: [Attempt; 10] = [
         ("read", |call| call.read("anna.cred".into()).map(drop)),
-        ("write", |call| call.write("anna.cred".into(), record("anna"), None).map(drop)),
+        ("write", |call| {
+            let record = record(call)?;
+            call.write("anna.cred".into(), record, None).map(drop)
+        }),
         ("remove", |call| call.remove("anna.cred".into(), None).map(drop)),
         ("remove a backup", |call| call.remove(BACKUP.into(), None).map(drop)),
         ("read settings", |call| call.read(SETTINGS.into()).map(drop)),
@@ -451,13 +527,16 @@ mod tests {
         }),
     ];
 
-    /// A record as the sandbox lets one pass, with a token of now.
-    fn record(user: &str) -> Vec<u8> {
-        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
-        let token = [&[0x80][..], &now.to_be_bytes(), &[1; 16 + 16 + 32]].concat();
+    /// A record of anna's as the sandbox lets one pass, of what the call is given.
+    fn record(call: &mut Call) -> wasmtime::Result<Vec<u8>> {
+        let (now, iv) = (call.now()?.seconds, call.get_random_bytes(16)?);
+        call.ring().ok();
+        let token = [&[0x80][..], &now.to_be_bytes(), &iv, &[1; 16 + 32]].concat();
         let token = URL_SAFE.encode(token);
-        format!(r#"{{"user_id":"{user}","encrypted_data":"{token}","encryption_version":"1.0"}}"#)
-            .into_bytes()
+        let record = format!(
+            r#"{{"user_id":"anna","encrypted_data":"{token}","encryption_version":"1.0"}}"#
+        );
+        Ok(record.into_bytes())
     }
 
     fn slot(user: &str) -> key_cache::Slot {
@@ -480,7 +559,8 @@ mod tests {
             cache: KeyCache::default(),
         });
         let anna = UserId::parse("anna").unwrap();
-        let mut call = Call::new(Grant::new(operation, &[anna]), Limits::default(), resources);
+        let grant = Grant::new(&Request::new(operation, &[anna]));
+        let mut call = Call::new(grant, Limits::default(), resources);
         for (what, attempt) in FOREIGN {
             let error = attempt(&mut call).err().unwrap();
             assert!(
@@ -529,7 +609,8 @@ mod tests {
 
     #[test]
     fn a_refusal_names_the_call_and_what_was_asked() {
-        let grant = Grant::new(Operation::Inspect, &[UserId::parse("anna").unwrap()]);
+        let anna = [UserId::parse("anna").unwrap()];
+        let grant = Grant::new(&Request::new(Operation::Inspect, &anna));
         let stop = Violation::Denied { call: grant.to_string(), asked: "list the directory" };
         assert_eq!(
             stop.to_string(),

@@ -5,18 +5,25 @@ use std::fmt;
 use moat_format::user_id::UserId;
 
 use crate::operation::{Access, Operation};
+use crate::request::Request;
 
-/// What one call may touch: the access of its operation, for its users.
+/// What one call may touch: the access of its request, for its users.
 #[derive(Clone, Debug)]
 pub(crate) struct Grant {
     operation: Operation,
+    access: Access,
     users: Vec<UserId>,
+    created_at: Option<String>,
 }
 
 impl Grant {
-    pub(crate) fn new(operation: Operation, users: &[UserId]) -> Self {
-        let users = users.to_vec();
-        Self { operation, users }
+    pub(crate) fn new(request: &Request<'_>) -> Self {
+        Self {
+            operation: request.operation,
+            access: request.access(),
+            users: request.users.to_vec(),
+            created_at: request.created_at.map(str::to_owned),
+        }
     }
 
     pub(crate) fn operation(&self) -> Operation {
@@ -24,7 +31,12 @@ impl Grant {
     }
 
     pub(crate) fn access(&self) -> Access {
-        self.operation.access()
+        self.access
+    }
+
+    /// When the credential that is to be stored was created, if the caller says so.
+    pub(crate) fn created_at(&self) -> Option<&str> {
+        self.created_at.as_deref()
     }
 
     /// Whose file this is, of the users that this call is for.
@@ -32,9 +44,10 @@ impl Grant {
         self.users.iter().find(|user| user.file_name() == file_name)
     }
 
-    /// Whether this is a backup of a user that this call is for.
-    pub(crate) fn names_backup(&self, file_name: &str) -> bool {
-        UserId::from_backup_name(file_name).is_some_and(|user| self.users.contains(&user))
+    /// Of which of the users that this call is for this is a backup.
+    pub(crate) fn user_of_backup(&self, file_name: &str) -> Option<&UserId> {
+        let of = UserId::from_backup_name(file_name)?;
+        self.users.iter().find(|user| **user == of)
     }
 
     /// How many users this call is for, of which there is always work for one.

@@ -1,8 +1,10 @@
 //! The sandbox: one fresh instance of the component per call, with a grant and limits, wiped when it ends.
 
+mod answer;
 mod backend;
 mod call;
 mod code;
+mod given;
 mod grant;
 mod imports;
 mod limits;
@@ -17,6 +19,7 @@ use std::sync::{Arc, OnceLock};
 use wasmtime::component::{Component, HasSelf, Instance, InstancePre, Linker};
 use wasmtime::{Config, Engine, Store, UpdateDeadline};
 
+pub(crate) use answer::Answer;
 pub(crate) use backend::VaultBackend;
 pub(crate) use call::Call;
 pub(crate) use code::PageAligned;
@@ -26,7 +29,7 @@ pub use memory::Protection;
 pub(crate) use violation::Violation;
 
 use crate::component::{BUILT, PRECOMPILED};
-use crate::contract::{self, ErrorCode};
+use crate::contract::ErrorCode;
 use crate::digest::sha256;
 use crate::error::Error;
 use bindings::CredentialVault;
@@ -234,15 +237,28 @@ impl Sandbox {
         self_test::try_to_store_in_the_clear(self)
     }
 
-    /// Runs one function of the component in an instance of its own.
-    pub(crate) fn run<T>(&self, call: Call, function: impl Function<T>) -> Result<T, Error> {
+    /// Runs one function of the component in an instance of its own, and returns what it came to, together with what the
+    /// host knows of the call. A failure is that of the call as a whole; those of the component are in its answer.
+    ///
+    /// # Errors
+    ///
+    /// When the call was not made.
+    pub(crate) fn run<T>(
+        &self,
+        call: Call,
+        function: impl Function<T>,
+    ) -> Result<(Result<T, Error>, Call), Error> {
         if call.grant().access().write || call.grant().access().settings {
             self.self_test()?;
         }
         self.enter(call, function)
     }
 
-    fn enter<T>(&self, call: Call, function: impl Function<T>) -> Result<T, Error> {
+    fn enter<T>(
+        &self,
+        call: Call,
+        function: impl Function<T>,
+    ) -> Result<(Result<T, Error>, Call), Error> {
         tracing::debug!(call = %call.grant(), "entering the sandbox");
         let mut store = Store::new(self.pre.engine(), call);
         store.limiter(|call| call);
@@ -260,14 +276,12 @@ impl Sandbox {
         drop(ticking);
         let call = store.into_data();
         tracing::debug!(guest_time = ?call.guest_time(), memory_bytes = call.memory_bytes(), "left the sandbox");
-        match outcome {
-            Ok(outcome) => outcome.map_err(|error| call.explain(error)),
-            Err(error) => {
-                let error = violation::into_error(error);
-                tracing::error!(call = %call.grant(), %error, "the component was aborted");
-                Err(error)
-            }
-        }
+        let outcome = outcome.map_err(|error| {
+            let error = violation::into_error(error);
+            tracing::error!(call = %call.grant(), %error, "the component was aborted");
+            error
+        });
+        Ok((outcome, call))
     }
 }
 
@@ -290,14 +304,11 @@ impl Exports<'_> {
 
 /// A function of the component, to be called with what it needs.
 pub(crate) trait Function<T>:
-    FnOnce(&Exports<'_>, &mut Store<Call>) -> wasmtime::Result<Result<T, contract::Error>>
+    FnOnce(&Exports<'_>, &mut Store<Call>) -> wasmtime::Result<T>
 {
 }
 
-impl<T, F> Function<T> for F where
-    F: FnOnce(&Exports<'_>, &mut Store<Call>) -> wasmtime::Result<Result<T, contract::Error>>
-{
-}
+impl<T, F> Function<T> for F where F: FnOnce(&Exports<'_>, &mut Store<Call>) -> wasmtime::Result<T> {}
 
 /// What compiled code has to be to run.
 const LOADED: &str = "loaded in this engine, on this CPU";

@@ -8,13 +8,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::backend::Backend;
-use super::write_policy;
-use super::{Call, Grant, Limits, Sandbox};
+use super::given::Given;
+use super::write_policy::{self, Expected};
+use super::{Call, Function, Grant, Limits, Sandbox};
 use crate::contract::{self, Credential, DerivedKey, ErrorCode, Field, MasterKey, PutOptions};
 use crate::directory::Change;
 use crate::error::Error;
 use crate::keys::Slot;
 use crate::operation::Operation;
+use crate::request::Request;
 use moat_format::user_id::UserId;
 
 const USER: &str = "self-test";
@@ -32,19 +34,19 @@ pub(super) fn run(sandbox: &Sandbox) -> Result<(), Error> {
     let user = UserId::parse(USER).map_err(|_| failed())?;
     let file = Arc::new(KnownAnswerHost::default());
     let call = |operation| {
-        let grant = Grant::new(operation, slice::from_ref(&user));
+        let grant = Grant::new(&Request::new(operation, slice::from_ref(&user)));
         Call::new(grant, Limits::default(), Arc::clone(&file) as Arc<dyn Backend>)
     };
     let known = Credential::new("known", "correct horse").with_field(Field::new("site", "é"));
 
     let options = PutOptions::default().create_only();
-    sandbox.enter(call(Operation::Put), |component, store| {
+    enter(sandbox, call(Operation::Put), |component, store| {
         component.vault(store)?.call_put(store, USER, &known, &options)
     })?;
     if file.contents().as_deref() != Some(KNOWN) {
         return Err(failed());
     }
-    let opened = sandbox.enter(call(Operation::Reveal), |component, store| {
+    let opened = enter(sandbox, call(Operation::Reveal), |component, store| {
         component.reveal(store)?.call_reveal(store, USER)
     })?;
     let opened = &opened.credential;
@@ -69,9 +71,9 @@ pub(super) fn try_to_store_in_the_clear(sandbox: &Sandbox) -> Result<(), Error> 
         (Some(&b"short"[..]), ErrorCode::MasterKeyRefused, "with a short key"),
     ] {
         let file = Arc::new(KnownAnswerHost { key, ..KnownAnswerHost::default() });
-        let grant = Grant::new(Operation::Put, slice::from_ref(&user));
+        let grant = Grant::new(&Request::new(Operation::Put, slice::from_ref(&user)));
         let call = Call::new(grant, Limits::default(), Arc::clone(&file) as Arc<dyn Backend>);
-        let outcome = sandbox.enter(call, |component, store| {
+        let outcome = enter(sandbox, call, |component, store| {
             component.vault(store)?.call_put(store, USER, &known, &options)
         });
         match (outcome, file.contents()) {
@@ -86,10 +88,21 @@ pub(super) fn try_to_store_in_the_clear(sandbox: &Sandbox) -> Result<(), Error> 
         }
     }
     let plain = br#"{"user_id":"self-test","username":"known","password":"correct horse"}"#;
-    if write_policy::check(plain, None, None, &user, NOW).is_ok() {
+    let expected = Expected { user: &user, old: None, settings: None, created_at: None };
+    if write_policy::check(plain, &expected, &mut Given::default()).is_ok() {
         return Err(stored("unencrypted"));
     }
     Ok(())
+}
+
+/// Calls the component.
+fn enter<T>(
+    sandbox: &Sandbox,
+    call: Call,
+    function: impl Function<Result<T, contract::Error>>,
+) -> Result<T, Error> {
+    let (outcome, mut call) = sandbox.enter(call, function)?;
+    outcome?.map_err(|error| call.explain(error))
 }
 
 /// One file in memory, under a revision that never changes.

@@ -23,7 +23,32 @@ impl Answer {
 
     /// The failure of any `result`.
     pub(crate) fn error(message: &'static str) -> Self {
-        Self::with(&[(0, 1), (1, MALFORMED), (2, message.as_ptr() as usize), (3, message.len())])
+        Self::failure(MALFORMED, message)
+    }
+
+    /// The failure of any `result`, with the code of this place in the contract.
+    pub(crate) fn failure(code: usize, message: &'static str) -> Self {
+        Self::with(&[(0, 1), (1, code), (2, message.as_ptr() as usize), (3, message.len())])
+    }
+
+    /// A summary of this user's record: the label of its key, if it has one, whether that is the primary one, and the
+    /// revision of the record.
+    pub(crate) fn summary(
+        user: &'static str,
+        label: Option<&'static str>,
+        is_primary: bool,
+        revision: &'static str,
+    ) -> Self {
+        let mut answer = Self::EMPTY;
+        let mut set = |index: usize, text: &'static str| {
+            (answer.0[index], answer.0[index + 1]) = (text.as_ptr() as usize, text.len());
+        };
+        set(1, user);
+        set(16, label.unwrap_or_default());
+        set(36, revision);
+        answer.0[15] = label.is_some().into();
+        answer.0[18] = is_primary.into();
+        answer
     }
 
     /// Whether a `result` failed.
@@ -34,6 +59,11 @@ impl Answer {
     /// Whether `read` found a file.
     pub(crate) fn found(&self) -> bool {
         self.0[1] & 0xff != 0
+    }
+
+    /// The number of 64 bits that an import answered with.
+    pub(crate) fn long(&self) -> u64 {
+        self.0[0] as u64 | (self.0[1] as u64) << 32
     }
 
     /// A list of bytes that an import answered with, or a text.

@@ -184,11 +184,36 @@ pub(crate) fn lookup(user: impl Into<Bytes>, parameters: impl Into<Bytes>) -> An
     })
 }
 
+/// Offers a key of version 1.0.
 pub(crate) fn remember(user: impl Into<Bytes>, key: impl Into<Bytes>) -> Answer {
-    let (user, key) = (user.into(), key.into());
+    remember_as(0, "1.0", Some(user.into()), "", key)
+}
+
+/// Offers a key by this name; without a user it is everyone's.
+pub(crate) fn remember_as(
+    ring_index: u32,
+    version: impl Into<Bytes>,
+    user: Option<Bytes>,
+    parameters: impl Into<Bytes>,
+    key: impl Into<Bytes>,
+) -> Answer {
+    let (version, parameters, key) = (version.into(), parameters.into(), key.into());
+    let for_user = user.is_some().into();
+    let user = user.unwrap_or(Bytes { address: 0, length: 0 });
     // SAFETY: as in `read`.
     unanswered(|_| unsafe {
-        key_cache_remember(0, 0, 0, 1, user.address, user.length, 0, 0, key.address, key.length);
+        key_cache_remember(
+            ring_index,
+            version.address,
+            version.length,
+            for_user,
+            user.address,
+            user.length,
+            parameters.address,
+            parameters.length,
+            key.address,
+            key.length,
+        );
     })
 }
 
@@ -197,7 +222,19 @@ pub(crate) fn now() -> Answer {
     unanswered(|answer| unsafe { wall_clock_now(answer) })
 }
 
+/// The time, in seconds since 1970.
+pub(crate) fn seconds() -> u64 {
+    // SAFETY: as in `read`.
+    answered(|answer| unsafe { wall_clock_now(answer) }).long()
+}
+
 pub(crate) fn random(length: u64) -> Answer {
     // SAFETY: as in `read`.
     unanswered(|answer| unsafe { random_get_random_bytes(length, answer) })
+}
+
+/// Random bytes, as many as a salt or an IV has.
+pub(crate) fn drawn() -> &'static [u8] {
+    // SAFETY: as in `read`.
+    answered(|answer| unsafe { random_get_random_bytes(16, answer) }).bytes(0)
 }

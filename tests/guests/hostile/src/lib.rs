@@ -18,6 +18,7 @@ mod answer;
 mod callbacks;
 mod exports;
 mod imports;
+mod leaks;
 mod lies;
 mod records;
 mod resources;
@@ -40,6 +41,9 @@ fn misbehave(user: &str) -> usize {
     if let Some((_, lie)) = lies::LIES.iter().find(|(name, _)| *name == user) {
         return lie();
     }
+    if let Some((_, act)) = leaks::ANSWERS.iter().find(|(name, _)| *name == user) {
+        return act(user).place();
+    }
     let Some((_, act)) = misdeeds().find(|(name, _)| *name == user) else {
         return Answer::error("there is no such misdeed").place();
     };
@@ -53,6 +57,7 @@ fn misdeeds() -> impl Iterator<Item = &'static Misdeed> {
         access::MISDEEDS,
         addresses::MISDEEDS,
         callbacks::MISDEEDS,
+        leaks::MISDEEDS,
         records::MISDEEDS,
         resources::MISDEEDS,
     ];
@@ -61,7 +66,8 @@ fn misdeeds() -> impl Iterator<Item = &'static Misdeed> {
 
 /// Whether this user id stands for anything.
 fn is_known(user: &str) -> bool {
-    lies::LIES.iter().any(|(name, _)| *name == user) || misdeeds().any(|(name, _)| *name == user)
+    let mut misdeeds = misdeeds().chain(leaks::ANSWERS);
+    lies::LIES.iter().any(|(name, _)| *name == user) || misdeeds.any(|(name, _)| *name == user)
 }
 
 /// The file of a user.

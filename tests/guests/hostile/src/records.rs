@@ -2,8 +2,11 @@
 
 use std::process::abort;
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE;
+
 use crate::answer::Answer;
-use crate::imports::{read, write, write_new};
+use crate::imports::{drawn, read, ring, seconds, write, write_new};
 use crate::{Misdeed, file};
 
 pub(crate) const MISDEEDS: &[Misdeed] = &[
@@ -34,21 +37,30 @@ pub(crate) const MISDEEDS: &[Misdeed] = &[
         rewrite(user, |record| record.replacen('{', r#"{"user\u005fid":"anna","#, 1))
     }),
     ("garbage-after-the-record", |user| rewrite(user, |record| record + "garbage")),
-    ("record-over-64-kib", |user| rewrite(user, |record| padded(&record, 64 << 10))),
-    ("token-too-short", |user| reseal(user, |token| token[..40].to_owned())),
-    ("token-that-is-no-base64", |user| reseal(user, |token| token.replacen("moat", "m*at", 1))),
-    ("token-of-another-format", |user| reseal(user, |token| token.replacen('g', "h", 1))),
-    ("token-of-odd-length", |user| reseal(user, |token| token[..60].to_owned() + &token[64..])),
-    ("token-from-the-far-future", |user| reseal(user, |token| format!("gAA_{}", &token[4..]))),
-    ("token-from-long-ago", |user| reseal(user, |token| format!("gAAAAAAAAAAA{}", &token[12..]))),
+    ("record-over-64-kib", |user| reseal(user, |token| longer(token, 64 << 10))),
+    ("token-too-short", |user| reseal(user, |token| token[..40].to_vec())),
+    ("token-that-is-no-base64", |user| {
+        rewrite(user, |record| with_token(&record, |token| token.replacen('A', "*", 1)))
+    }),
+    ("token-of-another-format", |user| reseal(user, |token| [&[0x81], &token[1..]].concat())),
+    ("token-of-odd-length", |user| reseal(user, |token| token[..token.len() - 1].to_vec())),
+    ("token-from-the-far-future", |user| reseal(user, |token| at_time(token, seconds() + 3_600))),
+    ("token-from-long-ago", |user| reseal(user, |token| at_time(token, 0))),
+    ("token-of-a-second-ago", |user| reseal(user, |token| at_time(token, seconds() - 1))),
     ("token-as-before", |user| put(user, |record| record.replace("\"20", "\"19"))),
     ("token-as-before-in-disguise", |user| {
         put(user, |record| record.replace("\"gAAAAA", r#""gAAAA\u0041"#))
     }),
     ("token-as-before-in-the-other-encoding", |user| {
-        put(user, |record| with_token(record, base64))
+        put(user, |record| with_token(record, |token| URL_SAFE.encode(token)))
     }),
-    ("iv-as-before", |user| put(user, |record| with_token(record, |token| overwritten(token, 40)))),
+    ("iv-as-before", |user| {
+        put(user, |record| {
+            (ring(), drawn());
+            resealed(record, |token| at_time(token, seconds()))
+        })
+    }),
+    ("iv-of-its-own", |user| reseal(user, |token| with_iv(token, b"half of the key!"))),
     ("settings-that-hold-a-secret", |_| {
         write_new("moat.json", r#"{"token_encoding":"correct horse"}"#)
     }),
@@ -62,7 +74,11 @@ pub(crate) const MISDEEDS: &[Misdeed] = &[
     }),
     ("write-twice", |user| {
         rewrite(user, |record| record);
-        put(user, |record| with_token(record, |token| token.replacen("moat", "boat", 1)))
+        rewrite(user, |record| record)
+    }),
+    ("write-an-iv-twice", |user| {
+        rewrite(user, |record| record);
+        put(user, |record| resealed(record, |token| [token, &[0; 16]].concat()))
     }),
     ("write-a-record-and-then-none", |user| {
         rewrite(user, |record| record);
@@ -71,25 +87,32 @@ pub(crate) const MISDEEDS: &[Misdeed] = &[
 ];
 
 /// Writes this in place of the user's record as it stands.
-fn put(user: &str, alter: impl FnOnce(&str) -> String) -> Answer {
+pub(crate) fn put(user: &str, alter: impl FnOnce(&str) -> String) -> Answer {
     let before = read(&file(user));
     let record = String::from_utf8_lossy(before.bytes(2));
     write(&file(user), &alter(&record), before.bytes(4))
 }
 
-/// Writes this in place of the user's record, once that looks new.
-fn rewrite(user: &str, alter: impl FnOnce(String) -> String) -> Answer {
+/// Writes this in place of the user's record, once that is as it may be written.
+pub(crate) fn rewrite(user: &str, alter: impl FnOnce(String) -> String) -> Answer {
     put(user, |record| alter(renewed(record)))
 }
 
-/// Writes the user's record with this in place of a token that looks new.
-fn reseal(user: &str, alter: impl FnOnce(&str) -> String) -> Answer {
-    rewrite(user, |record| with_token(&record, alter))
+/// Writes the user's record with this in place of a token that may be written.
+fn reseal(user: &str, alter: impl FnOnce(&[u8]) -> Vec<u8>) -> Answer {
+    rewrite(user, |record| resealed(&record, alter))
 }
 
-/// The record with another IV in its token. Nobody without the key can tell that no key opens it.
+/// The record with a token that has time and IV as the host gives them. Nobody without the key can tell that no key opens
+/// it.
 pub(crate) fn renewed(record: &str) -> String {
-    with_token(record, |token| overwritten(token, 16))
+    ring();
+    resealed(record, |token| with_iv(&at_time(token, seconds()), drawn()))
+}
+
+/// The record with this in place of the bytes of its token.
+pub(crate) fn resealed(record: &str, alter: impl FnOnce(&[u8]) -> Vec<u8>) -> String {
+    with_token(record, |token| URL_SAFE.encode(alter(&URL_SAFE.decode(token).unwrap_or_default())))
 }
 
 /// The record with this in place of its token.
@@ -98,24 +121,17 @@ fn with_token(record: &str, alter: impl FnOnce(&str) -> String) -> String {
     record.replace(token, &alter(token))
 }
 
-/// The record with this many more bytes that mean nothing.
-pub(crate) fn padded(record: &str, bytes: usize) -> String {
-    record.replacen('{', &format!("{{{}", " ".repeat(bytes)), 1)
+/// The token with this time.
+fn at_time(token: &[u8], seconds: u64) -> Vec<u8> {
+    [&token[..1], &seconds.to_be_bytes(), &token[9..]].concat()
 }
 
-/// The token with other bytes from this place in its base64 on: its IV stands at 12 to 33.
-fn overwritten(token: &str, place: usize) -> String {
-    format!("{}moat{}", &token[..place], &token[place + 4..])
+/// The token with this IV.
+fn with_iv(token: &[u8], iv: &[u8]) -> Vec<u8> {
+    [&token[..9], iv, &token[25..]].concat()
 }
 
-fn base64(text: &str) -> String {
-    const DIGITS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut encoded = String::new();
-    for group in text.as_bytes().chunks(3) {
-        let bits =
-            (0..3).fold(0, |bits, n| bits << 8 | group.get(n).map_or(0, |byte| *byte as usize));
-        encoded.extend((0..=group.len()).map(|n| char::from(DIGITS[bits >> (18 - 6 * n) & 63])));
-        encoded.extend((group.len()..3).map(|_| '='));
-    }
-    encoded
+/// The token with so many more bytes that nobody can decrypt.
+pub(crate) fn longer(token: &[u8], bytes: usize) -> Vec<u8> {
+    [token, &vec![0; bytes]].concat()
 }

@@ -4,7 +4,7 @@ use std::hint::black_box;
 
 use crate::answer::Answer;
 use crate::imports::{lookup, now, random, read, write};
-use crate::records::{padded, renewed};
+use crate::records::{longer, renewed, resealed};
 use crate::{Misdeed, file};
 
 pub(crate) const MISDEEDS: &[Misdeed] = &[
@@ -25,9 +25,12 @@ pub(crate) const MISDEEDS: &[Misdeed] = &[
     }),
     ("a-gigabyte-of-writes", |user| {
         let before = read(&file(user));
+        let record = String::from_utf8_lossy(before.bytes(2));
         // So large that it is refused; otherwise the first of them would change the file.
-        let record = padded(&renewed(&String::from_utf8_lossy(before.bytes(2))), 1 << 20);
-        many(1 << 10, || write(&file(user), &record, before.bytes(4)))
+        many(1 << 10, || {
+            let record = resealed(&renewed(&record), |token| longer(token, 1 << 20));
+            write(&file(user), &record, before.bytes(4))
+        })
     }),
 ];
 

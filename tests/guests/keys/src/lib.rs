@@ -1,5 +1,5 @@
 //! The part of a component with the master keys, as a hostile one: it asks the host for more than it may, hands out what it
-//! must not, and counts how often a master key stands in its memory. The user id names what it does.
+//! must not, and looks for a master key in its memory. The user id names what it does.
 
 #![allow(unsafe_code, reason = "it reads all of its memory")]
 
@@ -69,14 +69,14 @@ fn misbehave(user: &str) -> Error {
                 std::hint::spin_loop();
             }
         }
-        "count-the-key" => return count_key(),
+        "find-the-key" => return find_key(),
         _ => {}
     }
     answer("nothing stopped it")
 }
 
-/// Counts how often the first master key stands in this part's memory.
-fn count_key() -> Error {
+/// Looks for the first master key in this part's memory.
+fn find_key() -> Error {
     let keys = match master_keys::ring() {
         Ok(ring) => ring.keys,
         Err(error) => return error,
@@ -87,7 +87,13 @@ fn count_key() -> Error {
     let at = |place: usize| unsafe { std::ptr::read_volatile(place as *const u8) };
     let stands =
         |place: &usize| key.iter().enumerate().all(|(offset, byte)| at(place + offset) == *byte);
-    answer(&format!("found {} times", (1..end).filter(stands).count()))
+    found((1..end).filter(stands).count())
+}
+
+/// Says whether something was found by the code, since the host lets no other message pass.
+fn found(times: usize) -> Error {
+    let code = if times == 0 { ErrorCode::NotFound } else { ErrorCode::Malformed };
+    Error { code, message: String::new() }
 }
 
 fn answer(message: &str) -> Error {
