@@ -43,6 +43,7 @@ mod power;
 mod prompts;
 mod reproducible;
 mod retirement;
+mod rollback;
 mod rotation;
 mod samples;
 mod sandbox;

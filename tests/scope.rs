@@ -1,5 +1,6 @@
 //! A scope: what is in it, that it only becomes narrower, and what the audit log says of it.
 
+use std::os::unix::fs::MetadataExt;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
@@ -7,7 +8,7 @@ use std::time::Duration;
 use cap_std::ambient_authority;
 use cap_std::fs::Dir;
 use hmac::{Hmac, Mac};
-use moat::audit::{self, AuditKey, AuditLog, Rotation};
+use moat::audit::{self, AuditKey, AuditLog, Phase, Rotation};
 use moat::{
     Credential, Error, ErrorCode, Field, KeyRing, MasterKey, MigrateOptions, Operation, PutOptions,
     Scope, UserId, Vault,
@@ -217,15 +218,59 @@ fn what_is_done_and_what_is_refused_is_written_down() {
         .unwrap()
         .map(|operation| {
             let operation = operation.unwrap();
-            let [intent, outcome] = [operation.intent.unwrap(), operation.outcome.unwrap()];
+            let (intent, outcome) = (operation.intent, operation.outcome.unwrap());
             assert_eq!(outcome.actor, "plugin");
-            let purpose = intent.purpose.unwrap_or_default();
+            // A refusal is all in one entry.
+            assert_eq!(intent.is_none(), outcome.phase == Phase::Refusal);
+            let purpose = intent.and_then(|intent| intent.purpose).unwrap_or_default();
             let result = outcome.outcome.unwrap();
             format!("{} {} {result} {purpose}", outcome.operation, outcome.user.unwrap())
         })
         .collect();
     let expected = ["reveal anna done ", "reveal bob denied ", "apply anna done hmac-sha256"];
     assert_eq!(entries, expected);
+}
+
+/// A plugin that asks for what it may not have, for as many users as it can name, a million times, doesn't fill the disk.
+#[test]
+fn refusals_take_no_room() {
+    let store = Store::new();
+    std::fs::create_dir(store.beside("log")).unwrap();
+    let logs = Dir::open_ambient_dir(store.beside("log"), ambient_authority()).unwrap();
+    let key = AuditKey::new(KEY.as_bytes()).unwrap();
+    let log = AuditLog::new(logs.try_clone().unwrap(), "log", key, Rotation::default());
+    let keys = KeyRing::new(MasterKey::new(KEY.as_bytes()));
+    let vault = Vault::builder(store.directory(), keys).audit(log).build().unwrap();
+    let scope = vault.scope("plugin", [user("anna")], [Operation::Inspect]);
+    let many: Vec<_> = (0..256).map(|number| user(&format!("{number:0250}"))).collect();
+    for _ in 0..1_000 {
+        assert!(is_denied(&scope.verify(&many).map(drop)));
+    }
+    let entries: Vec<_> = audit::operations(&logs, "log").unwrap().map(Result::unwrap).collect();
+    assert_eq!(entries.len(), 8);
+    let first = entries[0].outcome.as_ref().unwrap();
+    assert_eq!((first.operation.as_str(), first.users), ("verify", Some(256)));
+    let room = std::fs::metadata(store.beside("log").join("log")).unwrap();
+    assert!(room.len() < 8 * 1024 && room.blocks() * 512 < 1024 * 1024, "{room:?}");
+}
+
+/// Not even the names of the secrets that are not in it.
+#[test]
+fn a_scope_tells_no_names_of_other_fields() {
+    let store = Store::new();
+    let scope = filled(&store).scope("plugin", [user("anna")], Operation::ALL);
+    let anna = [user("anna")];
+    assert!(scope.describe(&anna[0]).unwrap().field_names.len() > 1);
+    let scope = scope.only_secrets(["pin"]);
+    let summaries = [
+        scope.describe(&anna[0]).unwrap(),
+        scope.mark_used(&anna[0]).unwrap(),
+        scope.mark_validated(&anna[0], true).unwrap(),
+        scope.verify(&anna).unwrap().remove(0).unwrap(),
+    ];
+    for summary in summaries {
+        assert_eq!(summary.field_names, ["pin"]);
+    }
 }
 
 /// An actor's name can't make an entry too long to be read.

@@ -518,6 +518,11 @@ pub(super) struct Verify {
     /// User ids; default: all
     #[arg(value_parser = user)]
     pub(super) users: Vec<UserId>,
+
+    /// Compare the records with the audit log: find those that were restored to an older state, removed, or written by
+    /// another program
+    #[arg(long)]
+    pub(super) against_log: bool,
 }
 
 #[derive(Args)]

@@ -8,7 +8,7 @@ use moat_format::user_id::UserId;
 #[derive(Debug, Default)]
 pub(crate) struct Effects {
     users: HashMap<UserId, Effect>,
-    settings: bool,
+    settings: Option<String>,
 }
 
 /// What became of a user's record.
@@ -30,9 +30,9 @@ impl Effects {
         }
     }
 
-    /// Notes that the settings of the directory were written.
-    pub(crate) fn note_settings(&mut self) {
-        self.settings = true;
+    /// Notes the revision of the directory's settings that was written.
+    pub(crate) fn note_settings(&mut self, revision: &str) {
+        self.settings = Some(revision.to_owned());
     }
 
     /// What was done to this user's files.
@@ -40,14 +40,14 @@ impl Effects {
         self.users.get(user)
     }
 
-    /// Whether the settings of the directory were written.
-    pub(crate) fn wrote_settings(&self) -> bool {
-        self.settings
+    /// The revision of the directory's settings that was written.
+    pub(crate) fn settings(&self) -> Option<&str> {
+        self.settings.as_deref()
     }
 
     /// Adds what a later call did.
     pub(crate) fn extend(&mut self, later: Self) {
         later.users.into_iter().for_each(|(user, effect)| self.note(&user, effect));
-        self.settings |= later.settings;
+        self.settings = later.settings.or(self.settings.take());
     }
 }

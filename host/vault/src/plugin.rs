@@ -209,11 +209,19 @@ fn user(user_id: &str) -> Result<UserId, contract::Error> {
     UserId::parse(user_id).map_err(refuse)
 }
 
+/// How many users a plugin may name in one call: a host's work for one call is bounded, like a component's.
+const MOST_USERS: usize = 256;
+
 /// An answer for each, in the order asked; when the call fails as a whole, its failure for each.
 fn each<T>(
     user_ids: &[String],
     ask: impl FnOnce(&[UserId]) -> Result<Vec<Result<T, Error>>, Error>,
 ) -> Vec<Result<T, contract::Error>> {
+    if user_ids.len() > MOST_USERS {
+        let message = format!("a call is for {MOST_USERS} users at most");
+        let error = contract::Error { code: contract::ErrorCode::TooLarge, message };
+        return user_ids.iter().map(|_| Err(error.clone())).collect();
+    }
     let parsed: Vec<_> = user_ids.iter().map(|user_id| user(user_id)).collect();
     let users: Vec<_> = parsed.iter().flatten().cloned().collect();
     let mut answers = match ask(&users) {

@@ -10,7 +10,6 @@ use crate::directory::{Directory, Lock};
 use crate::effects::Effects;
 use crate::error::Error;
 use crate::keys::{KeyCache, KeyRing, KeySource};
-use crate::operation::Operation;
 use crate::request::Request;
 use crate::restriction::{Admission, Restriction, Restrictions};
 use crate::sandbox::{Answer, Call, Function, Grant, Limits, Sandbox, VaultBackend};
@@ -172,31 +171,32 @@ impl Vault {
     }
 
     /// Does what is requested, if this vault's restrictions admit it, between its entries in the audit log, if there is
-    /// one. A refusal is an outcome too.
+    /// one. A refusal stands there too.
     pub(crate) fn perform<T>(
         &self,
         request: &Request<'_>,
         work: impl FnOnce(&Admission) -> Result<T, Error>,
         outcomes: impl Fn(&T) -> Vec<Outcome>,
     ) -> Result<T, Error> {
-        let admitted_work = || match self.restrictions.admit(request) {
-            Ok(admission) => (work(&admission), admission.into_effects()),
-            Err(why) => (Err(self.denied(request.operation, &why)), Effects::default()),
+        let admission = match self.restrictions.admit(request) {
+            Ok(admission) => admission,
+            Err(why) => return self.refuse(request, &why),
         };
-        self.audited(request, admitted_work, outcomes)
+        self.audited(request, || (work(&admission), admission.into_effects()), outcomes)
     }
 
-    /// Refuses what is requested for a reason of the host's. It takes no use of a scope, and is in the audit log like all
-    /// that is done.
-    #[cfg(feature = "http")]
+    /// Refuses what is requested. It takes no use of a scope.
     pub(crate) fn refuse<T>(&self, request: &Request<'_>, why: &str) -> Result<T, Error> {
-        let refusal = || (Err(self.denied(request.operation, why)), Effects::default());
-        self.audited(request, refusal, |_| Vec::new())
+        let message = format!("{:?} may not {}: {why}", self.actor, request.operation);
+        let refusal = Error::new(ErrorCode::Denied, message);
+        if let Some(audit) = &self.audit {
+            audit.refused(&self.event(request), &refusal)?;
+        }
+        Err(refusal)
     }
 
-    fn denied(&self, operation: Operation, why: &str) -> Error {
-        let message = format!("{:?} may not {operation}: {why}", self.actor);
-        Error::new(ErrorCode::Denied, message)
+    fn event<'e>(&'e self, request: &'e Request<'e>) -> Event<'e> {
+        Event { request, actor: &self.actor, component: self.sandbox.digest() }
     }
 
     /// Does a part of a request that is an operation of its own in the audit log.
@@ -218,8 +218,7 @@ impl Vault {
         outcomes: impl Fn(&T) -> Vec<Outcome>,
     ) -> Result<T, Error> {
         let Some(audit) = &self.audit else { return work().0 };
-        let (actor, component) = (&*self.actor, self.sandbox.digest());
-        audit.around(&Event { request, actor, component }, work, outcomes)
+        audit.around(&self.event(request), work, outcomes)
     }
 
     /// Calls the component with what a request is granted, which was admitted or is a part of one that was, and checks its

@@ -4,9 +4,10 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use moat::UserId;
-use moat::audit::{self, AuditKeys, AuditedOperation, Entry, Head, Verification};
+use moat::audit::{self, AuditedOperation, Entry, Head};
 use serde_json::{Value, json};
 
+use super::audit_integrity::{Integrity, broken, keys, settings, verified};
 use super::audit_report;
 use crate::ambient;
 use crate::args::{AuditVerb, Show};
@@ -16,18 +17,15 @@ use crate::failure::{AUDIT, Failure};
 use crate::report::Report;
 
 pub(crate) fn run(context: &Context, verb: &AuditVerb) -> Result<ExitCode, Failure> {
-    let settings = context.audit.as_ref().ok_or_else(|| {
-        Failure::usage(
-            "no audit log is specified",
-            "specify one with --audit-log PATH or FOSSAWORK_AUDIT_LOG",
-        )
-    })?;
+    let settings = settings(context)?;
     match verb {
         AuditVerb::Show(show) => self::show(context, settings, show),
         AuditVerb::Verify { head } => verify(context, settings, head.as_deref()),
         AuditVerb::Head => head(context, settings),
         AuditVerb::Report { since, hours } => {
-            audit_report::run(context, operations(context, settings)?, since, *hours)
+            let integrity = Integrity::of(context, settings)?;
+            let operations = operations(context, settings)?;
+            audit_report::run(context, operations, integrity, since, *hours)
         }
         AuditVerb::Hash(user) => hash(context, settings, &user.user),
     }
@@ -39,7 +37,7 @@ fn verify(
     head: Option<&Path>,
 ) -> Result<ExitCode, Failure> {
     let head = head.map(read_head).transpose()?;
-    let verification = walk(context, settings, &mut keys(context, settings)?, head.as_ref())?;
+    let verification = verified(context, settings, &mut keys(context, settings)?, head.as_ref())?;
     for note in &verification.notes {
         tracing::warn!("{note}");
     }
@@ -47,6 +45,7 @@ fn verify(
     let finding = verification.finding.as_ref();
     let value = json!({
         "whole": finding.is_none(),
+        "log": verification.log,
         "entries": entries,
         "files": files,
         "first": verification.first,
@@ -65,10 +64,7 @@ fn verify(
             context.output.value(&value)?;
             return Ok(ExitCode::from(AUDIT));
         }
-        return Err(Failure::audit(
-            finding.to_string(),
-            "keep the log as it is, and compare it with a copy stored elsewhere",
-        ));
+        return Err(broken(finding));
     }
     let against = if head.is_some() { ", and it contains the head" } else { "" };
     let text = format!(
@@ -81,7 +77,7 @@ fn verify(
 
 fn head(context: &Context, settings: &AuditSettings) -> Result<ExitCode, Failure> {
     let mut keys = keys(context, settings)?;
-    let verification = walk(context, settings, &mut keys, None)?;
+    let verification = verified(context, settings, &mut keys, None)?;
     if let Some(finding) = &verification.finding {
         let hint = "run `moat audit verify` for details; the head of a broken log proves nothing";
         return Err(Failure::audit(finding.to_string(), hint));
@@ -125,6 +121,7 @@ fn show(context: &Context, settings: &AuditSettings, show: &Show) -> Result<Exit
         }
         _ => Vec::new(),
     };
+    let integrity = Integrity::of(context, settings)?;
     let mut report = Report::new(&context.output, "operations")?;
     report.line(&format!(
         "{:20}  {:>8}  {:14}  {:24}  {:20}  {:>9}  {:12}  {}",
@@ -145,10 +142,11 @@ fn show(context: &Context, settings: &AuditSettings, show: &Show) -> Result<Exit
         report.add(&row(entry), &value(&operation, entry))
     });
     let text = format!("{done} done, {failed} failed, {unfinished} unfinished");
-    let summary = json!({ "done": done, "failed": failed, "unfinished": unfinished });
+    let mut summary = json!({ "done": done, "failed": failed, "unfinished": unfinished });
+    integrity.add_to(&mut summary);
     report.finish(&text, &summary)?;
     outcome?;
-    Ok(ExitCode::SUCCESS)
+    integrity.into_exit_code(context)
 }
 
 fn is_asked_for(entry: &Entry, show: &Show, hashes: &[String]) -> bool {
@@ -221,19 +219,4 @@ fn operations<'c>(
     let (dir, name) = settings.place()?;
     let operations = audit::operations(&dir, &name).map_err(|error| context.explain(&error))?;
     Ok(operations.map(|operation| operation.map_err(|error| context.explain(&error))))
-}
-
-/// Verifies the log.
-fn walk(
-    context: &Context,
-    settings: &AuditSettings,
-    keys: &mut AuditKeys,
-    head: Option<&Head>,
-) -> Result<Verification, Failure> {
-    let (dir, name) = settings.place()?;
-    audit::verify(&dir, &name, keys, head).map_err(|error| context.explain(&error))
-}
-
-fn keys(context: &Context, settings: &AuditSettings) -> Result<AuditKeys, Failure> {
-    settings.keys(&context.master_key()?)
 }

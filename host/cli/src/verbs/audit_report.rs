@@ -10,6 +10,7 @@ use serde_json::json;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
+use super::audit_integrity::Integrity;
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::report::Report;
@@ -27,6 +28,7 @@ const PEAK: u64 = 10;
 pub(super) fn run(
     context: &Context,
     operations: impl Iterator<Item = Result<AuditedOperation, Failure>>,
+    integrity: Integrity,
     since: &str,
     working_hours: (u8, u8),
 ) -> Result<ExitCode, Failure> {
@@ -48,12 +50,13 @@ pub(super) fn run(
     }
     let Pattern { operations, failed, by_hour, .. } = &pattern;
     let text = format!("{} findings in {operations} operations since {since}", findings.len());
-    let summary = json!({
+    let mut summary = json!({
         "since": since, "findings": findings.len(), "operations": operations, "failed": failed,
         "uses_by_hour": by_hour,
     });
+    integrity.add_to(&mut summary);
     report.finish(&text, &summary)?;
-    Ok(ExitCode::SUCCESS)
+    integrity.into_exit_code(context)
 }
 
 struct Finding {
@@ -68,6 +71,8 @@ struct Pattern<'s> {
     /// Operations since then.
     operations: u64,
     failed: u64,
+    /// Operations since then that have no outcome, by their names.
+    unfinished: BTreeMap<String, u64>,
     /// For each user: the number of operations since then, and of failures by their codes.
     by_user: BTreeMap<String, (u64, BTreeMap<String, u64>)>,
     /// Uses since then, by hour of the day.
@@ -88,6 +93,7 @@ impl<'s> Pattern<'s> {
             since,
             operations: 0,
             failed: 0,
+            unfinished: BTreeMap::new(),
             by_user: BTreeMap::new(),
             by_hour: [0; 24],
             hours: BTreeMap::new(),
@@ -103,6 +109,9 @@ impl<'s> Pattern<'s> {
         let user = entry.user.as_ref().or(entry.user_hash.as_ref());
         if is_new {
             self.operations += 1;
+            if entry.outcome.is_none() {
+                *self.unfinished.entry(entry.operation.clone()).or_default() += 1;
+            }
             let failure = entry.outcome.as_ref().filter(|_| !entry.is_done());
             self.failed += u64::from(failure.is_some());
             if let Some(user) = user {
@@ -160,6 +169,15 @@ impl<'s> Pattern<'s> {
                     format!("{failed} of {all} operations on {user} failed: {}", codes.join(", "));
                 found.push(Finding { kind: "failures", user: Some(user.clone()), message });
             }
+        }
+        if !self.unfinished.is_empty() {
+            let counts: Vec<_> =
+                self.unfinished.iter().map(|(name, count)| format!("{count} {name}")).collect();
+            let message = format!(
+                "operations without an outcome, interrupted or still in progress: {}",
+                counts.join(", ")
+            );
+            found.push(Finding { kind: "unfinished", user: None, message });
         }
         let uses: u64 = self.hours.values().sum();
         for (hour, count) in &self.hours {

@@ -1,6 +1,7 @@
 //! The commands, one per file.
 
 pub(super) mod audit;
+mod audit_integrity;
 mod audit_report;
 pub(super) mod check;
 pub(super) mod component;

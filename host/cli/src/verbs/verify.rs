@@ -1,21 +1,27 @@
-//! `moat verify`: checks that records can be decrypted.
+//! `moat verify`: checks that records can be decrypted, and that they are as the audit log says.
 
+use std::collections::BTreeMap;
 use std::process::ExitCode;
 
-use moat::maintenance::{Selection, for_each};
+use moat::audit::Standing;
+use moat::maintenance::{Deviation, Selection, compare_with_log, for_each};
 use moat::{Error, Operation, Summary, UserId};
 use serde_json::{Value, json};
 
+use super::audit_integrity;
 use crate::args::Verify;
 use crate::context::Context;
-use crate::failure::{Failure, NOT_DECRYPTED};
+use crate::failure::{AUDIT, Failure, NOT_DECRYPTED};
 use crate::output;
 use crate::progress::Progress;
 use crate::report::Report;
 
 pub(crate) fn run(context: &Context, verify: &Verify) -> Result<ExitCode, Failure> {
+    // Before the process confines itself.
+    let log = verify.against_log.then(|| audit_integrity::history(context)).transpose()?;
     let access = Operation::Verify.access().or(Operation::Users.access());
     let vault = context.vault(access)?;
+    let mut revisions = BTreeMap::new();
     let mut report = Report::new(&context.output, "records")?;
     let (mut ok, mut failed) = (0, 0);
     let ask = |users: &[_]| vault.verify(users);
@@ -23,21 +29,74 @@ pub(crate) fn run(context: &Context, verify: &Verify) -> Result<ExitCode, Failur
     let progress = Progress::over(context, &vault, selection);
     let outcome = for_each(&vault, selection, ask, |user, answer| {
         let text = match answer {
-            Ok(_) => {
+            Ok(summary) => {
                 ok += 1;
+                revisions.insert(user.clone(), Some(summary.envelope.revision.clone()));
                 format!("ok      {user}")
             }
             Err(error) => {
                 failed += 1;
+                revisions.insert(user.clone(), None);
                 format!("failed  {user}: {error}")
             }
         };
         progress.report(|| report.add(&text, &record(user, answer)))
     });
     drop(progress);
-    report.finish(&format!("{ok} ok, {failed} failed"), &json!({ "ok": ok, "failed": failed }))?;
+    let mut text = format!("{ok} ok, {failed} failed");
+    let mut summary = json!({ "ok": ok, "failed": failed });
+    let mut differing = Vec::new();
+    if let (Some((history, mut keys)), Ok(())) = (log, &outcome) {
+        let all = verify.users.is_empty();
+        let compared = compare_with_log(&vault, revisions, all, history, &mut keys);
+        let compared = compared.map_err(|error| context.explain(&error))?;
+        let is_unknown = |deviation: &Deviation| deviation.standing == Standing::Unknown;
+        let (unknown, known): (Vec<_>, Vec<_>) = compared.into_iter().partition(is_unknown);
+        for Deviation { name, standing, .. } in &known {
+            report.line(&format!("differs {name}: {}", explained(standing)))?;
+        }
+        text += &format!(
+            "; {} differ from the log, which says nothing of {}",
+            known.len(),
+            unknown.len()
+        );
+        let name = |deviation: &Deviation| deviation.name.clone();
+        summary["log"] = json!({
+            "differing": known.iter().map(|deviation| json!({
+                "name": deviation.name, "message": explained(&deviation.standing),
+            })).collect::<Vec<_>>(),
+            "unknown": unknown.iter().map(name).collect::<Vec<_>>(),
+        });
+        differing = known;
+    }
+    report.finish(&text, &summary)?;
     outcome.map_err(|interruption| interruption.explain(context))?;
-    Ok(ExitCode::from(if failed == 0 { 0 } else { NOT_DECRYPTED }))
+    Ok(ExitCode::from(match (failed, differing.is_empty()) {
+        (0, true) => 0,
+        (0, false) => AUDIT,
+        _ => NOT_DECRYPTED,
+    }))
+}
+
+fn explained(standing: &Standing) -> String {
+    match standing {
+        Standing::PutBack(written, last) => {
+            format!("it is as it was written at {written}, but was written again at {last}")
+        }
+        Standing::Returned(removed) => format!("it is there again, but was removed at {removed}"),
+        Standing::Foreign(last) => {
+            format!("another program wrote it after the last logged write, at {last}")
+        }
+        Standing::Missing(last) => {
+            format!("it is gone, but was written at {last} and never removed")
+        }
+        Standing::Unfinished(begun) => {
+            format!(
+                "it may have been changed by an operation that was interrupted, begun at {begun}"
+            )
+        }
+        _ => "the log says nothing of it".to_owned(),
+    }
 }
 
 fn record(user: &UserId, answer: &Result<Summary, Error>) -> Value {

@@ -13,23 +13,24 @@ const MAC: &str = ",\"mac\":\"";
 const END: &str = "\"}\n";
 
 /// A line of the log, as it is written and read. Members that a later version adds are ignored.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Entry {
     /// The number of the entry, from 1 and without a gap, across all files of the log.
     pub sequence: u64,
     /// When it was written: RFC 3339 in UTC, with microseconds.
     pub time: String,
-    /// Of the first entry in a file: true.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub begins_file: bool,
+    /// Of the first entry in a file: which log it is of, 32 hexadecimal digits at random.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub log: Option<String>,
     /// What an intent and its outcome share: 16 hexadecimal digits at random.
     pub id: String,
     /// Which kind of entry this is.
     pub phase: Phase,
     /// The name of the operation; `takeover` when another key takes over.
     pub operation: String,
-    /// Whose record; `None` when it concerns no user's or the log has hashes instead of names.
+    /// Whose record; `None` when it concerns no user's, when the log has hashes instead of names, and of a refusal for
+    /// several.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user: Option<String>,
     /// The user's [`AuditKey::user_hash`].
@@ -46,7 +47,7 @@ pub struct Entry {
     /// Of an intent: what the component is granted for this user.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub grant: Option<Vec<String>>,
-    /// Of an outcome: `done`, or the name of the error's code.
+    /// Of an outcome or a refusal: `done`, or the name of the error's code.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub outcome: Option<String>,
     /// Of an outcome of an operation that may change something: whether anything was, by what the host did.
@@ -58,12 +59,21 @@ pub struct Entry {
     /// Of an outcome: the revision of the record that was written.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub revision: Option<String>,
+    /// Of an outcome: the revision of the directory's settings, if they were written too.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub settings: Option<String>,
     /// Of an outcome: the label of the master key that the record was decrypted or encrypted with.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub key_id: Option<String>,
     /// Of an outcome: how long the operation took, in microseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub duration_us: Option<u64>,
+    /// Of a refusal for several users: how many they are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub users: Option<u64>,
+    /// Of a refusal: how many of the same actor came before and got no entry, since there were too many.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unwritten: Option<u64>,
     /// Of a takeover: what the writer knows of the entry before.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub takeover: Option<Takeover>,
@@ -74,14 +84,17 @@ pub struct Entry {
 }
 
 /// The kinds of entries.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum Phase {
     /// An operation is about to be done.
+    #[default]
     Intent,
     /// It was done, or it failed.
     Outcome,
+    /// It was refused, without an intent before.
+    Refusal,
     /// The entries from here on are under another key than those before.
     Takeover,
 }
@@ -107,22 +120,23 @@ impl Entry {
     /// That another key takes over with the entries of an operation, of which this is the first.
     pub(super) fn takeover(takeover: Takeover, first: &Self) -> Self {
         Self {
+            id: first.id.clone(),
             phase: Phase::Takeover,
             operation: "takeover".to_owned(),
-            user: None,
-            user_hash: None,
-            purpose: None,
-            component: None,
-            grant: None,
-            outcome: None,
-            changed: None,
-            replaces: None,
-            revision: None,
-            key_id: None,
-            duration_us: None,
+            actor: first.actor.clone(),
             takeover: Some(takeover),
-            ..first.clone()
+            ..Self::default()
         }
+    }
+
+    /// How many bytes its line takes at most; also that of an outcome of this intent.
+    pub(super) fn room(&self) -> u64 {
+        /// Of the members whose length is bounded, and of a label.
+        const REST: usize = 3 * 1024;
+        // A character may be escaped by 6 bytes for each of its own.
+        let texts = [self.user.as_deref(), Some(&self.actor), self.purpose.as_deref()];
+        let escaped: usize = texts.into_iter().flatten().map(|text| 6 * text.len()).sum();
+        (REST + escaped) as u64
     }
 
     /// The line: JSON in printable ASCII, its last member an HMAC-SHA256 over all before it, and a newline.
@@ -183,25 +197,16 @@ mod tests {
         Entry {
             sequence: 7,
             time: "2026-01-02T03:04:05.000006Z".to_owned(),
-            begins_file: false,
             id: "0123456789abcdef".to_owned(),
             phase: Phase::Outcome,
             operation: "reveal".to_owned(),
             user: Some(user.to_owned()),
-            user_hash: None,
             actor: "uid:0".to_owned(),
-            purpose: None,
-            component: None,
-            grant: None,
             outcome: Some(DONE.to_owned()),
-            changed: None,
-            replaces: None,
-            revision: None,
-            key_id: None,
             duration_us: Some(3),
-            takeover: None,
             audit_key: "k".to_owned(),
             previous: link(b""),
+            ..Entry::default()
         }
     }
 

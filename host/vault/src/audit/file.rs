@@ -25,6 +25,7 @@ use super::entry::{Entry, Takeover, is_signed_by, link};
 use super::key::AuditKey;
 use super::keys::AuditKeys;
 use super::segments;
+use crate::digest::hex;
 use crate::directory::{open_in_place, sync};
 
 /// How far from its end the last entry of a file is looked for, in bytes.
@@ -32,8 +33,6 @@ const TAIL: u64 = 4 * segments::LONGEST_LINE;
 /// The room beyond the end that is reserved before an operation, so that there is some for its outcome, in
 /// bytes.
 const RESERVE: u64 = 256 * 1024;
-/// The longest entry, in bytes: a user id of 250 bytes and a key's label, all escaped, take the most of it.
-const LONGEST_ENTRY: u64 = 4096;
 /// How long to wait for the turn, which others have for microseconds.
 const PATIENCE: Duration = Duration::from_secs(10);
 const RETRY_AFTER: Duration = Duration::from_micros(100);
@@ -73,6 +72,14 @@ pub(super) struct Job {
     pub(super) is_durable: bool,
 }
 
+impl Job {
+    /// How many bytes its entries take at most, and once more if there has to be room for as many.
+    fn room(&self) -> u64 {
+        let once: u64 = self.entries.iter().map(Entry::room).sum();
+        if self.reserves { 2 * once } else { once }
+    }
+}
+
 /// Those who wait to have their entries written.
 #[derive(Default)]
 struct Queue {
@@ -94,6 +101,8 @@ struct Waiting {
 #[derive(Default)]
 struct State {
     open: Option<Open>,
+    /// The id of the log, from when it was first opened.
+    log: Option<String>,
     /// Why nothing will be durable any more. What the system couldn't write it may have dropped, so that a later
     /// sync which succeeds says nothing.
     failed: Option<String>,
@@ -105,6 +114,8 @@ struct Open {
     /// How many bytes it had then.
     end: u64,
     tail: Tail,
+    /// The id of the log.
+    log: String,
     /// The sequence and the time of its first entry.
     first: Option<(u64, OffsetDateTime)>,
     /// Up to where there is room for certain.
@@ -198,13 +209,15 @@ impl LogFile {
             return Err(io::Error::other(reason.clone()));
         }
         let (mut open, lock) = self.lock_file(&mut state.open)?;
-        let lines =
-            |job: &Job| if job.reserves { 2 * job.entries.len() } else { job.entries.len() };
-        let most: usize = all.iter().map(|waiting| lines(&waiting.job)).sum();
+        if *state.log.get_or_insert_with(|| open.log.clone()) != open.log {
+            let message = "another log was put in its place; restart this program to go on with it";
+            return Err(io::Error::new(io::ErrorKind::InvalidData, message));
+        }
         let mut no_room = None;
         if all.iter().any(|waiting| waiting.job.reserves) {
-            // With one for a takeover.
-            no_room = open.reserve((most as u64 + 1) * LONGEST_ENTRY).err();
+            let room: u64 = all.iter().map(|waiting| waiting.job.room()).sum();
+            // With some for a takeover.
+            no_room = open.reserve(room + Entry::default().room()).err();
         }
         let mut text = String::new();
         let mut is_durable = false;
@@ -264,7 +277,8 @@ impl LogFile {
         let tail = Tail::begin();
         // No file has this size, so that its end is looked up.
         let end = u64::MAX;
-        Ok(Open { file: Arc::new(file.into_std()), end, tail, first: None, reserved: 0 })
+        let log = String::new();
+        Ok(Open { file: Arc::new(file.into_std()), end, tail, log, first: None, reserved: 0 })
     }
 
     /// Whether the file still has the log's name.
@@ -284,15 +298,22 @@ impl LogFile {
             // As the next entry will end it.
             bytes.push(b'\n');
         }
+        let first = segments::first_entry(&open.file)?;
+        open.first = first.as_ref().and_then(first_of);
+        let mut log = first.and_then(|entry| entry.log);
         let mut tail = self.tail_of(&bytes);
         if tail.is_none() && may_be_new {
             // It is chained to the file before, which has to be on the disk before anything that builds on it.
             let all = segments::all(&self.dir, &self.name)?;
             tail = match all.iter().rfind(|segment| segment.first.is_some()) {
-                None => Some(Tail { link: link(&bytes), ..Tail::begin() }),
+                None => {
+                    log = Some(new_id()?);
+                    Some(Tail { link: link(&bytes), ..Tail::begin() })
+                }
                 Some(before) => {
                     let file = before.open(&self.dir, &self.name)?;
                     file.sync_data()?;
+                    log = segments::first_entry(&file)?.and_then(|entry| entry.log);
                     let end = end_of(&file, file.metadata()?.len())?;
                     self.tail_of(&[end, bytes].concat())
                 }
@@ -303,7 +324,7 @@ impl LogFile {
             io::Error::new(io::ErrorKind::InvalidData, message)
         })?;
         open.tail.is_torn = is_torn;
-        open.first = segments::first_entry(&open.file)?.as_ref().and_then(first_of);
+        open.log = log.unwrap_or_default();
         open.end = size;
         Ok(())
     }
@@ -352,12 +373,12 @@ impl Open {
             self.tail.sequence += 1;
             entry.sequence = self.tail.sequence;
             entry.time.clone_from(&time);
-            entry.begins_file = self.first.is_none();
+            entry.log = self.first.is_none().then(|| self.log.clone());
             key.id().clone_into(&mut entry.audit_key);
             entry.previous = std::mem::take(&mut self.tail.link);
             let line = entry.sign(key)?;
             self.tail.link = link(line.as_bytes());
-            if entry.begins_file {
+            if entry.log.is_some() {
                 self.first = first_of(entry);
             }
             text.push_str(&line);
@@ -407,6 +428,13 @@ fn is_beginning(bytes: &[u8]) -> bool {
 /// The same error once more, for another of those whom it concerns.
 fn again(error: &io::Error) -> io::Error {
     io::Error::new(error.kind(), error.to_string())
+}
+
+/// The id of a new log.
+fn new_id() -> io::Result<String> {
+    let mut id = [0; 16];
+    getrandom::getrandom(&mut id).map_err(io::Error::other)?;
+    Ok(hex(&id))
 }
 
 fn first_of(first: &Entry) -> Option<(u64, OffsetDateTime)> {

@@ -47,9 +47,11 @@
 
 mod entry;
 mod file;
+mod history;
 mod key;
 mod keys;
 mod operations;
+mod refusals;
 mod segments;
 mod verify;
 
@@ -67,12 +69,17 @@ use crate::request::Request;
 
 pub use entry::{Entry, Phase, Takeover};
 pub use file::Rotation;
+pub use history::{History, Standing};
 pub use key::AuditKey;
 pub use keys::AuditKeys;
 pub use operations::{AuditedOperation, operations};
 pub use verify::{Finding, FindingKind, Head, Verification, verify};
 
 use file::{Job, LogFile};
+use refusals::Refusals;
+
+/// The longest text in an entry that a caller chose, in bytes.
+const LONGEST_TEXT: usize = 256;
 
 /// What happens to an operation whose entries can't be written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -89,6 +96,7 @@ pub enum AuditPolicy {
 #[derive(Clone)]
 pub struct AuditLog {
     file: Arc<LogFile>,
+    refusals: Arc<Refusals>,
     policy: AuditPolicy,
     hashes_users: bool,
 }
@@ -97,7 +105,7 @@ impl AuditLog {
     /// The log of this name in a directory. Nothing is opened yet; the first entry creates the file, with mode 0600.
     pub fn new(dir: Dir, name: &str, key: AuditKey, rotation: Rotation) -> Self {
         let file = Arc::new(LogFile::new(dir, name, key, rotation));
-        Self { file, policy: AuditPolicy::default(), hashes_users: false }
+        Self { file, refusals: Arc::default(), policy: AuditPolicy::default(), hashes_users: false }
     }
 
     /// Sets the keys that earlier entries may be under. The first entry under the log's own key says whether the one before is
@@ -133,6 +141,7 @@ impl AuditLog {
         let access = operation.access();
         let intents =
             Job { entries: self.intents(event)?, reserves: true, is_durable: access.writes() };
+        self.write_overdue_refusals()?;
         let mut entries = self.write(intents, "nothing was done")?;
         let begun = Instant::now();
         let (answer, effects) = work();
@@ -144,13 +153,15 @@ impl AuditLog {
         for (place, (entry, outcome)) in entries.iter_mut().zip(outcomes).enumerate() {
             let user = users.get(place);
             let effect = user.and_then(|user| effects.of(user));
-            let is_changed = effect.is_some() || user.is_none() && effects.wrote_settings();
+            let settings = effects.settings().filter(|_| place == 0);
+            let is_changed = effect.is_some() || user.is_none() && settings.is_some();
             entry.phase = Phase::Outcome;
             (entry.component, entry.grant, entry.purpose) = (None, None, None);
             entry.outcome = Some(outcome.text);
             entry.changed = access.writes().then_some(is_changed);
             entry.replaces = effect.and_then(|effect| effect.replaces.clone());
             entry.revision = effect.and_then(|effect| effect.revision.clone());
+            entry.settings = settings.map(str::to_owned);
             entry.key_id = outcome.key_id;
             entry.duration_us = Some(duration);
         }
@@ -167,7 +178,7 @@ impl AuditLog {
     fn intents(&self, event: &Event<'_>) -> Result<Vec<Entry>, Error> {
         let mut id = [0; 8];
         getrandom::getrandom(&mut id).map_err(Error::no_randomness)?;
-        let Request { operation, users, purpose, .. } = *event.request;
+        let Request { users, purpose, .. } = *event.request;
         let user_ids = users.iter().map(|user| Some(user.as_str()));
         // An operation that is for no user has one entry of each kind, too.
         let nobody = users.is_empty().then_some(None);
@@ -175,31 +186,53 @@ impl AuditLog {
         let ids = (0..).map(|number| first.wrapping_add(number));
         let grant = event.request.access().names();
         let entries = user_ids.chain(nobody).zip(ids).map(|(user, id)| Entry {
-            sequence: 0,
-            time: String::new(),
-            begins_file: false,
             id: hex(&id.to_be_bytes()),
-            phase: Phase::Intent,
-            operation: operation.name().to_owned(),
-            user: user.filter(|_| !self.hashes_users).map(str::to_owned),
-            user_hash: user
-                .filter(|_| self.hashes_users)
-                .map(|user| self.file.key().user_hash(user)),
-            actor: event.actor.to_owned(),
-            purpose: purpose.map(str::to_owned),
+            purpose: purpose.map(|purpose| bounded(purpose, LONGEST_TEXT)),
             component: Some(event.component.to_owned()),
             grant: Some(grant.iter().map(|name| (*name).to_owned()).collect()),
-            outcome: None,
-            changed: None,
-            replaces: None,
-            revision: None,
-            key_id: None,
-            duration_us: None,
-            takeover: None,
-            audit_key: String::new(),
-            previous: String::new(),
+            ..self.entry(event, user)
         });
         Ok(entries.collect())
+    }
+
+    /// What the entries of an operation say of it, for a user if it is for one.
+    fn entry(&self, event: &Event<'_>, user: Option<&str>) -> Entry {
+        let hash = |user| self.file.key().user_hash(user);
+        Entry {
+            operation: event.request.operation.name().to_owned(),
+            user: user.filter(|_| !self.hashes_users).map(str::to_owned),
+            user_hash: user.filter(|_| self.hashes_users).map(hash),
+            actor: event.actor.to_owned(),
+            ..Entry::default()
+        }
+    }
+
+    /// Writes that a request was refused: one entry for all of its users, or none if the actor is refused again and again.
+    pub(crate) fn refused(&self, event: &Event<'_>, refusal: &Error) -> Result<(), Error> {
+        let Some(unwritten) = self.refusals.note(event.actor) else { return Ok(()) };
+        let (user, users) = match event.request.users {
+            [user] => (Some(user.as_str()), None),
+            [] => (None, None),
+            several => (None, Some(several.len() as u64)),
+        };
+        let purpose = event.request.purpose.map(|purpose| bounded(purpose, LONGEST_TEXT));
+        let entry = Entry { users, purpose, ..self.entry(event, user) };
+        self.write_refusals(vec![refusal_of(entry, refusal.code(), unwritten)?])
+    }
+
+    /// Writes how many refusals got no entry, of those actors who aren't refused any more.
+    fn write_overdue_refusals(&self) -> Result<(), Error> {
+        let overdue = self.refusals.take_overdue().into_iter().map(|(actor, unwritten)| {
+            let entry = Entry { operation: "refusals".to_owned(), actor, ..Entry::default() };
+            refusal_of(entry, ErrorCode::Denied, unwritten)
+        });
+        let overdue = overdue.collect::<Result<Vec<_>, _>>()?;
+        if overdue.is_empty() { Ok(()) } else { self.write_refusals(overdue) }
+    }
+
+    fn write_refusals(&self, entries: Vec<Entry>) -> Result<(), Error> {
+        let job = Job { entries, reserves: false, is_durable: false };
+        self.write(job, "nothing was done").map(drop)
     }
 
     /// Writes entries, and returns them.
@@ -221,6 +254,23 @@ impl AuditLog {
             }
         }
     }
+}
+
+fn refusal_of(entry: Entry, code: ErrorCode, unwritten: u64) -> Result<Entry, Error> {
+    let mut id = [0; 8];
+    getrandom::getrandom(&mut id).map_err(Error::no_randomness)?;
+    Ok(Entry {
+        id: hex(&id),
+        phase: Phase::Refusal,
+        outcome: Some(code.name().to_owned()),
+        unwritten: Some(unwritten).filter(|count| *count > 0),
+        ..entry
+    })
+}
+
+/// The text, cut to so many bytes.
+fn bounded(text: &str, bytes: usize) -> String {
+    text.get(..text.floor_char_boundary(bytes)).unwrap_or_default().to_owned()
 }
 
 /// Emits the entry as an event of `tracing`.
@@ -260,7 +310,8 @@ pub(crate) struct Outcome {
 impl Outcome {
     /// Of an operation that was done, with this master key.
     pub(crate) fn done(key: Option<&KeyInfo>) -> Self {
-        Self { text: entry::DONE.to_owned(), key_id: key.and_then(|key| key.id.clone()) }
+        let key_id = key.and_then(|key| key.id.as_deref()).map(|id| bounded(id, LONGEST_TEXT));
+        Self { text: entry::DONE.to_owned(), key_id }
     }
 
     pub(crate) fn failed(error: &Error) -> Self {

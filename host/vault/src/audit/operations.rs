@@ -13,8 +13,8 @@ use crate::error::Error;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct AuditedOperation {
-    /// What was to be done. `None` when the file with it is gone, or it couldn't be written and the policy is
-    /// [`super::AuditPolicy::BestEffort`].
+    /// What was to be done. `None` when it was refused, when the file with it is gone, or when it couldn't be written and
+    /// the policy is [`super::AuditPolicy::BestEffort`].
     pub intent: Option<Entry>,
     /// What came of it. `None` when the program was interrupted, or the operation is still in progress.
     pub outcome: Option<Entry>,
@@ -61,6 +61,9 @@ pub fn operations(
                 Phase::Outcome => {
                     let intent = begun.remove(&entry.id);
                     return Some(Ok(AuditedOperation { intent, outcome: Some(entry) }));
+                }
+                Phase::Refusal => {
+                    return Some(Ok(AuditedOperation { intent: None, outcome: Some(entry) }));
                 }
                 Phase::Takeover => {}
             }

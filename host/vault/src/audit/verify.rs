@@ -22,6 +22,8 @@ const ATTEMPTS: usize = 8;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Head {
+    /// The id of the log.
+    pub log: String,
     /// Of the last entry.
     pub sequence: u64,
     /// Of the last entry.
@@ -35,8 +37,9 @@ pub struct Head {
 }
 
 impl Head {
-    fn sign(end: &End, key: &AuditKey) -> Self {
+    fn sign(log: &str, end: &End, key: &AuditKey) -> Self {
         let mut head = Self {
+            log: log.to_owned(),
             sequence: end.sequence,
             time: end.time.clone(),
             link: end.link.clone(),
@@ -48,7 +51,7 @@ impl Head {
     }
 
     fn signed(&self) -> Vec<u8> {
-        format!("{}\0{}\0{}", self.sequence, self.time, self.link).into_bytes()
+        format!("{}\0{}\0{}\0{}", self.log, self.sequence, self.time, self.link).into_bytes()
     }
 
     fn is_signed(&self, keys: &mut AuditKeys) -> Option<bool> {
@@ -72,6 +75,8 @@ pub enum FindingKind {
     Cut,
     /// No known key verifies the end of the chain.
     UnknownKey,
+    /// It is another log.
+    AnotherLog,
 }
 
 impl FindingKind {
@@ -84,6 +89,7 @@ impl FindingKind {
             Self::Inserted => "inserted",
             Self::Cut => "cut",
             Self::UnknownKey => "unknown-key",
+            Self::AnotherLog => "another-log",
         }
     }
 }
@@ -113,6 +119,8 @@ impl fmt::Display for Finding {
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct Verification {
+    /// The id of the log: 32 hexadecimal digits.
+    pub log: Option<String>,
     /// How many entries are whole.
     pub entries: u64,
     /// How many files they are in.
@@ -135,7 +143,7 @@ impl Verification {
     /// The end of the log, signed; `None` when there is no entry or a break.
     pub fn head(&self, key: &AuditKey) -> Option<Head> {
         let end = self.end.as_ref().filter(|_| self.finding.is_none())?;
-        Some(Head::sign(end, key))
+        Some(Head::sign(self.log.as_deref()?, end, key))
     }
 }
 
@@ -301,6 +309,13 @@ impl<L: Iterator<Item = io::Result<Line>>> Chain<'_, L> {
                     return Ok(Some(unknown_key(&unheld)));
                 }
             }
+            if let Some(log) = &entry.log {
+                let expected = self.head.map(|head| &head.log).or(result.log.as_ref());
+                if expected.is_some_and(|expected| expected != log) {
+                    return Ok(Some(another_log(&line, log)));
+                }
+                result.log = Some(log.clone());
+            }
             result.entries += 1;
             result.first.get_or_insert(entry.sequence);
             result.end = Some(End {
@@ -325,7 +340,7 @@ impl<L: Iterator<Item = io::Result<Line>>> Chain<'_, L> {
     ) -> io::Result<Option<Finding>> {
         let expected = last.map(|last| last.sequence + 1);
         // The log begins where a file does: the files before may have been removed.
-        let sequence = expected.unwrap_or(if entry.begins_file { entry.sequence } else { 1 });
+        let sequence = expected.unwrap_or(if entry.log.is_some() { entry.sequence } else { 1 });
         let inserted = |before| {
             let message = format!("something was inserted before entry {before}");
             Ok(Some(line.finding(FindingKind::Inserted, before, message)))
@@ -343,7 +358,7 @@ impl<L: Iterator<Item = io::Result<Line>>> Chain<'_, L> {
             return Ok(Some(line.finding(FindingKind::Altered, altered, message)));
         }
         let is_first =
-            expected.is_none() && self.stray.is_none() && entry.sequence > 1 && entry.begins_file;
+            expected.is_none() && self.stray.is_none() && entry.sequence > 1 && entry.log.is_some();
         if is_first || follows(entry, expected, &self.link) {
             let differs =
                 |head: &&Head| head.sequence == sequence && head.link != link(&line.bytes);
@@ -437,6 +452,12 @@ impl<L: Iterator<Item = io::Result<Line>>> Chain<'_, L> {
         }
         Ok(false)
     }
+}
+
+/// That the file that begins here is of another log than those before, or than the head.
+fn another_log(line: &Line, log: &str) -> Finding {
+    let sequence = line.entry.as_ref().map_or(0, |entry| entry.sequence);
+    line.finding(FindingKind::AnotherLog, sequence, format!("this is another log, {log}"))
 }
 
 /// That no key verifies the entries from this line on, and nobody whose key does says that they are genuine.

@@ -5,6 +5,7 @@ mod batch;
 mod directory;
 mod names;
 mod records;
+mod rollback;
 mod rotation;
 
 pub use age::{is_older_than, time_ago};
@@ -12,4 +13,5 @@ pub use batch::{Selection, affects_all_records, for_each};
 pub use directory::{DirectoryReport, SettingsState, free_space};
 pub use names::Names;
 pub use records::RecordsReport;
+pub use rollback::{Deviation, compare_with_log};
 pub use rotation::{Rotation, rewrap_until_current};

@@ -46,7 +46,14 @@ impl Vault {
         user: &UserId,
         function: impl Function<Result<Summary, contract::Error>>,
     ) -> Result<Summary, Error> {
-        self.call(&Request::new(operation, slice::from_ref(user)), function)
+        let summary = self.call(&Request::new(operation, slice::from_ref(user)), function)?;
+        Ok(self.without_others(summary))
+    }
+
+    /// Without the names of the fields that are not in scope.
+    fn without_others(&self, mut summary: Summary) -> Summary {
+        summary.field_names.retain(|name| self.restrictions().cover_secret(name));
+        summary
     }
 
     /// Calls a function of the component that answers for each of some users, and tries again where another writer was

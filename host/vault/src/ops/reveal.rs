@@ -28,7 +28,7 @@ impl Vault {
         })?;
         let is_covered = |name: &str| self.restrictions().cover_secret(name);
         revealed.credential.fields.retain(|field| is_covered(field.name()));
-        revealed.summary.field_names.retain(|name| is_covered(name));
+        revealed.summary = self.without_others(revealed.summary);
         Ok(revealed)
     }
 

@@ -14,8 +14,10 @@ impl Vault {
     /// Of each record, those of [`Vault::describe`]; as a whole, those of [every call](Vault#errors).
     pub fn verify(&self, users: &[UserId]) -> Result<Vec<Result<Summary, Error>>, Error> {
         let request = Request::new(Operation::Verify, users);
-        self.for_each(&request, |component, store, user_ids| {
+        let answers = self.for_each(&request, |component, store, user_ids| {
             component.vault(store)?.call_verify(store, user_ids)
-        })
+        })?;
+        let covered = |answer: Result<Summary, Error>| answer.map(|all| self.without_others(all));
+        Ok(answers.into_iter().map(covered).collect())
     }
 }

@@ -279,7 +279,7 @@ impl directory::Host for Call {
             Some(user) => {
                 self.effects.note(user, Effect { replaces, revision: Some(revision.clone()) });
             }
-            None => self.effects.note_settings(),
+            None => self.effects.note_settings(&revision),
         }
         self.seen.insert(name, directory::File { contents, revision: revision.clone() });
         Ok(Ok(directory::Written { revision }))
