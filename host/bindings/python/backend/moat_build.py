@@ -1,10 +1,11 @@
-"""Builds the wheel with setuptools (PEP 517), and puts the component into it.
+"""Builds the wheel with setuptools (PEP 517), and puts the component and its SHA-256 into it.
 
 All of it is done in a copy, so that nothing is left in the checkout.
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import subprocess
@@ -39,7 +40,10 @@ def build_wheel(
     """Builds the wheel with the component in it, and returns the wheel's name."""
     wheel_directory = os.path.abspath(wheel_directory)
     with _copy() as copy:
-        _put_component(copy / "src/moat/moat.component.wasm")
+        component = copy / "src/moat/moat.component.wasm"
+        _put_component(component)
+        digest = hashlib.sha256(component.read_bytes()).hexdigest()
+        component.with_suffix(".sha256").write_text(digest, "ascii")
         with chdir(copy):
             return build_meta.build_wheel(wheel_directory, config_settings)
 

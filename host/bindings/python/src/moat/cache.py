@@ -13,7 +13,7 @@ class Slot(NamedTuple):
 
     ring_index: int
     version: str
-    user_id: str | None
+    user_id: str
     parameters: str
 
 
@@ -36,10 +36,12 @@ class KeyCache:
         return bytes(kept[0]) if kept else None
 
     def remember(self, slot: Slot, material: bytes) -> None:
-        """Keeps a copy of a key, in place of the oldest one if there are too many."""
+        """Keeps a copy of a key, in place of the oldest one if there are too many.
+
+        What is in a slot stays: no later call puts another key there.
+        """
         self._expire()
-        self._forget(slot)
-        if self._lifetime <= 0:
+        if self._lifetime <= 0 or slot in self._keys:
             return
         if len(self._keys) >= CAPACITY:
             self._forget(next(iter(self._keys)))
@@ -56,5 +58,5 @@ class KeyCache:
             self._forget(slot)
 
     def _forget(self, slot: Slot) -> None:
-        material, _ = self._keys.pop(slot, (bytearray(), 0.0))
+        material, _ = self._keys.pop(slot)
         material[:] = bytes(len(material))

@@ -1,6 +1,7 @@
 """One call: its grant, and the component's five imports, which check it every time.
 
-A failure that the component may handle is answered; an access beyond the grant aborts it.
+A failure that the component may handle is answered; an access beyond the grant aborts it. What
+exactly it asked for is not repeated: the component chose it, and it may know a key.
 """
 
 from __future__ import annotations
@@ -10,13 +11,13 @@ import os
 import time
 from collections.abc import Callable
 from enum import Flag, auto
-from typing import Any
+from typing import Any, Protocol
 
 from wasmtime import StoreContext
 from wasmtime.component import Record, Variant
 
+from . import write_policy
 from .cache import KeyCache, Slot
-from .directory import Directory
 from .errors import MoatError, SandboxFailure, Unavailable
 from .keys import KeyRing
 from .values import members, record
@@ -69,6 +70,18 @@ ACCESS = {
 """What each function of the component needs, as `moat component` prints it of Moat's own host."""
 
 
+class Files(Protocol):
+    """What a call asks of a directory."""
+
+    def read(self, name: str) -> tuple[bytes, str] | None: ...
+
+    def write(self, name: str, contents: bytes, replaces: str | None) -> str: ...
+
+    def remove(self, name: str, expected: str | None) -> bool: ...
+
+    def names(self, cursor: str | None, limit: int) -> tuple[list[str], str | None]: ...
+
+
 def _answers_result(function: Callable[..., dict[str, Any]]) -> Callable[..., Variant]:
     """Turns what an import returns or raises into a WIT result."""
 
@@ -92,7 +105,7 @@ class Call:
         function: str,
         users: tuple[str, ...],
         backup: str | None,
-        directory: Directory,
+        directory: Files,
         keys: KeyRing,
         cache: KeyCache,
     ) -> None:
@@ -100,19 +113,27 @@ class Call:
         self.function = function
         self.users = users
         self._access = ACCESS[function]
-        self._files = {f"{user}.cred" for user in users}
+        self._files = {f"{user}.cred": user for user in users}
         self._backup = backup
         self._directory = directory
         self._keys = keys
         self._cache = cache
+        # The files as last read or written, and their revisions: what a write may replace.
+        self._seen: dict[str, tuple[bytes, str]] = {}
+
+    def may_write(self) -> bool:
+        """Whether it may write files."""
+        return bool(self._access & (Access.WRITE | Access.SETTINGS))
 
     @_answers_result
     def read(self, _store: StoreContext, name: str) -> dict[str, Any]:
         """Reads one of the users' files or the settings."""
-        self._require_file(Access.READ, name, "read")
+        self._require_file(Access.READ, name, "read this file")
         found = self._directory.read(name)
         if found is None:
+            self._seen.pop(name, None)
             return {"file": None}
+        self._seen[name] = found
         contents, revision = found
         return {"file": record(contents=contents, revision=revision)}
 
@@ -121,15 +142,18 @@ class Call:
         self, _store: StoreContext, name: str, contents: bytes, replaces: str | None
     ) -> dict[str, Any]:
         """Writes one of the users' files or the settings."""
-        self._require_file(Access.WRITE, name, "write")
-        return {"revision": self._directory.write(name, contents, replaces)}
+        self._require_file(Access.WRITE, name, "write this file")
+        self._check_write(name, contents, replaces)
+        revision = self._directory.write(name, contents, replaces)
+        self._seen[name] = (contents, revision)
+        return {"revision": revision}
 
     @_answers_result
     def remove(self, _store: StoreContext, name: str, expected: str | None) -> dict[str, Any]:
         """Removes the user's file, or the backup that the call is about."""
         is_backup = name == self._backup and Access.REMOVE_BACKUP in self._access
         is_own = name in self._files and Access.REMOVE in self._access
-        self._require(is_backup or is_own, f"remove {name!r}")
+        self._require(is_backup or is_own, "remove this file")
         return {"existed": self._directory.remove(name, expected)}
 
     @_answers_result
@@ -149,47 +173,82 @@ class Call:
 
     def lookup(self, _store: StoreContext, slot: Record) -> Record | None:
         """Provides a derived key that was kept."""
-        material = self._cache.lookup(self._granted_slot(slot))
+        granted = self._granted_slot(slot)
+        material = None if granted is None else self._cache.lookup(granted)
         return None if material is None else record(material=material)
 
     def remember(self, _store: StoreContext, slot: Record, key: Record) -> None:
         """Keeps a derived key."""
         granted = self._granted_slot(slot)
+        if granted is None:
+            return
         material = members(key)["material"]
         # Otherwise a component could fill the memory, a little with each call.
         is_key = len(material) == DERIVED_KEY_BYTES
         is_small = len(granted.version) + len(granted.parameters) <= MAX_SLOT_CHARACTERS
-        self._require(is_key and is_small, "keep what is no derived key")
+        if not (is_key and is_small):
+            raise self._aborted("it offered something that is not a derived key")
         self._cache.remember(granted, material)
 
     def now(self, _store: StoreContext) -> Record:
         """The time since 1970."""
-        seconds, nanoseconds = divmod(time.time_ns(), 1_000_000_000)
+        seconds, nanoseconds = divmod(self.clock(), 1_000_000_000)
         return record(seconds=seconds, nanoseconds=nanoseconds)
 
     def get_random_bytes(self, _store: StoreContext, length: int) -> bytes:
         """Random bytes from the system."""
-        self._require(length <= MAX_RANDOM_BYTES, "get that many random bytes")
+        if length > MAX_RANDOM_BYTES:
+            raise self._aborted("it asked for too many random bytes at once")
         try:
             return os.urandom(length)
         except OSError as error:
             raise Unavailable("the system gives no random bytes") from error
 
-    def _require_file(self, access: Access, name: str, verb: str) -> None:
+    def clock(self) -> int:
+        """Nanoseconds since 1970."""
+        return time.time_ns()
+
+    def _require_file(self, access: Access, name: str, asked: str) -> None:
         granted = Access.SETTINGS in self._access or (
             access is Access.READ and Access.OPEN in self._access
         )
         is_settings = name == SETTINGS and granted
         is_own = name in self._files and access in self._access
-        self._require(is_settings or is_own, f"{verb} {name!r}")
+        self._require(is_settings or is_own, asked)
 
-    def _granted_slot(self, slot: Record) -> Slot:
-        named = Slot(**members(slot))
-        is_own = named.user_id is None or named.user_id in self.users
+    def _check_write(self, name: str, contents: bytes, replaces: str | None) -> None:
+        """Aborts the component unless this is what its call may write."""
+        seen, revision = self._seen.get(name, (None, None))
+        if replaces is not None and replaces != revision:
+            raise self._aborted("it tried to replace a file that was not read")
+        old = None if replaces is None else seen
+        labels = self._keys.labels()
+        try:
+            if name == SETTINGS:
+                write_policy.check_settings(contents, old, labels)
+            else:
+                settings, _ = self._seen.get(SETTINGS, (None, None))
+                now = self.clock() // 1_000_000_000
+                user = self._files[name]
+                write_policy.check_record(contents, old, settings, user, labels, now)
+        except write_policy.Rejected as reason:
+            tried = "it tried to write something that is not a record of this user"
+            raise self._aborted(f"{tried}: {reason}") from None
+
+    def _granted_slot(self, slot: Record) -> Slot | None:
+        """The slot of a user that this call is for.
+
+        None: it is for all users. What is in such a slot would come from any call and go to any
+        other, so nothing is.
+        """
+        named = members(slot)
+        is_own = named["user_id"] is None or named["user_id"] in self.users
         self._require(is_own and Access.KEYS in self._access, "use this derived key")
-        return named
+        return None if named["user_id"] is None else Slot(**named)
 
     def _require(self, granted: bool, asked: str) -> None:
         if not granted:
-            asked = f"it asked to {asked}, which it was not granted"
-            raise SandboxFailure(f"the component was aborted during {self.function}: {asked}")
+            raise self._aborted(f"it asked to {asked}, which it was not granted")
+
+    def _aborted(self, why: str) -> SandboxFailure:
+        return SandboxFailure(f"the component was aborted during {self.function}: {why}")

@@ -49,19 +49,22 @@ class CredentialManager:
         *,
         keys: MasterKey | Iterable[MasterKey] | None = None,
         component: str | os.PathLike[str] | None = None,
+        component_digest: str | None = None,
     ) -> None:
         """Opens the directory, which is made for this user alone if it isn't there.
 
         By default it is the `moat` program's: FOSSAWORK_CREDENTIALS_DIR, or else
         `moat/credentials` in the user's data directory (XDG Base Directory Specification).
-        `keys` and `component` are as for `moat.Vault`, but the environment is read now: raises
+        The rest is as for `moat.Vault`, but the environment is read now: raises
         `moat.MasterKeyMissing` when there is no master key in it.
         """
         if keys is None:
             keys = environment_keys()
         self._path = _default_path() if storage_path is None else Path(storage_path)
         self._path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._vault = Vault(self._path, keys=keys, component=component)
+        self._vault = Vault(
+            self._path, keys=keys, component=component, component_digest=component_digest
+        )
 
     def close(self) -> None:
         """Zeroes the keys and closes the directory."""

@@ -60,6 +60,10 @@ class KeyRing:
             raise MasterKeyMissing("there is no master key")
         return [(label, bytes(material)) for label, material in self._keys]
 
+    def labels(self) -> list[str]:
+        """The labels of the keys that were given out."""
+        return [label for label, _ in self._keys or () if label is not None]
+
     def is_strong(self) -> bool:
         """Whether the key that encrypts is one that `moat keygen` made, of 256 random bits."""
         _, primary = self.copies()[0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -12,6 +13,7 @@ from typing import Any
 from wasmtime import Config, Engine, Store, WasmtimeError
 from wasmtime.component import Component, ComponentInstanceType, Func, FuncType, Instance, Linker
 
+from . import self_test
 from .call import IMPORTS, Call
 from .errors import SandboxFailure, Unavailable
 
@@ -72,22 +74,36 @@ os.register_at_fork(
 )
 
 
-def load(path: str | os.PathLike[str] | None) -> Sandbox:
-    """The component in this file; None: the one that the package carries.
+def load(path: str | os.PathLike[str] | None, digest: str | None) -> Sandbox:
+    """The component in this file with this SHA-256; by default those that the package carries.
 
-    A file is compiled once, whatever it may hold later. Raises `SandboxFailure` when it is no
-    component or asks for more than the five interfaces, `OSError` when it can't be read.
+    A file is compiled once, whatever it may hold later. Raises `SandboxFailure` when it is another
+    component, is none, or asks for more than the five interfaces, `OSError` when it can't be read.
     """
     with call_lock:
-        return _load(None if path is None else os.path.abspath(path))
+        return _load(None if path is None else os.path.abspath(path), digest)
 
 
 @functools.cache
-def _load(path: str | None) -> Sandbox:
+def _load(path: str | None, digest: str | None) -> Sandbox:
+    package = resources.files("moat")
+    if digest is None:
+        digest = package.joinpath("moat.component.sha256").read_text("ascii")
     if path is None:
-        return Sandbox(resources.files("moat").joinpath("moat.component.wasm").read_bytes())
-    with open(path, "rb") as file:
-        return Sandbox(file.read())
+        wasm = package.joinpath("moat.component.wasm").read_bytes()
+    else:
+        with open(path, "rb") as file:
+            wasm = file.read()
+    found = hashlib.sha256(wasm).hexdigest()
+    if found != digest.lower().removeprefix("sha256:"):
+        way_out = (
+            "install the package again"
+            if path is None
+            else "if it is one that you trust, give its SHA-256 as `component_digest`"
+        )
+        message = f"this is not the expected component: its SHA-256 is {found}; {way_out}"
+        raise SandboxFailure(message)
+    return Sandbox(wasm)
 
 
 class Sandbox:
@@ -104,13 +120,20 @@ class Sandbox:
         except WasmtimeError as error:
             raise SandboxFailure("the file is no component") from error
         self._check_imports()
+        self._is_tested = False
 
     def call(self, call: Call, *args: Any) -> Any:
         """Calls a function of the component in a new instance, which ends with the call.
 
-        Raises `SandboxFailure` when the component is aborted, `Unavailable` when the system gives no
-        thread.
+        A known-answer test goes before the first that may write. Raises `SandboxFailure` when the
+        component is aborted or fails that, `Unavailable` when the system gives no thread.
         """
+        if call.may_write() and not self._is_tested:
+            self_test.run(self._enter)
+            self._is_tested = True
+        return self._enter(call, *args)
+
+    def _enter(self, call: Call, *args: Any) -> Any:
         try:
             return _started_worker().submit(self._called, call, args).result()
         except WasmtimeError as error:

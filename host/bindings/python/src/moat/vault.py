@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator
 from types import TracebackType
 from typing import Any, Self, TypeVar, get_args
@@ -29,6 +30,9 @@ from .sandbox import call_lock, load
 
 T = TypeVar("T")
 
+# The name of a backup of a user's record.
+BACKUP = re.compile(r"(.+)\.cred\.backup_[0-9]{8}_[0-9]{6}", re.DOTALL)
+
 # How many names of the directory one call looks at.
 PAGE = 4096
 
@@ -37,8 +41,9 @@ class Vault:
     """The credentials of one directory; every call runs in a new instance of the component.
 
     Several threads may share a vault. Calls take turns in a process, 1 ms to 2 ms each. Deriving
-    a key takes 30 ms to 50 ms, once for a user; for records of version 2.0 six times as long, once
-    for all users. A derived key is kept for `cache_lifetime` seconds.
+    a key takes 30 ms to 50 ms; for records of version 2.0 six times as long, unless the key is a
+    strong one. A user's derived key is kept for `cache_lifetime` seconds, what version 2.0 derives
+    for all users only for the call.
 
     Failures are raised as subclasses of `MoatError`; wrong types are a `TypeError`.
     """
@@ -49,6 +54,7 @@ class Vault:
         *,
         keys: MasterKey | Iterable[MasterKey] | None = None,
         component: str | os.PathLike[str] | None = None,
+        component_digest: str | None = None,
         lock_timeout: float = 10.0,
         cache_lifetime: float = 300.0,
     ) -> None:
@@ -56,12 +62,15 @@ class Vault:
 
         The first of `keys` encrypts, all decrypt. None: FOSSAWORK_MASTER_KEY and, one a line,
         FOSSAWORK_MASTER_KEY_PREVIOUS, read when a call first needs them. `component` is the file of
-        another component than the package's own. A write waits for writers in other processes
-        `lock_timeout` seconds. Raises `DirectoryFailure`, `SandboxFailure`.
+        the component; another one than the package's own needs its SHA-256 in hexadecimal as
+        `component_digest`. A write waits for writers in other processes `lock_timeout` seconds.
+        Raises `DirectoryFailure`, `SandboxFailure`, and `ValueError` for a digest without a file.
         """
+        if component is None and component_digest is not None:
+            raise ValueError("component_digest is for another component: name its file, too")
         self._keys = KeyRing(keys)
         self._cache = KeyCache(cache_lifetime)
-        self._sandbox = load(component)
+        self._sandbox = load(component, component_digest)
         self._directory = Directory(directory, lock_timeout)
         # Whether the records were looked at, and a new one may be written beside them.
         self._knows_neighbours = False
@@ -232,8 +241,9 @@ class Vault:
         The credential that it is a copy of has to be readable.
         """
         values.text("name", name)
-        user_id = name.rpartition(".backup_")[0].removesuffix(".cred")
-        answer = self._enter("remove-backup", (user_id,), name, name)
+        backup = BACKUP.fullmatch(name)
+        users = (backup[1],) if backup else ()
+        answer = self._enter("remove-backup", users, name if backup else None, name)
         return bool(values.members(values.payload(answer))["existed"])
 
     def _call(self, function: str, user_id: str, *args: Any) -> Record:
