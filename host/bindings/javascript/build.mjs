@@ -64,10 +64,12 @@ async function transpileInto(folder, component) {
     noComponentErrorWrapping: true,
   });
   const cores = {};
+  const digests = {};
   rmSync(folder, { recursive: true, force: true });
   for (const [name, contents] of Object.entries(files)) {
     if (name.endsWith('.wasm')) {
       cores[name] = Buffer.from(contents).toString('base64');
+      digests[name] = sha256(contents);
       continue;
     }
     const text = Buffer.from(contents).toString();
@@ -75,12 +77,20 @@ async function transpileInto(folder, component) {
     const sound = name === 'component.js' ? PATCHES.reduce(patched, text) : text;
     writeFileSync(join(folder, name), sound);
   }
-  const digest = `sha256:${createHash('sha256').update(component).digest('hex')}`;
+  // Apart from what they are of.
+  writeFileSync(join(folder, 'digests.js'),
+    `export const digest = ${JSON.stringify(`sha256:${sha256(component)}`)};\n` +
+    `export const coreDigests = ${JSON.stringify(digests, null, 2)};\n`);
+  writeFileSync(join(folder, 'digests.d.ts'),
+    'export const digest: string;\nexport const coreDigests: Readonly<Record<string, string>>;\n');
   writeFileSync(join(folder, 'cores.js'),
-    `export const digest = ${JSON.stringify(digest)};\n` +
     `export const cores = ${JSON.stringify(cores, null, 2)};\n`);
   writeFileSync(join(folder, 'cores.d.ts'),
-    'export const digest: string;\nexport const cores: Readonly<Record<string, string>>;\n');
+    'export const cores: Readonly<Record<string, string>>;\n');
+}
+
+function sha256(bytes) {
+  return createHash('sha256').update(bytes).digest('hex');
 }
 
 function compile(project, output) {
@@ -105,7 +115,7 @@ await transpileInto(GENERATED, component);
 compile('tsconfig.json', LIBRARY);
 cpSync(GENERATED, join(LIBRARY, 'generated'), { recursive: true });
 compile('tsconfig.page.json', PAGE);
-for (const name of ['component.js', 'cores.js']) {
+for (const name of ['component.js', 'cores.js', 'digests.js']) {
   cpSync(join(GENERATED, name), join(PAGE, 'generated', name));
 }
 for (const name of ['index.html', 'style.css']) {

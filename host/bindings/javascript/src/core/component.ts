@@ -1,9 +1,9 @@
-import { type ImportObject, type Root, instantiate } from '../generated/component.js';
+import { type Root, instantiate } from '../generated/component.js';
 import { cores } from '../generated/cores.js';
-import type { Directory } from './directory.js';
+import { Call, type Host } from './call.js';
 import { MoatError } from './error.js';
-import type { KeyCache } from './key-cache.js';
-import type { KeyRing } from './keys.js';
+import { Grant } from './grant.js';
+import { selfTest } from './self-test.js';
 
 /** The functions that the component exports. */
 export type Exports = Root['vault'] & Root['reveal'];
@@ -12,16 +12,6 @@ export type Exports = Root['vault'] & Root['reveal'];
 type Callable<T extends Record<keyof T, (...args: never) => unknown>> = {
   [F in keyof T]: (...args: Parameters<T[F]>) => ReturnType<T[F]>;
 };
-
-/** What a call is granted. */
-export interface Host {
-  readonly directory: Directory;
-  readonly keys: KeyRing;
-  readonly cache: KeyCache;
-}
-
-/** The most random bytes that the component may ask for at once. */
-const MAX_RANDOM_BYTES = 1024n;
 
 const compiled = new Map<string, Promise<WebAssembly.Module>>();
 
@@ -36,18 +26,36 @@ function coreModule(name: string): Promise<WebAssembly.Module> {
   return module;
 }
 
-/**
- * Calls an export in a new instance, whose memories are zeroed afterwards. While it runs, nothing else
- * does on this thread.
- */
+/** The known-answer test that goes before the first call which may write. */
+let tested: Promise<void> | undefined;
+
+/** Calls an export in a new instance. While it runs, nothing else does on this thread. */
 export async function call<F extends keyof Exports>(
   host: Host,
   name: F,
   ...args: Parameters<Exports[F]>
 ): Promise<ReturnType<Exports[F]>> {
   requireUnicode(args);
+  if (new Grant(name, args[0]).mayWrite()) {
+    tested ??= selfTest(enter);
+    await tested.catch((error: unknown) => {
+      // It may have been for want of memory.
+      tested = undefined;
+      throw error;
+    });
+  }
+  return enter(host, name, ...args);
+}
+
+/** Calls an export in a new instance, whose memories are zeroed afterwards. */
+async function enter<F extends keyof Exports>(
+  host: Host,
+  name: F,
+  ...args: Parameters<Exports[F]>
+): Promise<ReturnType<Exports[F]>> {
+  const current = new Call(host, new Grant(name, args[0]));
   const memories: WebAssembly.Memory[] = [];
-  const component = await instantiate(coreModule, importsOf(host), async (module, imports) => {
+  const component = await instantiate(coreModule, current.imports(), async (module, imports) => {
     const instance = await start(module, imports);
     if (instance.exports.memory instanceof WebAssembly.Memory) {
       memories.push(instance.exports.memory);
@@ -81,39 +89,6 @@ async function start(
   }
 }
 
-/** The five imports. Under these names jco looks for them, whatever its declarations say. */
-function importsOf({ directory, keys, cache }: Host): ImportObject {
-  const imports = {
-    'fossawork:credentials/directory': {
-      read: answering((name: string) => directory.read(name)),
-      write: answering((name: string, contents: Uint8Array, replaces?: string) =>
-        directory.write(name, contents, replaces)),
-      remove: answering((name: string, expected?: string) => directory.remove(name, expected)),
-      names: answering((cursor: string | undefined, limit: number) =>
-        directory.names(cursor, limit)),
-    },
-    'fossawork:credentials/master-keys': { ring: answering(() => ({ keys: keys.provide() })) },
-    'fossawork:credentials/key-cache': {
-      lookup: cache.lookup.bind(cache),
-      remember: cache.remember.bind(cache),
-    },
-    'wasi:clocks/wall-clock': { now },
-    'wasi:random/random': { getRandomBytes },
-  };
-  return imports as unknown as ImportObject;
-}
-
-/** Throws failures as jco expects them, as the plain record; anything else aborts the component. */
-function answering<A extends unknown[], R>(work: (...args: A) => R): (...args: A) => R {
-  return (...args) => {
-    try {
-      return work(...args);
-    } catch (error) {
-      throw error instanceof MoatError ? { code: error.code, message: error.message } : error;
-    }
-  };
-}
-
 function failureOf(error: unknown): unknown {
   // A stack that is too deep is a RangeError, all other traps are RuntimeErrors.
   if (error instanceof WebAssembly.RuntimeError || error instanceof RangeError) {
@@ -125,23 +100,6 @@ function failureOf(error: unknown): unknown {
   }
   const { code, message } = error as Pick<MoatError, 'code' | 'message'>;
   return new MoatError(code, message);
-}
-
-function now(): { seconds: bigint; nanoseconds: number } {
-  const milliseconds = Date.now();
-  const seconds = Math.floor(milliseconds / 1000);
-  return { seconds: BigInt(seconds), nanoseconds: (milliseconds - seconds * 1000) * 1_000_000 };
-}
-
-function getRandomBytes(length: bigint): Uint8Array {
-  if (length > MAX_RANDOM_BYTES) {
-    throw new MoatError('sandbox', 'the component asked for too many random bytes at once');
-  }
-  try {
-    return crypto.getRandomValues(new Uint8Array(Number(length)));
-  } catch (error) {
-    throw new MoatError('unavailable', 'the system gives no random bytes', { cause: error });
-  }
 }
 
 /** A half of a surrogate pair would silently become U+FFFD on its way to the component. */

@@ -3,6 +3,9 @@ import { MoatError } from './error.js';
 /** The largest file that is read or written, in bytes. */
 export const MAX_FILE_BYTES = 64 * 1024;
 
+/** The largest page of names. */
+const MAX_NAMES = 4096;
+
 /**
  * A flat directory, as the contract's `wit/directory.wit` asks for it. Failures are thrown as
  * `MoatError`. The component calls it synchronously.
@@ -46,7 +49,7 @@ export function pageOf(
   const after = cursor === undefined
     ? sorted
     : sorted.filter((name) => byPlace(name, cursor) > 0);
-  const names = after.slice(0, Math.max(limit, 1));
+  const names = after.slice(0, Math.min(Math.max(limit, 1), MAX_NAMES));
   const last = names.at(-1);
   return last === undefined || names.length === after.length ? { names } : { names, next: last };
 }

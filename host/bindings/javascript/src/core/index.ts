@@ -1,6 +1,6 @@
 /** All that needs no Node: for browsers, and for directories of your own. */
 
-export { digest as componentDigest } from '../generated/cores.js';
+export { digest as componentDigest } from '../generated/digests.js';
 export { Credential } from './credential.js';
 export { type Directory, MAX_FILE_BYTES } from './directory.js';
 export { type ErrorCode, MoatError } from './error.js';

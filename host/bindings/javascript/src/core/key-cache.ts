@@ -1,5 +1,9 @@
 import type { Slot } from '../generated/interfaces/fossawork-credentials-key-cache.js';
 
+/** The size of a derived key. */
+export const KEY_BYTES = 32;
+/** The most characters of a slot's version and parameters together. */
+export const NAME_CHARACTERS = 256;
 /** The most keys that are kept. */
 const CAPACITY = 1024;
 
@@ -22,17 +26,19 @@ export class KeyCache {
     return this.#keys.get(nameOf(slot));
   }
 
-  /** Keeps a key; the array is the cache's from now on. */
+  /**
+   * Keeps a key; the array is the cache's from now on. What is in a slot stays: no later call puts
+   * another key there.
+   */
   remember(slot: Slot, { material }: { material: Uint8Array }): void {
     const name = nameOf(slot);
-    this.#forget(name);
+    if (this.#lifetime <= 0 || this.#keys.has(name)) {
+      material.fill(0);
+      return;
+    }
     const [oldest] = this.#keys.keys();
     if (oldest !== undefined && this.#keys.size >= CAPACITY) {
       this.#forget(oldest);
-    }
-    if (this.#lifetime <= 0) {
-      material.fill(0);
-      return;
     }
     const milliseconds = this.#lifetime * 1000;
     const timer = setTimeout(() => this.#forget(name), milliseconds) as unknown as Timer;

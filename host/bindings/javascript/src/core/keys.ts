@@ -49,6 +49,11 @@ export class KeyRing {
     return this.#keys;
   }
 
+  /** The labels of the keys. */
+  labels(): string[] {
+    return this.#keys.flatMap(({ id }) => id ?? []);
+  }
+
   /** Whether the key that encrypts is one that `moat keygen` made, of 256 random bits. */
   isStrong(): boolean {
     const prefix = new TextEncoder().encode(STRONG_PREFIX);

@@ -1,4 +1,5 @@
 import type { Result } from '../generated/interfaces/fossawork-credentials-vault.js';
+import { type Host, SYSTEM } from './call.js';
 import { type Exports, call } from './component.js';
 import { Credential } from './credential.js';
 import type { Directory } from './directory.js';
@@ -19,7 +20,7 @@ const PAGE = 4096;
  *
  * Failures are thrown as `MoatError`; a value of the wrong type is a `TypeError`. A call computes
  * on the thread that makes it: 30 to 50 ms where a key has to be derived first (RFC 8018, 100,000
- * rounds; six times as many in version 2.0, but once for all users).
+ * rounds; six times as many in version 2.0, unless the key is a strong one).
  */
 export class Vault {
   readonly #directory: Directory;
@@ -173,7 +174,9 @@ export class Vault {
     name: F,
     ...args: Parameters<Exports[F]>
   ): Promise<ReturnType<Exports[F]>> {
-    const host = { directory: this.#directory, keys: this.#keys, cache: this.#cache };
+    const host: Host = {
+      directory: this.#directory, keys: this.#keys, cache: this.#cache, ...SYSTEM,
+    };
     return call(host, name, ...args);
   }
 

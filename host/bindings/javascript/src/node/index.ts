@@ -2,6 +2,7 @@
 
 import { Vault as CoreVault } from '../core/vault.js';
 import type { Keys } from '../core/keys.js';
+import { checkComponent } from './component-check.js';
 import { environmentKeys } from './environment.js';
 import { NodeDirectory } from './node-directory.js';
 
@@ -34,10 +35,12 @@ export class Vault extends CoreVault {
 
   /**
    * Opens a directory that belongs to this user and in which nobody else can write; fails with
-   * `directory` otherwise. It stays open until `close`.
+   * `directory` otherwise, and with `sandbox` if the package's component was altered. It stays open
+   * until `close`.
    */
   static open(directory: string, options: OpenOptions = {}): Vault {
     const { keys = environmentKeys, cacheLifetime, lockTimeout = 10 } = options;
+    checkComponent();
     return new Vault(new NodeDirectory(directory, lockTimeout), keys, cacheLifetime);
   }
 
