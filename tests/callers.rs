@@ -4,8 +4,8 @@ use std::fs;
 use std::process::Command;
 
 use serde_json::Value;
-use support::callers::{CHROMIUM, Node, below_host, c, component, node, python};
-use support::{KEY, Store, as_root, expect, run, target_tmpdir, tests, tool, write_private};
+use support::callers::{C, CHROMIUM, Node, below_host, c, component, node, python};
+use support::{KEY, Store, expect, run, target_tmpdir, tests, tool, write_private};
 
 /// The blocks of a language in a README, one after the other.
 fn blocks(readme: &str, language: &str) -> String {
@@ -164,6 +164,19 @@ for limit in range(1, 16):
     }
 }
 
+#[test]
+fn no_page_of_a_directory_has_more_names_than_4096() {
+    let in_node =
+        "console.log(new NodeDirectory('credentials', 10).names(undefined, 9999).names.length)";
+    let in_python = "from moat.directory import Directory
+print(len(Directory('credentials', 10).names(None, 9999)[0]))";
+    let store = Store::new();
+    (0..5000).for_each(|n| write_private(&store.file(&n.to_string()), b""));
+    for mut command in over_a_directory(in_node, in_python) {
+        assert_eq!(run_beside(&store, &mut command).0, "4096\n", "{command:?}");
+    }
+}
+
 /// A user's way through the page, which sends nothing.
 #[test]
 fn the_page_opens_a_record_and_is_silent() {
@@ -206,46 +219,6 @@ fn the_component_goes_through_a_registry_and_comes_back() {
     let seen: Value = serde_json::from_str(&stdout).unwrap();
     assert_eq!(seen["component"], format!("sha256:{}", moat::component::digest()));
     println!("{stdout}");
-}
-
-/// What stands in place of a record may be one, or lead to one: it is a matter of the directory, as for the program.
-#[test]
-fn what_stands_in_place_of_a_record_is_a_matter_of_the_directory() {
-    let in_python = "import moat
-try: moat.Vault('credentials').reveal('anna')
-except moat.MoatError as error: print(error.code)";
-    let in_node =
-        "try { new NodeDirectory('credentials', 10).read('anna.cred'); console.log('read'); }
-catch (error) { console.log(error.code); }";
-    let shell = |script: &str| {
-        let store = Store::new();
-        store.put("anna", "horse");
-        support::done(Command::new("sh").args(["-c", script]).current_dir(store.path()));
-        store
-    };
-    let mut scripts = vec![
-        "ln anna.cred ../snapshot",
-        "mv anna.cred .. && ln -s ../anna.cred .",
-        "rm anna.cred && mkfifo anna.cred",
-        "rm anna.cred && mkdir anna.cred",
-    ];
-    if as_root("give a file away") {
-        scripts.push("chown 12345 anna.cred");
-    }
-    let mut commands = over_a_directory(in_node, in_python);
-    let c = c();
-    for script in scripts {
-        let store = shell(script);
-        for command in &mut commands {
-            assert_eq!(run_beside(&store, command).0, "directory\n", "{script}: {command:?}");
-        }
-        if let Some(c) = &c {
-            let mut get = c.program("get");
-            store.surround(get.arg(component()).arg(store.path()).arg("anna"));
-            let (_, stderr) = expect(1, &run(&mut get));
-            assert!(stderr.starts_with("error: directory: "), "{script}: {stderr}");
-        }
-    }
 }
 
 /// A call for which the system lacks something fails as `unavailable`, and isn't made later instead.
@@ -307,7 +280,7 @@ for await (const user of vault.users()) console.log(user);
 
     let Some(c) = c() else { return };
     let source = tests().join("writers/no_random_bytes.c");
-    let program = c.compile(&source, &["moat_host.o", "imports.o", "values.o", "directory.o"]);
+    let program = c.compile(&source, &C::OBJECTS);
     let store = Store::new();
     store.put("anna", "horse");
     let before = fs::read(store.file("anna")).unwrap();

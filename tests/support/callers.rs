@@ -107,11 +107,16 @@ pub struct Node {
 }
 
 pub fn node() -> Option<Node> {
+    node_with("javascript", &component())
+}
+
+/// The package under another name in the target directory, with this component.
+pub fn node_with(name: &str, component: &Path) -> Option<Node> {
     let source = below_host("bindings/javascript");
     tool("node")?;
     tool("npm")?;
     let modules = installed("node", &[&source.join("package-lock.json")])?.join("node_modules");
-    let package = set_up("javascript", &made_of(&[&source]), |copy| {
+    let package = set_up(name, &made_of(&[&source, component]), |copy| {
         let _ = fs::remove_dir_all(copy);
         for file in sources(&source) {
             let target = copy.join(file.strip_prefix(&source).unwrap());
@@ -121,7 +126,7 @@ pub fn node() -> Option<Node> {
         symlink(&modules, copy.join("node_modules")).unwrap();
         for script in ["build", "check"] {
             let mut npm = Command::new("npm");
-            npm.args(["run", script]).current_dir(copy).env("MOAT_COMPONENT", component());
+            npm.args(["run", script]).current_dir(copy).env("MOAT_COMPONENT", component);
             done(&mut npm);
         }
     });
@@ -163,12 +168,17 @@ pub fn c() -> Option<C> {
         let mut make = Command::new("make");
         // The library is the right one, whatever its age says: else it would be fetched again.
         make.arg("-o").arg(build.join("wasmtime/lib/libwasmtime.so"));
-        done(make.arg("-C").arg(&folder).arg(format!("BUILD={}", build.display())));
+        make.arg("-C").arg(&folder).arg(format!("BUILD={}", build.display()));
+        done(make.arg(format!("COMPONENT={}", component().display())));
     });
     Some(C { build })
 }
 
 impl C {
+    /// All objects of the host.
+    pub const OBJECTS: [&str; 5] =
+        ["moat_host.o", "imports.o", "grant.o", "values.o", "directory.o"];
+
     pub fn program(&self, name: &str) -> Command {
         Command::new(self.build.join(name))
     }

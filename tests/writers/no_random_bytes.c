@@ -23,7 +23,7 @@ int main(int count, char **arguments)
         return 2;
     const struct moat_key key = {.material = (const uint8_t *)material, .size = strlen(material)};
     struct moat_error error;
-    struct moat *moat = moat_open(arguments[1], arguments[2], &key, 1, &error);
+    struct moat *moat = moat_open(arguments[1], NULL, arguments[2], &key, 1, &error);
     wasmtime_component_val_t user = moat_text("anna"), answer;
     if (moat && moat_call(moat, "vault", "mark-used", &user, 1, &answer, &error)) {
         moat_wipe(&answer);

@@ -349,7 +349,7 @@ static json_t *run_case(const char *component, const char *root, json_t *given)
         };
     }
     struct moat_error error;
-    struct moat *moat = moat_open(component, path, ring, json_array_size(keys), &error);
+    struct moat *moat = moat_open(component, NULL, path, ring, json_array_size(keys), &error);
     if (!moat)
         fail(error.message);
 

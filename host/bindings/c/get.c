@@ -51,7 +51,7 @@ int main(int argc, char **argv)
     const struct moat_key key = {.material = (const uint8_t *)material, .size = size};
 
     struct moat_error error;
-    struct moat *moat = moat_open(argv[1], argv[2], &key, size > 0, &error);
+    struct moat *moat = moat_open(argv[1], NULL, argv[2], &key, size > 0, &error);
     wasmtime_component_val_t revealed;
     bool done = false;
     if (moat) {

@@ -14,8 +14,15 @@ enum { MAX_RANDOM = 1024 };
 
 // Each import puts its answer into `answer`, or returns false and the error.
 
-/// A name that the component gave, as a C string; it is not trusted to name only files of the
-/// directory.
+/// Aborts the call if it isn't granted what the component asked for. What exactly that was isn't
+/// said: the component chose it, and it may know a key.
+static bool granted(bool is_granted, struct moat_error *error)
+{
+    return is_granted ||
+           moat_fail(error, "sandbox", "the component asked for what the call was not granted");
+}
+
+/// A name that the component gave, as a C string.
 static bool plain_name(const wasm_name_t *given, char name[NAME_MAX + 1], struct moat_error *error)
 {
     if (given->size == 0 || given->size > NAME_MAX || memchr(given->data, '\0', given->size) ||
@@ -44,7 +51,8 @@ static bool import_read(const struct backend *backend, const value *arguments, v
 {
     char name[NAME_MAX + 1];
     struct directory_file file;
-    if (!plain_name(&arguments[0].of.string, name, error) ||
+    const wasm_name_t *given = &arguments[0].of.string;
+    if (!granted(grant_reads(&backend->grant, given), error) || !plain_name(given, name, error) ||
         !directory_read(backend->directory, name, &file, error))
         return false;
     value found = value_none();
@@ -61,14 +69,17 @@ static bool import_write(const struct backend *backend, const value *arguments, 
                          struct moat_error *error)
 {
     char name[NAME_MAX + 1], replaces[DIRECTORY_REVISION + 1], written[DIRECTORY_REVISION + 1];
-    const wasmtime_component_vallist_t *given = &arguments[1].of.list;
+    const wasm_name_t *given = &arguments[0].of.string;
+    const wasmtime_component_vallist_t *bytes = &arguments[1].of.list;
     uint8_t contents[DIRECTORY_MAX_FILE];
-    if (given->size > sizeof contents)
+    if (!granted(grant_writes(&backend->grant, given), error))
+        return false;
+    if (bytes->size > sizeof contents)
         return moat_fail(error, "too-large", "the file would have more than 64 KiB");
-    for (size_t i = 0; i < given->size; ++i)
-        contents[i] = given->data[i].of.u8;
-    if (!plain_name(&arguments[0].of.string, name, error) ||
-        !directory_write(backend->directory, name, contents, given->size,
+    for (size_t i = 0; i < bytes->size; ++i)
+        contents[i] = bytes->data[i].of.u8;
+    if (!plain_name(given, name, error) ||
+        !directory_write(backend->directory, name, contents, bytes->size,
                          revision(&arguments[2], replaces), written, error))
         return false;
     *answer = RECORD({"revision", moat_text(written)});
@@ -79,8 +90,10 @@ static bool import_remove(const struct backend *backend, const value *arguments,
                           struct moat_error *error)
 {
     char name[NAME_MAX + 1], expected[DIRECTORY_REVISION + 1];
+    const wasm_name_t *given = &arguments[0].of.string;
     bool existed;
-    if (!plain_name(&arguments[0].of.string, name, error) ||
+    if (!granted(grant_removes(&backend->grant, given), error) ||
+        !plain_name(given, name, error) ||
         !directory_remove(backend->directory, name, revision(&arguments[1], expected), &existed,
                           error))
         return false;
@@ -93,6 +106,8 @@ static bool import_names(const struct backend *backend, const value *arguments, 
 {
     const value *cursor = arguments[0].of.option;
     struct directory_page page;
+    if (!granted(backend->grant.rights & RIGHT_LIST, error))
+        return false;
     const bool done =
         directory_names(backend->directory, cursor ? cursor->of.string.data : NULL,
                         cursor ? cursor->of.string.size : 0, arguments[1].of.u32, &page, error);
@@ -111,6 +126,8 @@ static bool import_ring(const struct backend *backend, const value *arguments, v
                         struct moat_error *error)
 {
     (void)arguments;
+    if (!granted(backend->grant.rights & RIGHT_KEYS, error))
+        return false;
     if (backend->ring_size == 0)
         return moat_fail(error, "master-key-missing", "there is no master key");
     value keys = value_list(backend->ring_size);
@@ -179,7 +196,8 @@ struct import {
     const char *name;
     /// A letter for the kind of each argument; see `is_kind`.
     const char *kinds;
-    /// Whether a failure is the function's answer; else it aborts the component.
+    /// Whether a failure is the function's answer; else, and where it is `sandbox`, it aborts the
+    /// component.
     bool answers_result;
     bool (*function)(const struct backend *backend, const value *arguments, value *answer,
                      struct moat_error *error);
@@ -236,7 +254,7 @@ static wasmtime_error_t *answer_import(void *data, wasmtime_context_t *context,
     struct moat_error error;
     value answer = value_boolean(false);
     const bool done = import->function(binding->backend, arguments, &answer, &error);
-    if (!done && !import->answers_result) {
+    if (!done && (!import->answers_result || strcmp(error.code, "sandbox") == 0)) {
         binding->backend->failure = error;
         return wasmtime_error_new(error.message);
     }

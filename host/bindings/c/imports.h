@@ -3,6 +3,7 @@
 #ifndef IMPORTS_H
 #define IMPORTS_H
 
+#include "grant.h"
 #include "moat_host.h"
 
 /// An interface's name as the component has it.
@@ -18,9 +19,10 @@ struct binding {
     const struct import *import;
 };
 
-/// All that the imports reach, and the last failure that none of them could answer: it aborts the
-/// call.
+/// All that the imports reach, what of it the call is granted, and the last failure that none of
+/// them could answer: it aborts the call.
 struct backend {
+    struct grant grant;
     /// A file descriptor; see directory.h.
     int directory;
     const struct moat_key *ring;

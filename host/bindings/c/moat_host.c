@@ -1,11 +1,13 @@
 #include "moat_host.h"
 
 #include <fcntl.h>
+#include <sha256.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "component_digest.h"
 #include "directory.h"
 #include "imports.h"
 #include "values.h"
@@ -59,7 +61,23 @@ static bool sandbox_failed(struct moat_error *error, const char *what, wasmtime_
     return moat_fail(error, "sandbox", detail);
 }
 
-static bool compile(struct moat *moat, const char *path, struct moat_error *error)
+/// Whether these bytes have this SHA-256.
+static bool is_expected(const uint8_t *bytes, size_t size, const char *digest,
+                        struct moat_error *error)
+{
+    char found[SHA256_DIGEST_STRING_LENGTH], message[sizeof error->message];
+    SHA256Data(bytes, size, found);
+    if (strcmp(found, digest) == 0)
+        return true;
+    snprintf(message, sizeof message,
+             "this is not the expected component: its SHA-256 is %s; give that to `moat_open` if "
+             "you trust it",
+             found);
+    return moat_fail(error, "sandbox", message);
+}
+
+static bool compile(struct moat *moat, const char *path, const char *digest,
+                    struct moat_error *error)
 {
     const int handle = open(path, O_RDONLY | O_CLOEXEC);
     struct stat status;
@@ -75,17 +93,21 @@ static bool compile(struct moat *moat, const char *path, struct moat_error *erro
         got = read(handle, bytes + have, size - have);
     close(handle);
     wasmtime_error_t *failure = NULL;
+    const bool whole = bytes && have == size;
+    const bool expected = whole && is_expected(bytes, size, digest, error);
     // The library would take text for a component as well.
-    if (bytes && have == size && size >= 4 && memcmp(bytes, "\0asm", 4) == 0)
+    if (expected && size >= 4 && memcmp(bytes, "\0asm", 4) == 0)
         failure = wasmtime_component_new(moat->engine, bytes, size, &moat->component);
     free(bytes);
+    if (whole && !expected)
+        return false;
     if (failure)
         return sandbox_failed(error, "the component can't be compiled", failure);
     return moat->component || moat_fail(error, "sandbox", "the file is no component");
 }
 
-struct moat *moat_open(const char *component, const char *directory, const struct moat_key *ring,
-                       size_t ring_size, struct moat_error *error)
+struct moat *moat_open(const char *component, const char *digest, const char *directory,
+                       const struct moat_key *ring, size_t ring_size, struct moat_error *error)
 {
     for (size_t i = 0; i < ring_size; ++i) {
         if (ring[i].id && !is_utf8(ring[i].id, strlen(ring[i].id))) {
@@ -109,7 +131,7 @@ struct moat *moat_open(const char *component, const char *directory, const struc
         wasmtime_error_t *failure = imports_define(moat->linker, &moat->backend);
         if (failure)
             sandbox_failed(error, "the imports can't be defined", failure);
-        else if (compile(moat, component, error))
+        else if (compile(moat, component, digest ? digest : MOAT_COMPONENT_SHA256, error))
             return moat;
     }
     moat_close(moat);
@@ -242,6 +264,8 @@ bool moat_call(struct moat *moat, const char *interface, const char *function,
     *answer = value_boolean(false);
     for (size_t i = 0; sound && i < count; ++i)
         sound = value_is_sound(&arguments[i]);
+    // From the beginning: what a module does when it starts belongs to the call as well.
+    moat->backend.grant = grant_of(function, count > 0 ? &arguments[0] : NULL);
     bool done = begin(moat, interface, function, &call, error);
     if (done && !sound)
         done = moat_fail(error, "sandbox", "an argument has text that is not UTF-8");
@@ -252,6 +276,7 @@ bool moat_call(struct moat *moat, const char *interface, const char *function,
         done = failure ? aborted(&moat->backend, failure, error) : unwrap(answer, error);
     }
     wasmtime_store_delete(call.store);
+    moat->backend.grant = (struct grant){0};
     for (size_t i = 0; i < count; ++i)
         moat_wipe(&arguments[i]);
     return done;

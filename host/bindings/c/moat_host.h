@@ -25,12 +25,13 @@ struct moat_key {
     size_t size;
 };
 
-/// Compiles the component in the file `COMPONENT`, and opens the directory, which has to be the
-/// caller's and not writable by others. The first key of the ring encrypts, all of them open;
+/// Compiles the component in the file `COMPONENT`, whose SHA-256 has to be `DIGEST` in lower-case
+/// hexadecimal (NULL: that of the component that this was built for), and opens the directory, which
+/// has to be the caller's and not writable by others. The first key of the ring encrypts, all of them open;
 /// without any, what needs a key fails with `master-key-missing`. The ring has to outlive the
 /// vault; wipe its keys after that. Returns NULL and the error, or what `moat_close` frees.
-struct moat *moat_open(const char *component, const char *directory, const struct moat_key *ring,
-                       size_t ring_size, struct moat_error *error);
+struct moat *moat_open(const char *component, const char *digest, const char *directory,
+                       const struct moat_key *ring, size_t ring_size, struct moat_error *error);
 
 void moat_close(struct moat *moat);
 
