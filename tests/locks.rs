@@ -5,7 +5,6 @@
 //! `MOAT_LONG=1` everything.
 
 use std::fs;
-use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::{Command, Output};
 use std::sync::Mutex;
@@ -15,11 +14,10 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use moat::{Credential, ErrorCode, PutOptions, UserId, Vault};
-use rustix::fs::{CWD, FileType, Mode, mknodat};
 use sha2::{Digest, Sha256};
-use support::callers::{c, node, python};
 use support::traced::{CALLS, Point, Stopping, points, under};
-use support::{KEY, Store, Tool, expect, long, run, run_with_input, tests, tool, write_private};
+use support::writers::{self, Writer};
+use support::{KEY, Store, Tool, expect, long, run, run_with_input, tool, write_private};
 
 const OLD: &str = "old";
 const FIRST: &str = "of the first";
@@ -309,58 +307,18 @@ fn a_lock_file_that_is_lost_at_any_call_of_a_write_loses_nothing() {
     });
 }
 
-/// A host's directory by itself, for `read NAME` and `write NAME FILE REVISION`.
-struct Host {
-    name: &'static str,
-    start: Box<dyn Fn() -> Command + Sync>,
-}
-
-fn python_host() -> Option<Host> {
-    let python = python()?;
-    let start = move || python.run(tests().join("writers/writer.py"));
-    Some(Host { name: "python", start: Box::new(start) })
-}
-
-fn node_host() -> Option<Host> {
-    let library = node()?.path("dist/lib/node/node-directory.js");
-    let start = move || {
-        let mut command = Command::new("node");
-        command.arg(tests().join("writers/writer.mjs")).arg(&library);
-        command
-    };
-    Some(Host { name: "node", start: Box::new(start) })
-}
-
-fn c_host() -> Option<Host> {
-    let c = c()?;
-    let writer = c.compile(&tests().join("writers/writer.c"), &["directory.o"]);
-    Some(Host { name: "c", start: Box::new(move || Command::new(&writer)) })
-}
-
-/// All that there are on this machine.
-fn hosts() -> Vec<Host> {
-    [python_host(), node_host(), c_host()].into_iter().flatten().collect()
-}
-
-/// A host's command over this store.
-fn host_command(host: &Host, store: &Store, arguments: &[&str]) -> Command {
-    let mut command = (host.start)();
-    store.surround(&mut command).args(arguments).current_dir(store.beside(""));
-    command
-}
-
 /// A host's command that writes, over anna's credential, one with the first one's password.
-fn replacing(host: &Host, stage: &Stage) -> Command {
+fn replacing(host: &Writer, stage: &Stage) -> Command {
     let new = stage.store.beside("new");
     put(&stage.vault, "anna", FIRST).unwrap();
     fs::copy(stage.store.file("anna"), &new).unwrap();
     stage.prepare();
     let digest = Sha256::digest(fs::read(stage.store.file("anna")).unwrap());
     let revision: String = digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
-    host_command(host, &stage.store, &["write", "anna.cred", new.to_str().unwrap(), &revision])
+    host.command(&stage.store, &["write", "anna.cred", new.to_str().unwrap(), &revision])
 }
 
-fn the_lock_is_lost_in(host: Option<Host>) {
+fn the_lock_is_lost_in(host: Option<Writer>) {
     let (Some(host), Some(strace)) = (host, tool("strace")) else { return };
     let stage = Stage::new();
     let all = stage.points(strace, &replacing(&host, &stage));
@@ -400,17 +358,17 @@ fn the_lock_is_lost_in(host: Option<Host>) {
 
 #[test]
 fn a_lock_file_that_is_lost_in_the_python_package_loses_nothing() {
-    the_lock_is_lost_in(python_host());
+    the_lock_is_lost_in(writers::in_python());
 }
 
 #[test]
 fn a_lock_file_that_is_lost_in_the_npm_package_loses_nothing() {
-    the_lock_is_lost_in(node_host());
+    the_lock_is_lost_in(writers::in_node());
 }
 
 #[test]
 fn a_lock_file_that_is_lost_in_the_host_in_c_loses_nothing() {
-    the_lock_is_lost_in(c_host());
+    the_lock_is_lost_in(writers::in_c());
 }
 
 /// Two write as fast as they can while the lock file is deleted all the time.
@@ -478,7 +436,7 @@ fn what_replaces_a_temporary_file_gets_no_records_name() {
     // The component starts over.
     stopped_and_replaced(&stage.store.moat(Write::Put.arguments()));
     stage.check(&[vec![(Write::Put, FIRST)]]).unwrap();
-    for host in &hosts() {
+    for host in &writers::all() {
         let answer = stopped_and_replaced(&replacing(host, &stage));
         assert_eq!(answer, "conflict\n", "{}", host.name);
         stage.check(&[Vec::new()]).unwrap();
@@ -489,11 +447,11 @@ fn what_replaces_a_temporary_file_gets_no_records_name() {
 #[test]
 fn a_file_of_elsewhere_is_not_read_when_its_name_here_is_gone() {
     let Some(strace) = tool("strace") else { return };
-    for host in &hosts() {
+    for host in &writers::all() {
         let store = Store::new();
         let elsewhere = store.beside("elsewhere");
         write_private(&elsewhere, b"of somebody else");
-        let command = host_command(host, &store, &["read", "anna.cred"]);
+        let command = host.command(&store, &["read", "anna.cred"]);
         let find = |trace: &str| {
             let lines = trace.lines().filter(|line| line.starts_with("openat("));
             lines.take_while(|line| !line.contains("anna.cred")).count() + 1
@@ -512,43 +470,6 @@ fn a_file_of_elsewhere_is_not_read_when_its_name_here_is_gone() {
         fs::remove_file(store.file("anna")).unwrap();
         let (stdout, _) = expect(0, &reader.go_on());
         assert_eq!(stdout, "conflict\n", "{}", host.name);
-    }
-}
-
-/// Each of these would stand in the way of all later writes.
-#[test]
-fn every_host_removes_what_stands_in_place_of_a_temporary_file() {
-    for host in &hosts() {
-        let stage = Stage::new();
-        let mut command = replacing(host, &stage);
-        symlink("nowhere", stage.store.path().join(".moat.tmp")).unwrap();
-        write_private(&stage.store.path().join(".moat.tmp.2"), b"of a batch without its .1");
-        let (stdout, _) = expect(0, &run(&mut command));
-        assert_eq!(stdout, "done\n", "{}", host.name);
-        assert_eq!(stage.store.names(), [".moat.lock", "anna.cred"], "{}", host.name);
-    }
-}
-
-/// Not followed, not waited for, and not done without.
-#[test]
-fn every_host_refuses_a_lock_file_that_is_none() {
-    for host in &hosts() {
-        let stage = Stage::new();
-        let mut command = replacing(host, &stage);
-        let lock = stage.store.path().join(".moat.lock");
-        let mut refused = |kind: &str| {
-            let (stdout, _) = expect(0, &run(&mut command));
-            assert_eq!(stdout, "directory\n", "{}: {kind}", host.name);
-        };
-        fs::remove_file(&lock).unwrap();
-        symlink(stage.store.beside("new"), &lock).unwrap();
-        refused("link");
-        fs::remove_file(&lock).unwrap();
-        mknodat(CWD, &lock, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
-        refused("FIFO");
-        fs::remove_file(&lock).unwrap();
-        fs::create_dir(&lock).unwrap();
-        refused("directory");
     }
 }
 

@@ -89,7 +89,9 @@ fn main() -> Result<()> {
         fs::write(out.join(part).with_extension("wasm"), part_component)?;
     }
     fs::write(out.join("derivations.wasm"), module("moat-derivations")?)?;
-    save("hostile", component(&root, CONTRACT, |_| module("moat-hostile-guest"))?)
+    let hostile = component(&root, CONTRACT, |_| module("moat-hostile-guest"))?;
+    fs::write(out.join("hostile.wasm"), &hostile)?;
+    save("hostile", hostile)
 }
 
 /// The module or component of this text, with further parts.

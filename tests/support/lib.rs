@@ -29,6 +29,7 @@ pub mod benchmark;
 pub mod callers;
 pub mod plain_host;
 pub mod traced;
+pub mod writers;
 
 /// A master key for tests.
 pub const KEY: &str = "dOeYXjxXfw4nRNKwE-4Pwbdn9R7ctlgGN9weENuP-S0";

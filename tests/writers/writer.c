@@ -13,11 +13,14 @@ int main(int count, char **arguments)
     struct moat_error error = {0};
     const int directory = directory_open("credentials", &error);
     bool done = false;
+    if (directory < 0) {
+        puts(error.code);
+        return 0;
+    }
     if (count == 3 && strcmp(arguments[1], "read") == 0) {
         done = directory_read(directory, arguments[2], &file, &error);
         if (done)
-            printf("%.*s\n", file.exists ? (int)file.size : 4,
-                   file.exists ? (const char *)file.contents : "none");
+            puts(file.exists ? "read" : "not-found");
     } else if (count == 5) {
         FILE *source = fopen(arguments[3], "rb");
         const size_t size = fread(contents, 1, sizeof contents, source);

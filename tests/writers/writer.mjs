@@ -4,11 +4,10 @@ import { readFileSync } from 'node:fs';
 
 const [library, verb, name, source, revision] = process.argv.slice(2);
 const { NodeDirectory } = await import(library);
-const directory = new NodeDirectory('credentials', 10);
 try {
+  const directory = new NodeDirectory('credentials', 10);
   if (verb === 'read') {
-    const { file } = directory.read(name);
-    console.log(file ? Buffer.from(file.contents).toString() : 'none');
+    console.log(directory.read(name).file ? 'read' : 'not-found');
   } else {
     directory.write(name, readFileSync(source), revision);
     console.log('done');

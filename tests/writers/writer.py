@@ -6,12 +6,11 @@ from pathlib import Path
 from moat import MoatError
 from moat.directory import Directory
 
-directory = Directory("credentials", 10)
 try:
+    directory = Directory("credentials", 10)
     match sys.argv[1:]:
         case ["read", name]:
-            file = directory.read(name)
-            print("none" if file is None else file[0].decode())
+            print("not-found" if directory.read(name) is None else "read")
         case ["write", name, source, revision]:
             directory.write(name, Path(source).read_bytes(), revision)
             print("done")

@@ -27,6 +27,9 @@ pub const BORN_SPREAD: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/born-sp
 /// Fits the contract, and does for a user what the user id says: see its tables of misdeeds.
 pub const HOSTILE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/hostile.cwasm"));
 
+/// The same, for hosts in other languages. Not compiled.
+pub const HOSTILE_COMPONENT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/hostile.wasm"));
+
 /// Fits the contract, and has nine core instances more than it needs.
 pub const MANY_INSTANCES: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/many-instances.cwasm"));
 
