@@ -458,6 +458,36 @@ fn what_was_appended_without_the_key_is_named_though_genuine_entries_follow() {
 }
 
 /// One copy of the live file, one that was set aside later, and one that was made twice: all of it is there once.
+/// A genuine log, of another directory under the same key.
+#[test]
+fn another_log_in_its_place_is_found() {
+    let audited = three_operations();
+    let head = audited.head();
+    let other = three_operations();
+    let vault = audited.vault(audited.log(Rotation::default()));
+    vault.inspect(&user("anna")).unwrap();
+    let files = [audited.path(), audited.path().with_extension("log.000000000007")];
+
+    fs::copy(other.path(), audited.path()).unwrap();
+    let finding = audited.verify_against(Some(&head)).finding.unwrap();
+    assert_eq!((finding.kind, finding.sequence), (FindingKind::AnotherLog, 1), "{finding}");
+    // It is whole, for whoever has nothing to compare it with; a process that wrote the other doesn't go on in it.
+    assert_eq!(audited.verify().finding, None);
+    let error = vault.inspect(&user("anna")).unwrap_err();
+    assert_eq!(error.code(), ErrorCode::Audit);
+    assert!(error.to_string().contains("another log"), "{error}");
+
+    // Nor do files of both become one log.
+    let set_aside = audited.vault(audited.log(Rotation { size: Some(1), age: None }));
+    set_aside.inspect(&user("anna")).unwrap();
+    fs::remove_file(&files[0]).unwrap();
+    assert!(audited.verify().finding.is_none());
+    let mixed = other.path().with_extension("log.000000000007");
+    let third = three_operations();
+    fs::rename(third.path(), mixed).unwrap();
+    assert!(other.verify().finding.is_some());
+}
+
 #[test]
 fn a_copy_of_a_file_beside_it_is_no_alarm() {
     let audited = three_operations();

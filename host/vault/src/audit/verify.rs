@@ -180,10 +180,8 @@ fn walk(
     let mut segments = segments::all(dir, name)?;
     for _ in 1..ATTEMPTS {
         let walked = walk_through(dir, name, &segments, keys, head);
-        if walked.as_ref().is_ok_and(|result| result.finding.is_none()) {
-            return walked;
-        }
-        // Files that are set aside or removed meanwhile may have been left out: that is no break of the chain.
+        // Files that are set aside or removed meanwhile may have been left out: that is no break of the chain, and
+        // if it was the last one, the chain seems to end before.
         let now = segments::all(dir, name)?;
         if now == segments {
             return walked;
