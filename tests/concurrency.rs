@@ -193,5 +193,6 @@ fn without_threads_the_work_goes_on_or_says_why_it_does_not() {
     }
     let output = under(0, &["exec", "user0", "--", "/bin/true"]);
     let (_, error) = expect(1, &output);
-    assert!(error.contains("error: starting a thread: "), "{error}");
+    assert!(error.contains("error: starting a process: "), "{error}");
+    assert!(error.contains("allow this user or container more"), "{error}");
 }

@@ -26,6 +26,7 @@ mod conformance;
 mod directory;
 mod engine;
 mod exchange;
+mod exec;
 mod faults;
 mod hints;
 mod host_components;

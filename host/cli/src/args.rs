@@ -546,6 +546,10 @@ pub(super) struct Exec {
     #[arg(long, default_value = "MOAT_", value_parser = prefix)]
     pub(super) prefix: String,
 
+    /// Also set variables that loaders, shells or interpreters obey, such as PATH or LD_PRELOAD
+    #[arg(long)]
+    pub(super) allow_special_variables: bool,
+
     /// Program and its arguments
     #[arg(last = true, required = true, value_name = "COMMAND", value_hint = ValueHint::CommandWithArguments)]
     pub(super) command: Vec<OsString>,

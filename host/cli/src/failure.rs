@@ -115,9 +115,9 @@ impl Failure {
         Self::library(error, hint(error, path))
     }
 
-    /// The system can't start a thread.
-    pub(super) fn no_thread(error: &io::Error) -> Self {
-        Self::other(format!("starting a thread: {error}"), THREADS_HINT)
+    /// The system can't start a process.
+    pub(super) fn no_process(error: &io::Error) -> Self {
+        Self::other(format!("starting a process: {error}"), THREADS_HINT)
     }
 
     /// The process could not be confined, although the kernel supports it.

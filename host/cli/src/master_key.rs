@@ -10,7 +10,7 @@ use std::sync::OnceLock;
 use moat::{Error, ErrorCode, KeyRing, KeySource, KeyStrength, MasterKey, RingDocument};
 use zeroize::Zeroizing;
 
-use crate::ambient;
+use crate::ambient::{self, processes};
 use crate::env_file::Environment;
 use crate::failure::{Failure, MISTYPED_HINT, Remedy};
 use crate::secret_file::{describe, file_remedy, without_newline};
@@ -113,7 +113,7 @@ impl MasterKeySource {
             Place::Ring(path) => return read_file(path),
             Place::File(path) => read_file(path)?,
             Place::Command(command) => {
-                ambient::run_secret_command(command).map_err(failed("the master key command"))?
+                processes::run_secret_command(command).map_err(failed("the master key command"))?
             }
             Place::Systemd => ambient::read_systemd_credential(SYSTEMD_CREDENTIAL)
                 .map_err(failed(SYSTEMD_CREDENTIAL))?

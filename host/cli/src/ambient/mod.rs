@@ -1,15 +1,15 @@
 //! Everything that the program accesses by name: paths, environment variables, processes. No other file of this
 //! crate does so; they get the handles and values that are opened here.
 
+pub(crate) mod processes;
+
 use std::ffi::{OsStr, OsString};
 use std::fs::{DirBuilder, File, Permissions};
 use std::io::{self, BufRead, IsTerminal, Read, Write};
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt};
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use cap_std::ambient_authority;
@@ -19,16 +19,6 @@ use zeroize::Zeroizing;
 
 /// The longest secret that is read from a file, a command or a terminal, in bytes.
 pub(crate) const MAX_SECRET_BYTES: usize = 64 * 1024;
-
-/// The variables that contain a key or say where it is. No child process inherits them.
-const KEY_VARIABLES: [&str; 6] = [
-    "FOSSAWORK_MASTER_KEY",
-    "FOSSAWORK_MASTER_KEY_PREVIOUS",
-    "FOSSAWORK_MASTER_KEY_FILE",
-    "FOSSAWORK_MASTER_KEY_COMMAND",
-    "FOSSAWORK_KEYRING",
-    "FOSSAWORK_AUDIT_KEY_FILE",
-];
 
 /// The arguments of the process.
 pub(crate) fn arguments() -> Vec<OsString> {
@@ -253,39 +243,6 @@ pub(crate) fn ask(question: &str) -> io::Result<Vec<u8>> {
         writeln!(stderr)?;
     }
     Ok(answer)
-}
-
-/// Runs a shell command and returns its output. The command gets no input, and its standard error is not captured.
-pub(crate) fn run_secret_command(command: &str) -> Result<Zeroizing<Vec<u8>>, SecretFileError> {
-    let mut child = without_keys(Command::new("/bin/sh").arg("-c").arg(command))
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .spawn()?;
-    let output = child.stdout.take().map_or_else(|| Ok(Zeroizing::default()), read_limited);
-    let status = child.wait()?;
-    if !status.success() {
-        return Err(io::Error::other(format!("failed with {status}")).into());
-    }
-    output
-}
-
-/// Replaces the process with another program, with these variables added and those of the master key removed. Returns
-/// only on failure.
-pub(crate) fn become_program(
-    program: &OsStr,
-    arguments: &[OsString],
-    variables: impl IntoIterator<Item = (String, Zeroizing<String>)>,
-) -> io::Error {
-    let mut command = Command::new(program);
-    without_keys(command.args(arguments));
-    for (name, value) in variables {
-        command.env(name, value.as_str());
-    }
-    command.exec()
-}
-
-fn without_keys(command: &mut Command) -> &mut Command {
-    KEY_VARIABLES.iter().fold(command, |command, name| command.env_remove(name))
 }
 
 /// Writes a new file that everyone may read. Never overwrites.

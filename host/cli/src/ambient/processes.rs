@@ -1,0 +1,129 @@
+//! Processes: a child that works apart, commands that print a secret, and the program that this one becomes.
+
+use std::ffi::{OsStr, OsString};
+use std::io::{self, PipeReader, PipeWriter};
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::process::{Command, ExitStatus, Stdio};
+
+use nix::sys::signal::{self, SigHandler, Signal};
+use rustix::io::retry_on_intr;
+use rustix::process::{Pid, WaitOptions, set_parent_process_death_signal, waitpid};
+use zeroize::Zeroizing;
+
+use super::{SecretFileError, read_limited};
+
+/// The variables that contain a key or say where it is. No child process inherits them.
+const KEY_VARIABLES: [&str; 6] = [
+    "FOSSAWORK_MASTER_KEY",
+    "FOSSAWORK_MASTER_KEY_PREVIOUS",
+    "FOSSAWORK_MASTER_KEY_FILE",
+    "FOSSAWORK_MASTER_KEY_COMMAND",
+    "FOSSAWORK_KEYRING",
+    "FOSSAWORK_AUDIT_KEY_FILE",
+];
+
+/// Where systemd puts a service's credentials, among them its master key. A key command may need it, as it may need
+/// descriptors: it is there to get the key. The program of `exec` gets neither.
+const SYSTEMD_CREDENTIALS: &str = "CREDENTIALS_DIRECTORY";
+
+/// The two processes that a fork returns in.
+pub(crate) enum Forked {
+    /// The child, and where it writes its result.
+    Child(PipeWriter),
+    Parent(Child),
+}
+
+/// A child process that writes its result to a pipe, as its parent sees it.
+pub(crate) struct Child {
+    pid: Pid,
+    result: PipeReader,
+    /// What happened to SIGCHLD before the child existed.
+    disposition: SigHandler,
+}
+
+/// Starts a child that goes on from here, and dies with this process. Must be called before any thread is started.
+pub(crate) fn fork() -> io::Result<Forked> {
+    let (result, pipe) = io::pipe()?;
+    // If the caller had it ignored, the kernel would discard the child's exit status.
+    let disposition = handle_child_signal(SigHandler::SigDfl)?;
+    // SAFETY: no thread was started yet, so none is missing in the child that could hold a lock there.
+    #[allow(unsafe_code, reason = "the standard library only starts programs")]
+    match unsafe { libc::fork() } {
+        -1 => Err(io::Error::last_os_error()),
+        pid => match Pid::from_raw(pid) {
+            Some(pid) => Ok(Forked::Parent(Child { pid, result, disposition })),
+            None => {
+                set_parent_process_death_signal(Some(rustix::process::Signal::KILL))?;
+                Ok(Forked::Child(pipe))
+            }
+        },
+    }
+}
+
+fn handle_child_signal(handler: SigHandler) -> io::Result<SigHandler> {
+    // SAFETY: only ever sets the default or what was set before `main`, never a function of this program.
+    #[allow(unsafe_code, reason = "a handler could be any function")]
+    Ok(unsafe { signal::signal(Signal::SIGCHLD, handler) }?)
+}
+
+impl Child {
+    /// Waits until the child has ended, and returns its result and its exit status.
+    pub(crate) fn wait(self) -> Result<(Zeroizing<Vec<u8>>, ExitStatus), SecretFileError> {
+        let Self { pid, result, disposition } = self;
+        let result = read_limited(result)?;
+        let ended =
+            retry_on_intr(|| waitpid(Some(pid), WaitOptions::empty())).map_err(io::Error::from)?;
+        handle_child_signal(disposition)?;
+        // Without WNOHANG there is always a status.
+        let status = ended.map_or(0, |(_, status)| status.as_raw());
+        Ok((result, ExitStatus::from_raw(status)))
+    }
+}
+
+/// Runs a shell command and returns its output. The command gets no input, and its standard error is not captured.
+pub(crate) fn run_secret_command(command: &str) -> Result<Zeroizing<Vec<u8>>, SecretFileError> {
+    let mut child = without_keys(Command::new("/bin/sh").arg("-c").arg(command))
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()?;
+    let output = child.stdout.take().map_or_else(|| Ok(Zeroizing::default()), read_limited);
+    let status = child.wait()?;
+    if !status.success() {
+        return Err(io::Error::other(format!("failed with {status}")).into());
+    }
+    output
+}
+
+/// Replaces the process with another program, with these variables added. It gets no variable and no descriptor
+/// through which it could read the master key. Returns only on failure.
+pub(crate) fn become_program(
+    program: &OsStr,
+    arguments: &[OsString],
+    variables: impl IntoIterator<Item = (String, Zeroizing<String>)>,
+) -> io::Error {
+    let mut command = Command::new(program);
+    without_keys(command.args(arguments)).env_remove(SYSTEMD_CREDENTIALS);
+    for (name, value) in variables {
+        command.env(name, value.as_str());
+    }
+    match close_descriptors_on_exec() {
+        Ok(()) => command.exec(),
+        Err(error) => error,
+    }
+}
+
+/// Lets the program that replaces this one inherit standard input, output and error only: the key may have come
+/// through another descriptor, as with `--master-key-file /dev/fd/3`.
+fn close_descriptors_on_exec() -> io::Result<()> {
+    let first = libc::STDERR_FILENO + 1;
+    // SAFETY: the call sets a flag of descriptors, and accesses no memory.
+    #[allow(unsafe_code, reason = "the standard library has no such call")]
+    let outcome = unsafe {
+        libc::syscall(libc::SYS_close_range, first, libc::c_uint::MAX, libc::CLOSE_RANGE_CLOEXEC)
+    };
+    if outcome == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+fn without_keys(command: &mut Command) -> &mut Command {
+    KEY_VARIABLES.iter().fold(command, |command, name| command.env_remove(name))
+}
