@@ -1,7 +1,8 @@
 //! What stands in the memory of a long-lived program that embeds the library: while a call runs, the password
-//! and the keys; after it, nothing but the one copy of the master key.
+//! and the keys; after it, nothing but the one copy of the master key. And after a key ring is saved, one copy of each of
+//! its keys.
 //!
-//! The program is this test once more, in a process of its own; the test reads its memory through `/proc`.
+//! The program is the test once more, in a process of its own; the test reads its memory through `/proc`.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -16,9 +17,13 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE};
 use cap_std::ambient_authority;
 use cap_std::fs::Dir;
 use memchr::memmem;
-use moat::{Credential, Directory, Field, KeyRing, MasterKey, PutOptions, UserId, Vault};
+use moat::{
+    Credential, Directory, Field, KeyRing, KeyUsage, MasterKey, PutOptions, RingDocument, UserId,
+    Vault,
+};
 use sha2::{Digest, Sha256};
 use support::{Store, write_private};
+use zeroize::Zeroizing;
 
 /// Names the store that the program in the other process works on.
 const STORE: &str = "MOAT_TEST_STORE";
@@ -36,12 +41,13 @@ fn after_a_call_no_secret_is_left_in_memory() {
     let anna = UserId::parse("anna").unwrap();
     store.vault(&key).put(&anna, &credential, &PutOptions::default()).unwrap();
     write_private(&store.beside("key"), key.as_bytes());
+    fs::write(store.beside("masked"), mask(&password).collect::<Vec<u8>>()).unwrap();
     let mut derived = [0; 32];
     let salt = Sha256::digest("anna");
     pbkdf2::pbkdf2_hmac::<Sha256>(key.as_bytes(), &salt[..16], 100_000, &mut derived);
     let (signing, encryption) = derived.split_at(16);
 
-    let mut program = Program::start(&store, &password);
+    let mut program = Program::start(&store, "after_a_call_no_secret_is_left_in_memory");
     let idle = |program: &Program, when: &str| {
         for secret in [password.as_bytes(), field.as_bytes(), &derived, signing, encryption] {
             assert_eq!(program.count(secret), 0, "{when}: {}", String::from_utf8_lossy(secret));
@@ -74,15 +80,17 @@ fn after_a_call_no_secret_is_left_in_memory() {
     assert!(program.child.wait().unwrap().success());
 }
 
+/// Tells the test that the program is idle, and waits for it.
+fn wait() {
+    eprintln!("idle");
+    std::io::stdin().lock().read_line(&mut String::new()).unwrap();
+}
+
 /// The program: opens the credential, waits, marks it as used, waits.
 fn embed(store: &Path) {
-    let wait = || {
-        eprintln!("idle");
-        std::io::stdin().lock().read_line(&mut String::new()).unwrap();
-    };
     let dir = Dir::open_ambient_dir(store.join("credentials"), ambient_authority()).unwrap();
     let key = {
-        let key = zeroize::Zeroizing::new(fs::read(store.join("key")).unwrap());
+        let key = Zeroizing::new(fs::read(store.join("key")).unwrap());
         MasterKey::new(&key)
     };
     let vault = Vault::builder(Directory::new(dir).unwrap(), KeyRing::new(key)).build().unwrap();
@@ -104,6 +112,44 @@ fn embed(store: &Path) {
     wait();
 }
 
+#[test]
+fn after_a_ring_is_saved_no_erased_key_is_left_in_memory() {
+    if let Some(store) = std::env::var_os(STORE) {
+        return erase(Path::new(&store));
+    }
+    let store = Store::new();
+    let [erased, primary] = [(); 2].map(|()| moat::generate_token().unwrap());
+    let mut ring = RingDocument::new(Some("erased".to_owned()), erased.as_bytes()).unwrap();
+    ring.add(Some("primary".to_owned()), primary.as_bytes()).unwrap();
+    ring.promote("primary").unwrap();
+    ring.retire("erased", &KeyUsage::default()).unwrap();
+    ring.save(&store.directory(), "ring.json").unwrap();
+
+    let mut program =
+        Program::start(&store, "after_a_ring_is_saved_no_erased_key_is_left_in_memory");
+    for (when, copies) in [("before it is erased", 1), ("after it is erased", 0)] {
+        program.wait("idle");
+        assert_eq!(program.count(erased.as_bytes()), copies, "{when}");
+        assert_eq!(program.count(primary.as_bytes()), 1, "{when}");
+        program.go_on();
+    }
+    assert!(program.child.wait().unwrap().success());
+}
+
+/// The program: reads the ring, waits, erases the key, waits.
+fn erase(store: &Path) {
+    let path = store.join("credentials");
+    let mut ring = {
+        let text = Zeroizing::new(fs::read(path.join("ring.json")).unwrap());
+        RingDocument::parse(&text).unwrap()
+    };
+    wait();
+    ring.erase("erased", &KeyUsage::default()).unwrap();
+    let dir = Dir::open_ambient_dir(path, ambient_authority()).unwrap();
+    ring.save(&Directory::new(dir).unwrap(), "ring.json").unwrap();
+    wait();
+}
+
 /// A password as the program may know it, to compare with, without having a copy of it.
 fn mask(password: &str) -> impl Iterator<Item = u8> {
     password.bytes().map(|byte| byte ^ 0xa5)
@@ -116,10 +162,9 @@ struct Program {
 }
 
 impl Program {
-    fn start(store: &Store, password: &str) -> Self {
-        fs::write(store.beside("masked"), mask(password).collect::<Vec<u8>>()).unwrap();
+    fn start(store: &Store, test: &str) -> Self {
         let mut child = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "memory::after_a_call_no_secret_is_left_in_memory", "--nocapture"])
+            .args(["--exact", &format!("memory::{test}"), "--nocapture"])
             .env(STORE, store.beside(""))
             .stdin(Stdio::piped())
             .stdout(Stdio::null())

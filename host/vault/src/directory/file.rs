@@ -4,6 +4,7 @@ use std::fmt;
 use std::io::{self, Read};
 
 use cap_std::fs::{Dir, File, Metadata, MetadataExt, OpenOptions};
+use zeroize::Zeroizing;
 
 use super::{MAX_FILE_BYTES, conflict, open_in_place};
 use crate::contract::ErrorCode;
@@ -37,8 +38,8 @@ impl fmt::Display for RefusedFile {
 impl std::error::Error for RefusedFile {}
 
 /// Reads a whole file; `None` when there is none. It has to be a regular file without a second link, of this owner,
-/// and not larger than [`MAX_FILE_BYTES`].
-pub(super) fn read(dir: &Dir, name: &str, owner: u32) -> Result<Option<Vec<u8>>, Error> {
+/// and not larger than [`MAX_FILE_BYTES`]. It may have keys in it, so what is read is wiped.
+pub(super) fn read(dir: &Dir, name: &str, owner: u32) -> Result<Option<Zeroizing<Vec<u8>>>, Error> {
     let failed = |error| Error::io(format_args!("reading {name:?}"), error);
     let file = match open_in_place(dir, name, OpenOptions::new().read(true)) {
         Ok(file) => file,
@@ -74,7 +75,8 @@ pub(super) fn read(dir: &Dir, name: &str, owner: u32) -> Result<Option<Vec<u8>>,
     }
 
     // With room for all of it and one byte more, it is read at once.
-    let mut contents = Vec::with_capacity(usize::try_from(metadata.len()).unwrap_or(0) + 1);
+    let length = usize::try_from(metadata.len()).unwrap_or(0);
+    let mut contents = Zeroizing::new(Vec::with_capacity(length + 1));
     let limit = MAX_FILE_BYTES as u64 + 1;
     file.take(limit).read_to_end(&mut contents).map_err(failed)?;
     if contents.len() > MAX_FILE_BYTES {

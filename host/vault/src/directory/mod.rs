@@ -49,6 +49,20 @@ pub(crate) struct Change {
     pub(crate) replaces: Option<String>,
 }
 
+impl Change {
+    fn as_written(&self) -> Written<'_> {
+        Written { name: &self.name, contents: &self.contents, replaces: self.replaces.as_deref() }
+    }
+}
+
+/// As [`Change`], borrowed, since a copy of a ring's keys would have to be wiped.
+#[derive(Clone, Copy)]
+struct Written<'c> {
+    name: &'c str,
+    contents: &'c [u8],
+    replaces: Option<&'c str>,
+}
+
 /// A directory that belongs to the caller and to which nobody else can write.
 #[derive(Debug)]
 pub struct Directory {
@@ -90,12 +104,12 @@ impl Directory {
         self
     }
 
-    /// Reads a whole file, with its revision; `None` when there is none.
+    /// Reads a whole record, with its revision; `None` when there is none.
     pub(crate) fn read(&self, name: &str) -> Result<Option<(Vec<u8>, String)>, Error> {
         let contents = file::read(&self.dir, plain(name)?, self.owner)?;
-        Ok(contents.map(|contents| {
+        Ok(contents.map(|mut contents| {
             let revision = revision(&contents);
-            (contents, revision)
+            (std::mem::take(&mut *contents), revision)
         }))
     }
 
@@ -106,14 +120,10 @@ impl Directory {
         contents: &[u8],
         replaces: Option<&str>,
     ) -> Result<String, Error> {
-        let change = Change {
-            name: plain(name)?.to_owned(),
-            contents: contents.to_vec(),
-            replaces: replaces.map(str::to_owned),
-        };
+        let written = Written { name: plain(name)?, contents, replaces };
         let lock = self.lock()?;
-        self.check(&change)?;
-        match self.replace(&lock, &[&change]) {
+        self.check(written)?;
+        match self.replace(&lock, &[written]) {
             Ok(true) => Ok(revision(contents)),
             Ok(false) => Err(conflict(name)),
             Err(error) => Err(Error::io(format_args!("writing {name:?}"), error)),
@@ -124,9 +134,10 @@ impl Directory {
     /// the first takes its name. Where that fails, each is written by itself.
     pub(crate) fn write_all(&self, changes: &[Change]) -> Result<Vec<Result<(), Error>>, Error> {
         let lock = self.lock()?;
-        let checked: Vec<_> = changes.iter().map(|change| self.check(change)).collect();
+        let files = changes.iter().map(Change::as_written);
+        let checked: Vec<_> = files.clone().map(|file| self.check(file)).collect();
         let sound: Vec<_> =
-            changes.iter().zip(&checked).filter_map(|(c, ok)| ok.is_ok().then_some(c)).collect();
+            files.zip(&checked).filter_map(|(file, ok)| ok.is_ok().then_some(file)).collect();
         if matches!(self.replace(&lock, &sound), Ok(true)) {
             return Ok(checked);
         }
@@ -144,27 +155,27 @@ impl Directory {
     }
 
     /// Whether this can be written over what is there.
-    fn check(&self, change: &Change) -> Result<(), Error> {
-        let name = plain(&change.name)?;
-        if change.contents.len() > MAX_FILE_BYTES {
-            return Err(file::too_large(name, change.contents.len() as u64));
+    fn check(&self, written: Written<'_>) -> Result<(), Error> {
+        let name = plain(written.name)?;
+        if written.contents.len() > MAX_FILE_BYTES {
+            return Err(file::too_large(name, written.contents.len() as u64));
         }
-        if self.revision_of(name)? != change.replaces {
+        if self.revision_of(name)?.as_deref() != written.replaces {
             return Err(conflict(name));
         }
         Ok(())
     }
 
     /// Whether they were; if not, somebody has taken away or put another in place of what was to be renamed.
-    fn replace(&self, lock: &WriteLock, changes: &[&Change]) -> io::Result<bool> {
-        let replaced = self.write_temporaries(changes).and_then(|files| {
+    fn replace(&self, lock: &WriteLock, files: &[Written<'_>]) -> io::Result<bool> {
+        let replaced = self.write_temporaries(files).and_then(|temporaries| {
             // The first one last, since it is the one that the next writer looks for after a crash.
-            for (number, (change, file)) in changes.iter().zip(&files).enumerate().rev() {
+            for (number, (written, file)) in files.iter().zip(&temporaries).enumerate().rev() {
                 let temporary = temporary(number);
                 if !has_name(&self.dir, &temporary, file)? {
                     return Ok(false);
                 }
-                self.dir.rename(temporary, &self.dir, &change.name)?;
+                self.dir.rename(temporary, &self.dir, written.name)?;
             }
             Ok(true)
         });
@@ -177,21 +188,21 @@ impl Directory {
         Ok(true)
     }
 
-    fn write_temporaries(&self, changes: &[&Change]) -> io::Result<Vec<File>> {
+    fn write_temporaries(&self, files: &[Written<'_>]) -> io::Result<Vec<File>> {
         let mut options = OpenOptions::new();
         options.write(true).create_new(true).mode(0o600);
-        let mut files = Vec::with_capacity(changes.len());
-        for (number, change) in changes.iter().enumerate() {
+        let mut temporaries = Vec::with_capacity(files.len());
+        for (number, written) in files.iter().enumerate() {
             let mut file = self.dir.open_with(temporary(number), &options)?.into_std();
-            file.write_all(&change.contents)?;
-            if changes.len() > 1 {
+            file.write_all(written.contents)?;
+            if files.len() > 1 {
                 // So that the disk is at work on all of them before the first is waited for.
                 let _ = rustix::fs::fadvise(&file, 0, None, Advice::DontNeed);
             }
-            files.push(file);
+            temporaries.push(file);
         }
-        files.iter().try_for_each(File::sync_all)?;
-        Ok(files)
+        temporaries.iter().try_for_each(File::sync_all)?;
+        Ok(temporaries)
     }
 
     /// Removes all temporary files. The first one goes last, since it is the one that the next writer looks for.
