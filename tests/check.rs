@@ -95,7 +95,7 @@ type Change = fn(&mut Command) -> &mut Command;
 struct Bad(&'static str, Plant, Change, &'static [&'static str]);
 
 /// Some of these can only be planted by root.
-const BAD: [Bad; 32] = [
+const BAD: [Bad; 38] = [
     Bad(
         "no master key",
         |_| {},
@@ -165,6 +165,33 @@ const BAD: [Bad; 32] = [
         &["fail key ring: ", "warn files: files that are not credentials: ring.json"],
     ),
     Bad(
+        "a ring in a directory that others can write",
+        |i| private(&i.store.beside("keys"), 0o777),
+        |c| c,
+        &["fail master key: others can replace"],
+    ),
+    Bad(
+        "a ring in a directory of somebody else",
+        |i| chown(i.store.beside("keys"), Some(12345), None).unwrap(),
+        |c| c,
+        &["fail master key: uid 12345 can replace"],
+    ),
+    Bad(
+        "a key that a directory leads to which others can write",
+        |i| {
+            let open = i.store.beside("open");
+            fs::create_dir(&open).unwrap();
+            private(&open, 0o770);
+            symlink(i.store.beside("keys"), open.join("link")).unwrap();
+        },
+        |c| {
+            let ring = c.get_envs().find(|(name, _)| *name == "FOSSAWORK_KEYRING").unwrap().1;
+            let beside = Path::new(ring.unwrap()).ancestors().nth(2).unwrap().to_owned();
+            c.env("FOSSAWORK_KEYRING", beside.join("open/link/ring.json"))
+        },
+        &["fail master key: others can replace"],
+    ),
+    Bad(
         "an old key",
         |_| {},
         |c| c.args(["--key-age", "0s"]),
@@ -210,6 +237,45 @@ const BAD: [Bad; 32] = [
         |i| private(&i.store.path(), 0o777),
         |c| c,
         &["fail directory: others can write to", "fail records: not examined"],
+    ),
+    Bad(
+        "a directory in one that others can write",
+        |i| private(&i.store.beside(""), 0o770),
+        |c| c,
+        &[
+            "fail master key: others can replace",
+            "fail directory: others can replace",
+            "fail audit log: others can replace",
+            "fail audit log: others can replace",
+        ],
+    ),
+    Bad(
+        "a directory in one of somebody else, with the sticky bit",
+        |i| {
+            chown(i.store.beside(""), Some(12345), None).unwrap();
+            private(&i.store.beside(""), 0o1777);
+        },
+        |c| c,
+        &[
+            "fail master key: uid 12345 can replace",
+            "fail directory: uid 12345 can replace",
+            "fail audit log: uid 12345 can replace",
+            "fail audit log: uid 12345 can replace",
+        ],
+    ),
+    Bad(
+        "an audit key in a directory that others can write",
+        |i| {
+            fs::create_dir(i.store.beside("open")).unwrap();
+            private(&i.store.beside("open"), 0o777);
+            fs::copy(i.store.beside("audit-key"), i.store.beside("open/audit-key")).unwrap();
+        },
+        |c| {
+            let key = c.get_envs().find(|(name, _)| *name == "FOSSAWORK_AUDIT_KEY_FILE").unwrap().1;
+            let beside = Path::new(key.unwrap()).parent().unwrap().to_owned();
+            c.env("FOSSAWORK_AUDIT_KEY_FILE", beside.join("open/audit-key"))
+        },
+        &["fail audit log: others can replace"],
     ),
     Bad(
         "a directory that others can list",
@@ -391,6 +457,26 @@ fn each_planted_fault_is_found_and_no_other() {
         );
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn a_directory_with_the_sticky_bit_is_safe() {
+    let installation = Installation::new();
+    private(&installation.store.beside(""), 0o1777);
+    assert_eq!(installation.findings(&|c| c), (vec![], 0));
+}
+
+/// A pipe can be read only once.
+#[test]
+fn the_key_may_come_from_a_pipe() {
+    let store = Store::new();
+    store.put("anna", "horse");
+    let mut shell = Command::new("bash");
+    let check = "\"$0\" check --quiet --master-key-file <(printf %s \"$FOSSAWORK_MASTER_KEY\")";
+    store.surround(&mut shell).args(["-c", check, MOAT.as_str()]);
+    let (text, _) = expect(0, &run(&mut shell));
+    assert!(text.contains("ok    master key    it comes from the file /dev/fd/"), "{text}");
+    assert!(text.contains("ok    records       1 can be decrypted"), "{text}");
 }
 
 /// Names, modes and contents of what is in the credentials directory.

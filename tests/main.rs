@@ -34,6 +34,7 @@ mod host_directories;
 mod host_writes;
 mod hostile;
 mod instructions;
+mod key_files;
 mod kills;
 mod locks;
 mod maintenance;

@@ -84,6 +84,11 @@ impl AuditSettings {
         &self.path
     }
 
+    /// The file with the configured key.
+    pub(super) fn key_file(&self) -> Option<&Path> {
+        self.key_file.as_deref()
+    }
+
     /// Whether operations are logged.
     pub(super) fn is_on(&self) -> bool {
         self.mode != Audit::Off

@@ -26,6 +26,7 @@ use crate::confinement::{self, Part};
 pub(super) struct Context {
     pub(super) output: Output,
     environment: Environment,
+    env_file: Option<PathBuf>,
     dir: Option<PathBuf>,
     lock_wait: Duration,
     pub(super) audit: Option<AuditSettings>,
@@ -43,6 +44,7 @@ impl Context {
             output: Output::new(options.json, options.quiet),
             audit: AuditSettings::choose(&environment, &options)?,
             environment,
+            env_file: options.env_file,
             dir: options.dir,
             lock_wait: options.lock_wait,
             keyring: options.keyring,
@@ -66,6 +68,11 @@ impl Context {
                 "specify one with --dir PATH or FOSSAWORK_CREDENTIALS_DIR",
             )
         })
+    }
+
+    /// The file of variables.
+    pub(super) fn env_file(&self) -> Option<&Path> {
+        self.env_file.as_deref()
     }
 
     /// Where the master key comes from. Nothing is read yet.

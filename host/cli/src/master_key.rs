@@ -161,6 +161,26 @@ impl MasterKeySource {
         self.document_in(&self.read()?)
     }
 
+    /// The keys, and the ring document that they come from, if they do.
+    pub(super) fn ring_and_document(&self) -> Result<(KeyRing, Option<RingDocument>), Error> {
+        let text = self.read()?;
+        let document = self.document_in(&text)?;
+        let ring = document.as_ref().map_or_else(|| self.single(&text), RingDocument::ring);
+        let is_mistyped = |key: &MasterKey| key.strength() == KeyStrength::Mistyped;
+        if ring.keys().any(is_mistyped) {
+            let place = if is_mistyped(ring.primary()) {
+                self.place.to_string()
+            } else {
+                PREVIOUS_VARIABLE.to_owned()
+            };
+            let message = format!("{place}: a character of the master key is wrong or missing");
+            let remedy = Remedy(MISTYPED_HINT.to_owned());
+            return Err(Error::caused(ErrorCode::MasterKeyRefused, message, remedy));
+        }
+        tracing::info!("using the master key from {}", self.place);
+        Ok((self.ring.get_or_init(|| ring).clone(), document))
+    }
+
     /// All keys, including retired ones.
     pub(super) fn whole_ring(&self) -> Result<KeyRing, Error> {
         let text = self.read()?;
@@ -212,27 +232,10 @@ impl fmt::Display for MasterKeySource {
 
 impl KeySource for MasterKeySource {
     fn ring(&self) -> Result<KeyRing, Error> {
-        if let Some(ring) = self.ring.get() {
-            return Ok(ring.clone());
+        match self.ring.get() {
+            Some(ring) => Ok(ring.clone()),
+            None => Ok(self.ring_and_document()?.0),
         }
-        let text = self.read()?;
-        let ring = match self.document_in(&text)? {
-            Some(document) => document.ring(),
-            None => self.single(&text),
-        };
-        let is_mistyped = |key: &MasterKey| key.strength() == KeyStrength::Mistyped;
-        if ring.keys().any(is_mistyped) {
-            let place = if is_mistyped(ring.primary()) {
-                self.place.to_string()
-            } else {
-                PREVIOUS_VARIABLE.to_owned()
-            };
-            let message = format!("{place}: a character of the master key is wrong or missing");
-            let remedy = Remedy(MISTYPED_HINT.to_owned());
-            return Err(Error::caused(ErrorCode::MasterKeyRefused, message, remedy));
-        }
-        tracing::info!("using the master key from {}", self.place);
-        Ok(self.ring.get_or_init(|| ring).clone())
     }
 }
 

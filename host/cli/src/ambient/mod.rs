@@ -4,9 +4,9 @@
 pub(crate) mod processes;
 
 use std::ffi::{OsStr, OsString};
-use std::fs::{DirBuilder, File, Permissions};
+use std::fs::{DirBuilder, DirEntry, File, Metadata, Permissions};
 use std::io::{self, BufRead, IsTerminal, Read, Write};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -93,24 +93,71 @@ impl From<io::Error> for SecretFileError {
     }
 }
 
-/// Reads a file that contains a secret. A regular file must belong to the user or to root, and must not be readable by
-/// anyone else. A pipe (`/dev/fd/3`) is not checked.
+/// Reads a file that contains a secret. It must belong to the user or to root, and must not be accessible to anyone
+/// else. A pipe that this process was started with (`/dev/fd/3`) may be anyone's: with sudo, it is the caller's.
 pub(crate) fn read_secret_file(path: &Path) -> Result<Zeroizing<Vec<u8>>, SecretFileError> {
     let file = File::open(path)?;
     let metadata = file.metadata()?;
     if metadata.is_dir() {
         return Err(io::Error::from_raw_os_error(libc::EISDIR).into());
     }
-    if !metadata.file_type().is_fifo() {
-        let (mode, owner) = (metadata.mode() & 0o777, metadata.uid());
-        if mode & 0o077 != 0 {
-            return Err(SecretFileError::Exposed { mode, owner });
-        }
-        if owner != 0 && owner != rustix::process::geteuid().as_raw() {
-            return Err(SecretFileError::Foreign(owner));
-        }
+    let (mode, owner) = (metadata.mode() & 0o777, metadata.uid());
+    if mode & 0o077 != 0 {
+        return Err(SecretFileError::Exposed { mode, owner });
+    }
+    let is_given = || metadata.file_type().is_fifo() && is_inherited(&file, &metadata);
+    if !is_trusted(owner) && !is_given() {
+        return Err(SecretFileError::Foreign(owner));
     }
     read_limited(file)
+}
+
+/// Whether another descriptor of this process is open on the same file.
+fn is_inherited(file: &File, opened: &Metadata) -> bool {
+    let this = file.as_raw_fd().to_string();
+    let is_same = |descriptor: DirEntry| {
+        let same = |found: Metadata| (found.dev(), found.ino()) == (opened.dev(), opened.ino());
+        descriptor.file_name() != *this && std::fs::metadata(descriptor.path()).is_ok_and(same)
+    };
+    std::fs::read_dir("/proc/self/fd")
+        .is_ok_and(|mut all| all.any(|found| found.is_ok_and(is_same)))
+}
+
+/// Whether this user may own what a secret depends on: the effective user or root.
+fn is_trusted(owner: u32) -> bool {
+    owner == 0 || owner == rustix::process::geteuid().as_raw()
+}
+
+/// The mode of a file with a secret, if others can access it.
+pub(crate) fn exposed_mode(path: &Path) -> Option<u32> {
+    let mode = std::fs::metadata(path).ok().filter(|file| !file.is_dir())?.mode() & 0o777;
+    (mode & 0o077 != 0).then_some(mode)
+}
+
+/// A directory whose entries others can replace.
+pub(crate) struct OpenDirectory {
+    pub(crate) path: PathBuf,
+    pub(crate) mode: u32,
+    /// Its owner, if that is neither the user nor root.
+    pub(crate) stranger: Option<u32>,
+}
+
+/// A directory on the way to this path in which others can replace what leads there.
+pub(crate) fn open_directory_above(path: &Path) -> Option<OpenDirectory> {
+    // As it is named, and where its links lead.
+    let ways = [std::path::absolute(path).ok(), path.canonicalize().ok()];
+    ways.iter().flatten().flat_map(|way| way.ancestors().skip(1)).find_map(|directory| {
+        let metadata = std::fs::metadata(directory).ok()?;
+        let (mode, owner) = (metadata.mode() & 0o7777, metadata.uid());
+        // The sticky bit leaves each entry to its owner and that of the directory.
+        let others_can_write = mode & 0o022 != 0 && mode & 0o1000 == 0;
+        let stranger = (!is_trusted(owner)).then_some(owner);
+        (others_can_write || stranger.is_some()).then(|| OpenDirectory {
+            path: directory.to_owned(),
+            mode,
+            stranger,
+        })
+    })
 }
 
 /// Reads a file that contains no secret.

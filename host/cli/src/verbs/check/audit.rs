@@ -34,15 +34,8 @@ pub(super) fn check(
         }
     };
     let shown = settings.path().display();
-    if let Ok(metadata) = dir.dir_metadata()
-        && metadata.mode() & 0o022 != 0
-        && metadata.mode() & 0o1000 == 0
-    {
-        checks.fail(
-            NAME,
-            format!("others can replace {shown}: they can write to its directory"),
-            "chmod go-w on the directory, or put the log in another one",
-        )?;
+    for path in [Some(settings.path()), settings.key_file()].into_iter().flatten() {
+        checks.not_replaceable(NAME, path)?;
     }
     if let Ok(metadata) = dir.symlink_metadata(&name)
         && metadata.is_file()

@@ -64,6 +64,7 @@ pub(super) fn check(
     } else {
         checks.ok(NAME, format!("only the owner can access {shown} (mode {mode:04o})"))?;
     }
+    checks.not_replaceable(NAME, &path)?;
     check_files(&report, &dir, user, &path, checks)?;
     check_space(NAME, &dir, checks)?;
     Ok(Some(report))

@@ -1,9 +1,9 @@
 //! Checks the master key: whether it exists, its strength, who can read its source, and its age.
 
-use moat::{KeyRing, KeySource, KeyState, KeyStrength, KeyWeakness, RingDocument};
+use moat::{KeyRing, KeyState, KeyStrength, KeyWeakness, RingDocument};
 
 use super::{Checks, Level};
-use crate::ambient::{self, SecretFileError};
+use crate::ambient;
 use crate::args::Check;
 use crate::context::Context;
 use crate::failure::{Failure, REPLACE_KEY};
@@ -30,8 +30,11 @@ pub(super) fn check(
             return checks.fail(NAME, message, hint).map(|()| None);
         }
     };
+    for path in [source.file(), context.env_file()].into_iter().flatten() {
+        checks.not_replaceable(NAME, path)?;
+    }
     if let Some(path) = source.file()
-        && let Err(SecretFileError::Exposed { mode, .. }) = ambient::read_secret_file(path)
+        && let Some(mode) = ambient::exposed_mode(path)
     {
         let shown = path.display();
         checks.fixable(
@@ -45,8 +48,8 @@ pub(super) fn check(
             return Ok(None);
         }
     }
-    let keys = source.document().and_then(|document| Ok((source.ring()?, document)));
-    let (ring, document) = match keys {
+    // A pipe can be read only once.
+    let (ring, document) = match source.ring_and_document() {
         Ok(keys) => keys,
         Err(error) => {
             let failure = context.explain(&error);

@@ -7,11 +7,13 @@ mod records;
 mod system;
 
 use std::fmt::Display;
+use std::path::Path;
 use std::process::ExitCode;
 
 use moat::maintenance::Names;
 use serde_json::json;
 
+use crate::ambient::{self, OpenDirectory};
 use crate::args::Check;
 use crate::context::Context;
 use crate::failure::Failure;
@@ -102,6 +104,28 @@ impl<'c> Checks<'c> {
             Err(error) => {
                 self.add(name, level, &format!("{finding}; --fix failed: {error}"), Some(&remedy))
             }
+        }
+    }
+
+    /// Fails if others can put something else in the place of this file or directory, whatever its own mode.
+    fn not_replaceable(&mut self, name: &str, path: &Path) -> Result<(), Failure> {
+        let Some(OpenDirectory { path: above, mode, stranger }) =
+            ambient::open_directory_above(path)
+        else {
+            return Ok(());
+        };
+        let (path, above) = (path.display(), above.display());
+        match stranger {
+            Some(owner) => self.fail(
+                name,
+                format!("uid {owner} can replace {path}, as the owner of {above}"),
+                "move it to a directory of your own",
+            ),
+            None => self.fail(
+                name,
+                format!("others can replace {path}: they can write to {above} (mode {mode:04o})"),
+                format!("chmod go-w {above}    or move it to a directory of your own"),
+            ),
         }
     }
 
