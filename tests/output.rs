@@ -12,7 +12,7 @@ use support::{KEY, MOAT, Store, expect, long, run};
 
 /// What a terminal must not get as it is, besides U+0000 to U+001F and U+007F to U+009F: it is invisible, or changes
 /// the direction of the text.
-const FORMAT: &str = "\u{ad}\u{61c}\u{180e}\u{200b}\u{200c}\u{200d}\u{200e}\u{200f}\u{2028}\u{2029}\u{202a}\u{202b}\u{202c}\u{202d}\u{202e}\u{2060}\u{2066}\u{2067}\u{2068}\u{2069}\u{206f}\u{feff}\u{fff9}\u{e0001}\u{e0061}\u{e007f}";
+const FORMAT: &str = "\u{ad}\u{34f}\u{61c}\u{115f}\u{180e}\u{200b}\u{200c}\u{200d}\u{200e}\u{200f}\u{2028}\u{2029}\u{202a}\u{202b}\u{202c}\u{202d}\u{202e}\u{2060}\u{2066}\u{2067}\u{2068}\u{2069}\u{206f}\u{3164}\u{fe0f}\u{feff}\u{ffa0}\u{fff9}\u{1d173}\u{e0001}\u{e0061}\u{e007f}\u{e0100}";
 
 /// What every terminal may get.
 const VISIBLE: &str = "\u{a0}é\u{301}\"\\🔑\u{10ffff}";

@@ -94,12 +94,17 @@ pub(super) fn one_line(text: &str) -> String {
     escaped(text, if terminal { is_hidden } else { char::is_control })
 }
 
-/// Whether a character is invisible: it could hide text, change its direction, or control a terminal.
+/// Whether a character could hide text, change its direction, or control a terminal: control characters, those that
+/// Unicode has displays ignore (`Default_Ignorable_Code_Point`), separators of lines, and annotations.
+#[rustfmt::skip]
 fn is_hidden(c: char) -> bool {
     c.is_control()
         || matches!(c,
-            '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
-            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+            '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}'
+            | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}'
+            | '\u{fff0}'..='\u{fffb}' | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}'
+            | '\u{e0000}'..='\u{e0fff}')
 }
 
 fn escaped(text: &str, is_escaped: fn(char) -> bool) -> String {
