@@ -8,7 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
-use support::{KEY, MOAT, Store, expect, run};
+use support::{KEY, MOAT, Store, expect, run, tool};
 
 /// The program, held in the middle of its work because this test has the directory's lock.
 fn waiting(store: &Store, lock: &File) -> Child {
@@ -108,6 +108,63 @@ fn no_child_inherits_the_key() {
     let (stdout, stderr) = expect(0, &run(get.env("FOSSAWORK_MASTER_KEY", "of the environment")));
     assert_eq!(stdout, "horse\n");
     assert!(stderr.contains("PATH=") && !stderr.contains("of the environment"), "{stderr}");
+}
+
+/// Kernels without Landlock or seccomp: how each answers the call that asks for it.
+const LESSER_KERNELS: [(&str, &str); 3] = [
+    ("landlock_create_ruleset:error=ENOSYS", "Landlock: this kernel doesn't support it"),
+    ("landlock_create_ruleset:error=EOPNOTSUPP", "Landlock: not enabled in this kernel"),
+    ("seccomp:error=EINVAL", "seccomp: this kernel doesn't support it"),
+];
+
+#[test]
+fn where_the_kernel_can_not_confine_the_process_it_warns_or_fails_as_asked() {
+    let Some(strace) = tool("strace") else { return };
+    let store = Store::new();
+    store.put("anna", "horse");
+    for (injected, missing) in LESSER_KERNELS {
+        let under = |arguments: &[&str]| {
+            let mut strace = strace.command();
+            let (call, _) = injected.split_once(':').unwrap();
+            strace.args(["-f", "-o", "/dev/null", "-e", &format!("trace={call}")]);
+            strace.args(["-e", &format!("inject={injected}")]);
+            store.moat_under(strace, arguments)
+        };
+        let verbs: [&[&str]; 6] = [
+            &["list"],
+            &["get", "anna", "--field", "password"],
+            &["touch", "anna"],
+            &["exec", "anna", "--", "echo", "horse"],
+            &["rotate"],
+            &["component"],
+        ];
+        for verb in verbs {
+            let (_, stderr) = expect(0, &run(&mut under(verb)));
+            assert!(stderr.contains(&format!("warning: not in force: {missing}")), "{stderr}");
+
+            let required = [&["--require-confinement"], verb].concat();
+            let error =
+                format!("error: the process is not confined as required: not in force: {missing}");
+            for command in
+                [&mut under(&required), under(verb).env("FOSSAWORK_REQUIRE_CONFINEMENT", "1")]
+            {
+                let (stdout, stderr) = expect(1, &run(command));
+                assert_eq!(stdout, "", "{verb:?}");
+                assert!(stderr.starts_with(&error), "{verb:?}: {stderr}");
+            }
+        }
+        let (stdout, _) = expect(1, &run(&mut under(&["check", "--require-confinement"])));
+        for finding in [
+            format!(
+                "fail  records       not examined: the process is not confined as required: not in force: {missing}\n"
+            ),
+            format!("fail  confinement   not in force: {missing}\n"),
+        ] {
+            assert!(stdout.contains(&finding), "{stdout}");
+        }
+    }
+    let arguments = ["--require-confinement", "get", "anna", "--field", "password"];
+    assert_eq!(expect(0, &run(&mut store.moat(&arguments))).0, "horse\n");
 }
 
 #[test]

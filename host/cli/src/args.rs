@@ -97,6 +97,10 @@ pub(super) struct Options {
     #[arg(long, global = true, value_name = "DIGEST", requires = "component")]
     pub(super) component_sha256: Option<String>,
 
+    /// Fail instead of warning if the kernel can't confine the process [env: FOSSAWORK_REQUIRE_CONFINEMENT=1]
+    #[arg(long, global = true)]
+    pub(super) require_confinement: bool,
+
     /// How long to wait for other writers
     #[arg(long, global = true, value_name = "SECONDS", default_value = "10", value_parser = seconds)]
     pub(super) lock_wait: Duration,

@@ -1,7 +1,6 @@
 //! The settings of the audit log, from the options and the environment.
 
 use std::ffi::OsString;
-use std::fmt::Display;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::ffi::OsStringExt;
@@ -39,7 +38,7 @@ impl AuditSettings {
         let path = |name: &str| Some(PathBuf::from(OsString::from_vec(value(name)?.to_vec())));
         let mode = options.audit.map_or_else(
             || {
-                parsed(environment, "FOSSAWORK_AUDIT", |text| {
+                environment.parsed("FOSSAWORK_AUDIT", |text| {
                     Audit::from_str(text, false)
                         .map_err(|_| "expected off, best-effort or required")
                 })
@@ -55,18 +54,14 @@ impl AuditSettings {
                 )),
             };
         };
-        let hash_users = parsed(environment, "FOSSAWORK_AUDIT_HASH_USERS", |text| match text {
-            "1" => Ok(true),
-            "0" => Ok(false),
-            _ => Err("expected 1 or 0"),
-        })?;
+        let hash_users = environment.flag("FOSSAWORK_AUDIT_HASH_USERS")?;
         let rotation = Rotation {
             size: match options.audit_max_size {
-                None => parsed(environment, "FOSSAWORK_AUDIT_MAX_SIZE", args::size)?,
+                None => environment.parsed("FOSSAWORK_AUDIT_MAX_SIZE", args::size)?,
                 size => size,
             },
             age: match options.audit_max_age {
-                None => parsed(environment, "FOSSAWORK_AUDIT_MAX_AGE", duration::parse)?,
+                None => environment.parsed("FOSSAWORK_AUDIT_MAX_AGE", duration::parse)?,
                 age => age,
             },
         };
@@ -74,7 +69,7 @@ impl AuditSettings {
             path: log,
             mode: mode.unwrap_or(Audit::Required),
             key_file: options.audit_key_file.clone().or_else(|| path("FOSSAWORK_AUDIT_KEY_FILE")),
-            hash_users: options.audit_hash_users || hash_users.unwrap_or(false),
+            hash_users: options.audit_hash_users || hash_users,
             rotation,
         }))
     }
@@ -178,19 +173,4 @@ impl AuditSettings {
             )
         })
     }
-}
-
-/// A variable without a secret, parsed with this function.
-fn parsed<T, E: Display>(
-    environment: &Environment,
-    name: &str,
-    parse: impl FnOnce(&str) -> Result<T, E>,
-) -> Result<Option<T>, Failure> {
-    let Some(value) = environment.find(name).filter(|value| !value.is_empty()) else {
-        return Ok(None);
-    };
-    let text = String::from_utf8_lossy(&value);
-    parse(&text)
-        .map(Some)
-        .map_err(|why| Failure::usage(format!("{name}: {why}"), format!("correct or unset {name}")))
 }

@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -29,6 +29,7 @@ pub(super) struct Context {
     env_file: Option<PathBuf>,
     dir: Option<PathBuf>,
     lock_wait: Duration,
+    pub(super) requires_confinement: bool,
     pub(super) audit: Option<AuditSettings>,
     keyring: Option<PathBuf>,
     master_key_file: Option<PathBuf>,
@@ -43,6 +44,8 @@ impl Context {
         Ok(Self {
             output: Output::new(options.json, options.quiet),
             audit: AuditSettings::choose(&environment, &options)?,
+            requires_confinement: options.require_confinement
+                || environment.flag("FOSSAWORK_REQUIRE_CONFINEMENT")?,
             environment,
             env_file: options.env_file,
             dir: options.dir,
@@ -89,7 +92,9 @@ impl Context {
     /// all that it starts are confined to little else.
     pub(super) fn vault(&self, access: Access) -> Result<Vault, Failure> {
         let keys = self.master_key()?;
-        let (builder, _) = self.vault_over(ambient::open_directory, keys, access, None)?;
+        let (builder, confinement) =
+            self.vault_over(ambient::open_directory, keys, access, None)?;
+        self.require(&confinement)?;
         self.build(builder)
     }
 
@@ -99,12 +104,13 @@ impl Context {
         keys: MasterKeySource,
         allow_new_key: bool,
     ) -> Result<Vault, Failure> {
-        let (builder, _) = self.vault_over(
+        let (builder, confinement) = self.vault_over(
             ambient::open_or_create_directory,
             keys,
             Operation::Put.access(),
             None,
         )?;
+        self.require(&confinement)?;
         self.build(builder.allow_new_key(allow_new_key))
     }
 
@@ -115,11 +121,13 @@ impl Context {
         access: Access,
         ring: Option<&Directory>,
     ) -> Result<Vault, Failure> {
-        let (builder, _) = self.vault_over(ambient::open_directory, keys, access, ring)?;
+        let (builder, confinement) =
+            self.vault_over(ambient::open_directory, keys, access, ring)?;
+        self.require(&confinement)?;
         self.build(builder)
     }
 
-    /// As [`Self::vault`], with the keys of a ring. Also returns what confines the process now.
+    /// As [`Self::vault`], with the keys of a ring. Also returns what confines the process now, even if it is too little.
     pub(super) fn vault_and_confinement(
         &self,
         keys: KeyRing,
@@ -160,21 +168,39 @@ impl Context {
         let directories = std::iter::once((directory.as_fd(), access))
             .chain(ring.map(|ring| (ring.as_fd(), writable)))
             .chain(audit.as_ref().map(|(_, directory)| (directory.as_fd(), writable)));
-        let confined = confinement::confine(&directories.collect::<Vec<_>>());
-        let parts = confined.map_err(|error| Failure::confinement(&*error))?;
-        for part in &parts {
-            if part.is_in_force() {
-                tracing::info!("{part}");
-            } else {
-                tracing::warn!("{part}");
-            }
-        }
+        let parts = self.confine(&directories.collect::<Vec<_>>())?;
         let builder = Vault::builder(directory, keys).sandbox(Arc::new(sandbox));
         let builder = match audit {
             Some((log, _)) => builder.audit(log),
             None => builder,
         };
         Ok((builder, parts))
+    }
+
+    /// Confines the process, and says how far.
+    pub(super) fn confine(
+        &self,
+        directories: &[(BorrowedFd<'_>, Access)],
+    ) -> Result<[Part; 2], Failure> {
+        let confined = confinement::confine(directories);
+        let parts = confined.map_err(|error| Failure::confinement(&*error))?;
+        for part in &parts {
+            if part.is_in_force() {
+                tracing::info!("{part}");
+            } else if !self.requires_confinement {
+                tracing::warn!("{part}");
+            }
+        }
+        Ok(parts)
+    }
+
+    /// Fails if a part of the confinement is missing that is required.
+    pub(super) fn require(&self, confinement: &[Part; 2]) -> Result<(), Failure> {
+        let missing = confinement.iter().find(|part| !part.is_in_force());
+        match missing.filter(|_| self.requires_confinement) {
+            Some(part) => Err(Failure::not_confined(part)),
+            None => Ok(()),
+        }
     }
 
     fn build(&self, builder: Builder) -> Result<Vault, Failure> {

@@ -4,6 +4,7 @@
 //! one of them alters encrypts records that no other program can decrypt. So a value that could be read in different
 //! ways is refused.
 
+use std::fmt::Display;
 use std::path::Path;
 
 use zeroize::Zeroizing;
@@ -56,6 +57,30 @@ impl Environment {
             Some((_, value)) => Some(Zeroizing::new(value.as_bytes().to_vec())),
             None => ambient::variable(name),
         }
+    }
+
+    /// A variable without a secret, parsed with this function; `None` if it is unset or empty.
+    pub(super) fn parsed<T, E: Display>(
+        &self,
+        name: &str,
+        parse: impl FnOnce(&str) -> Result<T, E>,
+    ) -> Result<Option<T>, Failure> {
+        let Some(value) = self.find(name).filter(|value| !value.is_empty()) else {
+            return Ok(None);
+        };
+        let refuse =
+            |why| Failure::usage(format!("{name}: {why}"), format!("correct or unset {name}"));
+        parse(&String::from_utf8_lossy(&value)).map(Some).map_err(refuse)
+    }
+
+    /// A variable that is 1 or 0; unset, it is 0.
+    pub(super) fn flag(&self, name: &str) -> Result<bool, Failure> {
+        let flag = self.parsed(name, |text| match text {
+            "1" => Ok(true),
+            "0" => Ok(false),
+            _ => Err("expected 1 or 0"),
+        });
+        Ok(flag?.unwrap_or(false))
     }
 }
 

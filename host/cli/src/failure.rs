@@ -9,6 +9,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use moat::{Error, ErrorCode, KeyMismatch, RefusedFile};
 use serde_json::json;
 
+use crate::confinement::Part;
 use crate::{ambient, style};
 
 /// Success.
@@ -125,6 +126,14 @@ impl Failure {
         Self::other(
             format!("the process can't confine itself: {error}"),
             "a filter around this program, such as a unit's SystemCallFilter=, must allow seccomp and landlock_*",
+        )
+    }
+
+    /// The kernel doesn't support a part of the confinement that is required.
+    pub(super) fn not_confined(part: &Part) -> Self {
+        Self::other(
+            format!("the process is not confined as required: {part}"),
+            "run this on a kernel that supports it, or accept the risk: without --require-confinement and FOSSAWORK_REQUIRE_CONFINEMENT",
         )
     }
 

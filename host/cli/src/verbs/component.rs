@@ -35,8 +35,9 @@ fn describe(context: &Context) -> Result<(), Failure> {
     component::check().map_err(failed)?;
     let sandbox = Sandbox::embedded().map_err(failed)?;
     let dumps = confinement::forbid_dumps();
-    let [files, system_calls] =
-        confinement::confine(&[]).map_err(|error| Failure::confinement(&*error))?;
+    let confinement = context.confine(&[])?;
+    context.require(&confinement)?;
+    let [files, system_calls] = confinement;
     sandbox.self_test().map_err(failed)?;
     let memory = if sandbox.locks_memory() {
         Part::InForce("the sandbox's memory is locked, never dumped, and wiped".to_owned())

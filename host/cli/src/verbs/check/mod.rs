@@ -27,10 +27,10 @@ pub(crate) fn run(context: &Context, arguments: &Check) -> Result<ExitCode, Fail
     let keys = key::check(context, arguments, &mut checks)?;
     let directory = directory::check(context, &mut checks)?;
     audit::check(context, keys.as_ref(), &mut checks)?;
-    system::check_memory(&mut checks)?;
+    system::check_memory(context, &mut checks)?;
     let sandbox = context.sandbox();
     let confinement = records::check(context, arguments, keys, directory, &mut checks)?;
-    system::check(sandbox, &confinement, &mut checks)?;
+    system::check(context, sandbox, &confinement, &mut checks)?;
     checks.finish()
 }
 

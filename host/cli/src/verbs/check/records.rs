@@ -47,6 +47,11 @@ pub(super) fn check(
             return confine_without_directory();
         }
     };
+    if let Err(failure) = context.require(&confinement) {
+        let (message, hint) = failure.text();
+        checks.fail(NAME, format!("not examined: {message}"), hint)?;
+        return Ok(confinement);
+    }
     // Every call is logged first, so the first call shows whether logging works.
     if let Some(Err(error)) = vault.users().next()
         && error.code() == ErrorCode::Audit

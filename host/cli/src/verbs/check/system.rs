@@ -7,11 +7,12 @@ use moat::{Error, Sandbox, component};
 use super::Checks;
 use crate::ambient;
 use crate::confinement::{self, Part};
+use crate::context::Context;
 use crate::failure::{Failure, THREADS_HINT};
 
 /// Checks whether memory can be written to disk. The process must not be confined yet.
-pub(super) fn check_memory(checks: &mut Checks<'_>) -> Result<(), Failure> {
-    check_part(&confinement::forbid_dumps(), checks)?;
+pub(super) fn check_memory(context: &Context, checks: &mut Checks<'_>) -> Result<(), Failure> {
+    check_part(context, &confinement::forbid_dumps(), checks)?;
     // The first line is a heading.
     let swaps = ambient::swaps();
     match swaps.lines().skip(1).find(|line| !line.contains("zram")) {
@@ -29,20 +30,22 @@ pub(super) fn check_memory(checks: &mut Checks<'_>) -> Result<(), Failure> {
 
 /// Checks the component and its confinement. The process must be confined by now.
 pub(super) fn check(
+    context: &Context,
     sandbox: Result<Sandbox, Failure>,
     confinement: &[Part],
     checks: &mut Checks<'_>,
 ) -> Result<(), Failure> {
     check_component(sandbox, checks)?;
-    confinement.iter().try_for_each(|part| check_part(part, checks))
+    confinement.iter().try_for_each(|part| check_part(context, part, checks))
 }
 
-fn check_part(part: &Part, checks: &mut Checks<'_>) -> Result<(), Failure> {
+fn check_part(context: &Context, part: &Part, checks: &mut Checks<'_>) -> Result<(), Failure> {
     const NAME: &str = "confinement";
-    if part.is_in_force() {
-        checks.ok(NAME, part)
-    } else {
-        checks.warn(NAME, part, "run this on a kernel that supports it")
+    let remedy = "run this on a kernel that supports it";
+    match (part.is_in_force(), context.requires_confinement) {
+        (true, _) => checks.ok(NAME, part),
+        (false, false) => checks.warn(NAME, part, remedy),
+        (false, true) => checks.fail(NAME, part, remedy),
     }
 }
 
