@@ -8,7 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
-use support::{KEY, MOAT, Store, expect, run, tool};
+use support::{KEY, MOAT, Store, expect, run, skipped, tool};
 
 /// The program, held in the middle of its work because this test has the directory's lock.
 fn waiting(store: &Store, lock: &File) -> Child {
@@ -174,8 +174,46 @@ fn the_component_verb_tells_what_is_in_force() {
     let report: serde_json::Value = serde_json::from_str(&stdout).unwrap();
     assert_eq!(report["self_test"], "passed");
     let parts = report["confinement"].as_array().unwrap();
-    assert_eq!(parts.len(), 4);
+    assert_eq!(parts.len(), 5);
     for part in parts {
-        assert_eq!(part["in_force"], true, "{part}");
+        // Which takes a privilege.
+        let is_swap = part["what"].as_str().unwrap().contains("out of swap");
+        assert!(is_swap || part["in_force"] == true, "{part}");
     }
+}
+
+#[test]
+fn all_memory_is_locked_where_no_limit_binds_the_process() {
+    let Some(strace) = tool("strace") else { return };
+    let store = Store::new();
+    let lock = lock(&store);
+    let component = |injected: &[&str]| {
+        let mut strace = strace.command();
+        strace.args(["-o", "/dev/null", "-e", "trace=mlockall"]).args(injected);
+        expect(0, &run(&mut store.moat_under(strace, &["component"]))).0
+    };
+    let refused = component(&["-e", "inject=mlockall:error=ENOMEM"]);
+    let missing = "confinement   not in force: keeping all memory out of swap takes";
+    assert!(refused.contains(missing), "{refused}");
+    // The limit, which is nil for a moment, is the caller's again.
+    let mut shell = Command::new("sh");
+    let script = "ulimit -S -l; exec \"$0\" exec anna -- sh -c 'ulimit -S -l'";
+    store.surround(&mut shell).args(["-c", script, MOAT.as_str()]);
+    let (limits, _) = expect(0, &run(&mut shell));
+    let (before, after) = limits.trim().split_once('\n').unwrap();
+    assert_eq!(before, after);
+
+    if !component(&[]).contains("confinement   all memory is kept out of swap\n") {
+        skipped("all memory can be locked with CAP_IPC_LOCK or an unlimited `ulimit -l` only");
+        return;
+    }
+    let mut child = waiting(&store, &lock);
+    let kilobytes = |name: &str| {
+        let line = status(child.id()).into_iter().find(|line| line.starts_with(name)).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap()
+    };
+    // All but what the kernel itself has mapped there.
+    assert!(kilobytes("VmLck:") + 64 > kilobytes("VmSize:"));
+    lock.unlock().unwrap();
+    assert!(child.wait().unwrap().success());
 }

@@ -37,6 +37,7 @@ use failure::Failure;
 pub fn main() -> ExitCode {
     // Before any secret is read. If the system doesn't support it, `moat component` and `moat check` say so.
     let _ = confinement::forbid_dumps();
+    let _ = confinement::lock_memory();
     let raw = ambient::arguments();
     let json = raw.iter().skip(1).take_while(|word| *word != "--").any(|word| word == "--json");
     let outcome = match Arguments::try_parse_from(&raw) {

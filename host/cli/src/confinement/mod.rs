@@ -5,6 +5,7 @@
 //! This can't be undone, and child processes and new threads inherit it.
 
 mod files;
+mod memory;
 mod system_calls;
 
 use std::error::Error;
@@ -21,6 +22,11 @@ pub(crate) fn forbid_dumps() -> Part {
         Ok(()) => Part::InForce("the process can't be dumped or traced".to_owned()),
         Err(error) => Part::Missing(format!("the process can be dumped: {error}")),
     }
+}
+
+/// Keeps the memory of this process out of swap, as far as the system lets it. A child doesn't inherit this.
+pub(crate) fn lock_memory() -> Part {
+    memory::lock()
 }
 
 /// Confines the calling thread, and all that it starts, to what each access needs in its directory; without

@@ -34,7 +34,7 @@ fn describe(context: &Context) -> Result<(), Failure> {
     let failed = |error| context.explain(&error);
     component::check().map_err(failed)?;
     let sandbox = Sandbox::embedded().map_err(failed)?;
-    let dumps = confinement::forbid_dumps();
+    let [dumps, swap] = [confinement::forbid_dumps(), confinement::lock_memory()];
     let confinement = context.confine(&[])?;
     context.require(&confinement)?;
     let [files, system_calls] = confinement;
@@ -45,7 +45,7 @@ fn describe(context: &Context) -> Result<(), Failure> {
         let limit = "the sandbox's memory is wiped, but `ulimit -l` is too low to lock it";
         Part::Missing(limit.to_owned())
     };
-    let confinement = [dumps, memory, files, system_calls];
+    let confinement = [dumps, swap, memory, files, system_calls];
 
     let limits = limits();
     if context.output.json {

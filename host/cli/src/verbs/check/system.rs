@@ -13,17 +13,21 @@ use crate::failure::{Failure, THREADS_HINT};
 /// Checks whether memory can be written to disk. The process must not be confined yet.
 pub(super) fn check_memory(context: &Context, checks: &mut Checks<'_>) -> Result<(), Failure> {
     check_part(context, &confinement::forbid_dumps(), checks)?;
-    // The first line is a heading.
+    let locked = confinement::lock_memory().is_in_force();
     let swaps = ambient::swaps();
-    match swaps.lines().skip(1).find(|line| !line.contains("zram")) {
+    // The first line is a heading.
+    let swap = swaps.lines().skip(1).find(|line| !line.contains("zram"));
+    match swap.map(|line| line.split_whitespace().next().unwrap_or("a disk")) {
         None => checks.ok("swap", "memory is never written to disk"),
+        Some(swap) if locked => {
+            checks.ok("swap", format!("the program keeps its memory out of {swap}"))
+        }
         Some(swap) => checks.warn(
             "swap",
             format!(
-                "memory may be written to {}; the sandbox's memory is locked, but not all of the host's",
-                swap.split_whitespace().next().unwrap_or("a disk")
+                "memory may be written to {swap}; the sandbox's memory is locked, but not the host's"
             ),
-            "swapoff -a    or encrypt the swap",
+            "swapoff -a    or encrypt the swap, or ulimit -l unlimited (LimitMEMLOCK=infinity in the unit)",
         ),
     }
 }

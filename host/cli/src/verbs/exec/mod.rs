@@ -13,6 +13,7 @@ use moat::{Error, ErrorCode, Operation};
 
 use crate::ambient::processes::{self, Forked};
 use crate::args::Exec;
+use crate::confinement;
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::output;
@@ -51,6 +52,8 @@ pub(crate) fn run(context: &Context, exec: &Exec) -> Result<ExitCode, Failure> {
 
 /// What the child does: sends the credential to its parent.
 fn reveal(context: &Context, exec: &Exec, mut pipe: PipeWriter) -> Result<ExitCode, Failure> {
+    // As its parent did: a child doesn't inherit it.
+    let _ = confinement::lock_memory();
     let vault = context.vault(Operation::Reveal.access())?;
     let revealed = vault.reveal(&exec.user).map_err(|error| context.explain(&error))?;
     output::warn_of_weak_key(revealed.summary());
