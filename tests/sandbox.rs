@@ -121,6 +121,34 @@ fn the_real_component_is_stopped_by_the_same_limits() {
     assert_eq!(error.code(), ErrorCode::Sandbox);
 }
 
+/// A record that no key of a long ring decrypts is slow to refuse: that is no fault of the component.
+#[test]
+fn a_long_ring_has_as_much_more_time() {
+    let store = Store::new();
+    let key =
+        |number: u32| MasterKey::new(format!("a key that may be guessed, {number}").as_bytes());
+    let ring = |keys: std::ops::Range<u32>| {
+        let [first, others @ ..] = &*keys.map(key).collect::<Vec<_>>() else { panic!("no key") };
+        others.iter().cloned().fold(KeyRing::new(first.clone()), KeyRing::with_other)
+    };
+    let anna = UserId::parse("anna").unwrap();
+    let right = Vault::builder(store.directory(), ring(0..1)).build().unwrap();
+    right.configure(Some("2.0"), None).unwrap();
+    right.put(&anna, &Credential::new("anna", "horse"), &PutOptions::default()).unwrap();
+
+    let refuse = |keys, limits| {
+        let vault = Vault::builder(store.directory(), ring(keys)).limits(limits).build().unwrap();
+        let begun = Instant::now();
+        let code = vault.reveal(&anna).err().unwrap().code();
+        (code, begun.elapsed())
+    };
+    let (code, once) = refuse(1..2, Limits::default());
+    assert_eq!(code, ErrorCode::WrongKeyOrTampered);
+    let mut limits = Limits::default();
+    limits.deadline = 2 * once;
+    assert_eq!(refuse(1..7, limits).0, ErrorCode::WrongKeyOrTampered);
+}
+
 #[test]
 fn threads_share_a_vault() {
     let store = Store::new();

@@ -6,8 +6,9 @@
 use std::collections::BTreeMap;
 
 use libfuzzer_sys::fuzz_target;
+use moat_format::timestamp;
 use moat_guest_records::contract::ErrorCode;
-use moat_guest_records::{timestamp, vault};
+use moat_guest_records::vault;
 use serde_json::value::RawValue;
 use support::{Memory, NOW, USER};
 

@@ -38,10 +38,12 @@ ODD = b'{"user_id":"anna","encrypted_data":"$(%s)$","encryption_version":"1.0","
 odd = ODD % (OPENS_TO.encode(), b"[" * 200 + b"]" * 200)
 write("record", odd)
 write("boundary", b"\x05\x06\x07\x02" + odd)
+write("outgoing", b"\x00" + odd)
 
 samples = json.loads((FIXTURES / "fossawork-samples.json").read_text())["cases"]
 for sample in samples:
     write("record", template(sample))
+    write("outgoing", b"\x00" + template(sample))
     write("boundary", b"\x09\x0a\x82\x02" + template(sample), b"\x82\x05\x0a\x03" + template(sample))
     write("boundary", b"\x00\x02\x05\x03" + template(sample), b"\x04\x07\x06\x08" + template(sample))
     write("user_id", sample["user_id"].encode(), sample["file"].encode())

@@ -70,6 +70,10 @@ pub use vault::{Builder, Vault};
 
 pub use wasmtime;
 
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub use sandbox::fuzzing;
+
 /// Compiles the README's example.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

@@ -8,8 +8,9 @@ use std::time::Duration;
 pub struct Limits {
     /// Linear memory of all parts together in bytes; 16 MiB by default.
     pub memory_bytes: usize,
-    /// Time spent inside the component, not counting the host's own work for it; 10 s by default. A key costs
-    /// about 50 ms to derive, so this is room for a slow machine and a long ring.
+    /// Time spent inside the component for each key of the ring, not counting the host's own work for it; 10 s by default.
+    /// A key costs about 50 ms to derive, and a second where a file states the most rounds that are allowed: this is room
+    /// for a slow machine.
     pub deadline: Duration,
     /// Calls of imports; 1,000 by default. An update that keeps losing to other writers makes the most, a few
     /// dozen.

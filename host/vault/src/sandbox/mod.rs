@@ -4,6 +4,8 @@ mod answer;
 mod backend;
 mod call;
 mod code;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod given;
 mod grant;
 mod imports;

@@ -44,7 +44,9 @@ pub(crate) const MISDEEDS: &[Misdeed] = &[
     }),
     ("token-of-another-format", |user| reseal(user, |token| [&[0x81], &token[1..]].concat())),
     ("token-of-odd-length", |user| reseal(user, |token| token[..token.len() - 1].to_vec())),
-    ("token-from-the-far-future", |user| reseal(user, |token| at_time(token, seconds() + 3_000_000_000))),
+    ("token-from-the-far-future", |user| {
+        reseal(user, |token| at_time(token, seconds() + 3_000_000_000))
+    }),
     ("token-from-long-ago", |user| reseal(user, |token| at_time(token, 0))),
     ("token-of-a-second-ago", |user| reseal(user, |token| at_time(token, seconds() - 1))),
     ("token-as-before", |user| put(user, |record| record.replace("\"20", "\"19"))),
