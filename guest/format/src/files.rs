@@ -21,3 +21,18 @@ pub const TEMPORARY: &str = ".moat.tmp";
 pub fn is_own(name: &str) -> bool {
     name == SETTINGS || name.starts_with(PREFIX)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tells_its_own_files_from_others() {
+        for name in [SETTINGS, LOCK, BATCH_LOCK, TEMPORARY, ".moat.anything"] {
+            assert!(is_own(name), "{name}");
+        }
+        for name in ["anna.cred", "moat.json.cred", "moat", ".moat", "x.moat.lock", ""] {
+            assert!(!is_own(name), "{name}");
+        }
+    }
+}

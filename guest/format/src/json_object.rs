@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use serde::de::{self, DeserializeOwned, MapAccess, Visitor};
+use serde::de::{DeserializeOwned, MapAccess, Visitor};
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
@@ -105,10 +105,6 @@ impl<'de> Deserialize<'de> for RawObject {
                 }
                 Ok(RawObject(members))
             }
-
-            fn visit_unit<E: de::Error>(self) -> Result<RawObject, E> {
-                Err(E::invalid_type(de::Unexpected::Unit, &self))
-            }
         }
         deserializer.deserialize_map(Object)
     }
@@ -145,6 +141,16 @@ mod tests {
         let members = parse(r#"{"a":"x","\u0061":"y","b":"hunter2"}"#);
         assert_eq!(members.find::<String>("a").unwrap_err().to_string(), "`a` occurs twice");
         assert_eq!(members.find::<u32>("b").unwrap_err().to_string(), "`b` has the wrong type");
+    }
+
+    #[test]
+    fn a_member_that_is_removed_is_gone_and_the_others_stay() {
+        let mut members = parse(r#"{"a":1,"b":2,"c":3}"#);
+        assert!(members.contains("b"));
+        members.remove("b");
+        assert!(!members.contains("b") && members.contains("a"));
+        let left: Vec<_> = members.iter().map(|(name, value)| (name, value.get())).collect();
+        assert_eq!(left, [("a", "1"), ("c", "3")]);
     }
 
     #[test]

@@ -149,3 +149,66 @@ impl Serialize for DirectoryKdf {
             .serialize(serializer)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SALT: [u8; 16] = *b"salted by chance";
+    const TEXT: &str = "c2FsdGVkIGJ5IGNoYW5jZQ==";
+
+    fn object(kdf: &str) -> RawObject {
+        serde_json::from_str(&format!(r#"{{"kdf":{kdf}}}"#)).unwrap()
+    }
+
+    #[test]
+    fn a_record_states_one_of_two_derivations() {
+        let find = |kdf: &str| Kdf::find(&object(kdf));
+        let slow = Kdf { salt: SALT, rounds: Some(ROUNDS) };
+        let fast = Kdf { salt: SALT, rounds: None };
+        for kdf in [&slow, &fast] {
+            let text = serde_json::to_string(kdf).unwrap();
+            assert_eq!(find(&text).unwrap().as_ref(), Some(kdf));
+        }
+        assert_eq!(slow.id(), format!("{TEXT}:600000"));
+        assert_eq!(fast.id(), format!("{TEXT}:0"));
+        assert_eq!(Kdf::find(&RawObject::default()), Ok(None));
+
+        let named =
+            |name: &str, rest: &str| find(&format!(r#"{{"name":"{name}","salt":"{TEXT}"{rest}}}"#));
+        let rounds = |rounds: u32| named(SLOW, &format!(r#","rounds":{rounds}"#));
+        assert!(rounds(ROUNDS).is_ok() && rounds(MAX_ROUNDS).is_ok());
+        for (refused, error) in [
+            (rounds(ROUNDS - 1), FormatError::Malformed(Message::KdfRounds)),
+            (rounds(MAX_ROUNDS + 1), FormatError::Malformed(Message::KdfRounds)),
+            (named(SLOW, ""), FormatError::Malformed(Message::KdfMembers)),
+            (named(FAST, r#","rounds":600000"#), FormatError::Malformed(Message::KdfMembers)),
+            (named("scrypt", ""), FormatError::Unsupported(Message::UnknownKdf)),
+            (
+                find(r#"{"name":"hkdf-sha256","salt":"c2FsdA=="}"#),
+                FormatError::Malformed(Message::KdfSalt),
+            ),
+        ] {
+            assert_eq!(refused, Err(error));
+        }
+    }
+
+    #[test]
+    fn a_directory_states_what_keys_of_both_kinds_need() {
+        let kdf = DirectoryKdf::new(SALT);
+        let text = serde_json::to_string(&kdf).unwrap();
+        assert_eq!(text, format!(r#"{{"salt":"{TEXT}","rounds":600000}}"#));
+        assert_eq!(DirectoryKdf::find(&object(&text)), Ok(Some(kdf.clone())));
+        assert_eq!(DirectoryKdf::find(&RawObject::default()), Ok(None));
+        assert_eq!(kdf.with_key(true), Kdf { salt: SALT, rounds: None });
+        assert_eq!(kdf.with_key(false), Kdf { salt: SALT, rounds: Some(ROUNDS) });
+    }
+
+    #[test]
+    fn a_caller_is_held_to_the_same_bounds() {
+        assert_eq!(Kdf::checked(&SALT, None), Ok(Kdf { salt: SALT, rounds: None }));
+        assert!(Kdf::checked(&SALT, Some(ROUNDS)).is_ok());
+        assert!(Kdf::checked(&SALT, Some(0)).is_err());
+        assert!(Kdf::checked(&SALT[1..], None).is_err());
+    }
+}

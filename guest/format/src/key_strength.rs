@@ -25,3 +25,17 @@ pub fn weakness(master_key: &[u8]) -> Option<Weakness> {
         None
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn short_and_published_keys_are_weak() {
+        assert_eq!(weakness(PUBLISHED_DEFAULT), Some(Weakness::PublishedDefault));
+        assert_eq!(weakness(b""), Some(Weakness::TooShort));
+        assert_eq!(weakness(&[7; MIN_BYTES - 1]), Some(Weakness::TooShort));
+        assert_eq!(weakness(&[7; MIN_BYTES]), None);
+        assert_eq!(weakness(&[7; MIN_BYTES + 1]), None);
+    }
+}

@@ -126,3 +126,111 @@ impl Envelope {
         serde_json::to_vec(&old).map_err(|_| FormatError::Malformed(Message::RecordNotJson))
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use base64::Engine;
+    use base64::engine::general_purpose::URL_SAFE;
+
+    use super::*;
+
+    fn object(text: &str) -> RawObject {
+        serde_json::from_str(text).unwrap()
+    }
+
+    fn token(byte: u8) -> String {
+        URL_SAFE.encode([&[0x80][..], &[0; 8], &[byte; 16], &[7; 16 + 32]].concat())
+    }
+
+    fn envelope(version_2: Option<(Kdf, u32)>) -> Envelope {
+        Envelope {
+            user: UserId::parse("anna").unwrap(),
+            token: (Token::parse(&token(1)).unwrap(), Encoding::Documented),
+            created_at: Some("2025-01-14T10:00:00".to_owned()),
+            key_id: Some("main".to_owned()),
+            version_2,
+        }
+    }
+
+    fn kdf() -> Kdf {
+        Kdf { salt: *b"salted by chance", rounds: None }
+    }
+
+    fn spelled(envelope: &Envelope, old: &str) -> Result<String, FormatError> {
+        envelope.spelled_over(object(old)).map(|text| String::from_utf8(text).unwrap())
+    }
+
+    #[test]
+    fn a_new_record_is_spelled_in_one_way() {
+        let head = format!(
+            r#"{{"user_id":"anna","encrypted_data":"{}","created_at":"2025-01-14T10:00:00""#,
+            token(1)
+        );
+        let first = spelled(&envelope(None), "{}").unwrap();
+        assert_eq!(first, format!(r#"{head},"encryption_version":"1.0","key_id":"main"}}"#));
+        let kdf_text = r#"{"name":"hkdf-sha256","salt":"c2FsdGVkIGJ5IGNoYW5jZQ=="}"#;
+        let second = spelled(&envelope(Some((kdf(), 1))), "{}").unwrap();
+        let members = format!(r#""key_id":"main","kdf":{kdf_text},"write_counter":1"#);
+        assert_eq!(second, format!(r#"{head},"encryption_version":"2.0",{members}}}"#));
+        // And says what it was made of.
+        assert_eq!(Envelope::read(&object(&first)), Ok(envelope(None)));
+        assert_eq!(Envelope::read(&object(&second)), Ok(envelope(Some((kdf(), 1)))));
+    }
+
+    #[test]
+    fn what_is_not_decided_stays_as_it_was() {
+        let old = format!(
+            r#"{{"x":[1.50],"created_at":"2025\u002d01-14T10:00:00","user_id":"anna","crypto_available":true,"kdf":"mine","encrypted_data":"{}","y":"\u0061"}}"#,
+            token(2)
+        );
+        let new = spelled(&Envelope { key_id: None, ..envelope(None) }, &old).unwrap();
+        let expected = old
+            .replace(&token(2), &token(1))
+            .replace(r#""crypto_available":true,"#, "")
+            .replace('}', r#","encryption_version":"1.0"}"#);
+        assert_eq!(new, expected);
+        let kept = Envelope { created_at: None, key_id: None, ..envelope(None) };
+        assert_eq!(spelled(&kept, &old).unwrap(), expected);
+        let later = Envelope { created_at: Some("later".to_owned()), ..kept };
+        assert!(spelled(&later, &old).unwrap().contains(r#""created_at":"later""#));
+    }
+
+    #[test]
+    fn a_record_changes_its_version_with_its_members() {
+        let first = spelled(&envelope(None), "{}").unwrap();
+        let second = spelled(&envelope(Some((kdf(), 1))), &first).unwrap();
+        assert_eq!(Envelope::read(&object(&second)).unwrap().version_2, Some((kdf(), 1)));
+        let third = spelled(&envelope(Some((kdf(), 2))), &second).unwrap();
+        assert_eq!(Envelope::read(&object(&third)).unwrap().version_2, Some((kdf(), 2)));
+        assert_eq!(spelled(&envelope(None), &third).unwrap(), first);
+    }
+
+    #[test]
+    fn names_that_are_taken_or_given_twice_are_refused() {
+        let first = spelled(&envelope(None), "{}").unwrap();
+        let with = |member: &str| first.replacen('{', &format!("{{{member},"), 1);
+        let taken = Err(FormatError::Malformed(Message::NameTaken));
+        assert_eq!(spelled(&envelope(Some((kdf(), 1))), &with(r#""kdf":"mine""#)), taken);
+        assert!(spelled(&envelope(None), &with(r#""kdf":"mine""#)).is_ok());
+        let twice = Err(FormatError::member(KEY_ID, Fault::Twice));
+        assert_eq!(spelled(&envelope(None), &with(r#""key_id":"x""#)), twice);
+    }
+
+    #[test]
+    fn what_is_no_record_of_a_version_is_not_read() {
+        let first = spelled(&envelope(None), "{}").unwrap();
+        let read = |text: &str| Envelope::read(&object(text));
+        assert!(read(&first).is_ok());
+        for (good, bad) in [
+            ("anna", "../anna"),
+            (token(1).as_str(), "aG9yc2U="),
+            (r#""1.0""#, r#""3.0""#),
+            (r#""1.0""#, r#""2.0""#),
+            (r#""main""#, "1"),
+            (r#""encryption_version":"1.0","#, ""),
+        ] {
+            assert!(read(&first.replacen(good, bad, 1)).is_err(), "{bad}");
+        }
+    }
+}

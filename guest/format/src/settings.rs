@@ -115,3 +115,75 @@ impl Settings {
         Some([&parts.concat()[..], &kdf.rounds.to_be_bytes()].concat())
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+
+    const WHOLE: &str = r#"{"x":[1.50],"token_encoding":"app","kdf":{"salt":"c2FsdGVkIGJ5IGNoYW5jZQ==","rounds":600000},"record_version":"2.0","mac":{"key_id":null,"tag":"BwcH"}}"#;
+
+    fn object(text: &str) -> RawObject {
+        serde_json::from_str(text).unwrap()
+    }
+
+    fn read(text: &str) -> Settings {
+        Settings::read(&object(text)).unwrap()
+    }
+
+    #[test]
+    fn says_what_the_members_say() {
+        let settings = read(WHOLE);
+        assert_eq!(settings.version, Some(Version::V2));
+        assert_eq!(settings.token_encoding, Some(Encoding::App));
+        assert_eq!(settings.kdf, Some(DirectoryKdf::new(*b"salted by chance")));
+        assert_eq!(settings.mac.unwrap().tag(), [7; 3]);
+        assert_eq!(read("{}"), Settings::default());
+        for bad in [r#"{"record_version":"3.0"}"#, r#"{"token_encoding":"x"}"#, r#"{"mac":1}"#] {
+            assert!(Settings::read(&object(bad)).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn what_is_set_takes_its_place_and_the_rest_stays() {
+        let spelled = |settings: &Settings, old: &str| {
+            String::from_utf8(settings.spelled_over(object(old)).unwrap()).unwrap()
+        };
+        assert_eq!(spelled(&read(WHOLE), WHOLE), WHOLE);
+        assert_eq!(spelled(&Settings::default(), WHOLE), WHOLE);
+        let others = Settings {
+            version: Some(Version::V1),
+            token_encoding: Some(Encoding::Documented),
+            kdf: Some(DirectoryKdf { salt: *b"salted by chance", rounds: 700_000 }),
+            mac: Some(Mac::new(Some("main".to_owned()), &[8; 3])),
+        };
+        let expected = WHOLE
+            .replace("2.0", "1.0")
+            .replace("app", "documented")
+            .replace("600000", "700000")
+            .replace(r#"null,"tag":"BwcH""#, r#""main","tag":"CAgI""#);
+        assert_eq!(spelled(&others, WHOLE), expected);
+        // Spelled otherwise, it says the same, and stays.
+        let odd = WHOLE.replace("app", r"\u0061pp");
+        assert_eq!(spelled(&read(WHOLE), &odd), odd);
+    }
+
+    #[test]
+    fn each_of_them_is_authenticated() {
+        let whole = read(WHOLE);
+        let bytes = whole.authenticated().unwrap();
+        assert_eq!(bytes, b"2.0\0app\0salted by chance\x00\x09\x27\xc0");
+        let kdf = whole.kdf.clone();
+        for other in [
+            Settings { version: None, ..whole.clone() },
+            Settings { token_encoding: None, ..whole.clone() },
+            Settings {
+                kdf: kdf.map(|kdf| DirectoryKdf { rounds: 600_001, ..kdf }),
+                ..whole.clone()
+            },
+        ] {
+            assert_ne!(other.authenticated().unwrap(), bytes);
+        }
+        assert_eq!(Settings { kdf: None, ..whole }.authenticated(), None);
+    }
+}

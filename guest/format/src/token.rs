@@ -148,6 +148,16 @@ mod tests {
         }
     }
 
+    #[test]
+    fn an_encoding_has_a_name() {
+        assert_eq!(Encoding::ALL.map(Encoding::name), ["documented", "app"]);
+        for encoding in Encoding::ALL {
+            assert_eq!(Encoding::parse(encoding.name()), Ok(encoding));
+        }
+        let unknown = FormatError::Malformed(Message::UnknownEncoding);
+        assert_eq!(Encoding::parse("App"), Err(unknown));
+    }
+
     proptest! {
         #[test]
         fn no_text_makes_it_panic(text in ".*") {

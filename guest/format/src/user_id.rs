@@ -128,6 +128,35 @@ mod tests {
     }
 
     #[test]
+    fn knows_the_application_s_backups() {
+        let of = UserId::from_backup_name;
+        assert_eq!(of("anna.cred.backup_20250616_130236").unwrap().as_str(), "anna");
+        assert_eq!(of("a.backup_x.cred.backup_20250616_130236").unwrap().to_string(), "a.backup_x");
+        for name in [
+            "anna.cred",
+            "anna.backup_20250616_130236",
+            ".cred.backup_20250616_130236",
+            "anna.cred.backup_2025061_130236",
+            "anna.cred.backup_20250616_13023",
+            "anna.cred.backup_2025061x_130236",
+            "anna.cred.backup_20250616_13023x",
+            "anna.cred.backup_20250616130236",
+            "anna.cred.backup_20250616_130236.bak",
+        ] {
+            assert_eq!(of(name), None, "{name}");
+        }
+    }
+
+    #[test]
+    fn records_have_the_places_of_their_users() {
+        assert_eq!(place("anna.cred"), ("anna", true));
+        assert_eq!(place("anna"), ("anna", false));
+        let mut names = ["annab.cred", "anna.cred", "anna", "anna.x.cred"];
+        names.sort_by_key(|name| place(name));
+        assert_eq!(names, ["anna", "anna.cred", "anna.x.cred", "annab.cred"]);
+    }
+
+    #[test]
     fn names_the_reason_of_a_refusal() {
         let long = "x".repeat(UserId::MAX_BYTES + 1);
         for (id, error) in [
@@ -141,6 +170,7 @@ mod tests {
             ("a\nb", UserIdError::Control),
             ("a\u{85}b", UserIdError::Control),
         ] {
+            assert!(error.to_string().starts_with("the user id "), "{error}");
             assert_eq!(UserId::parse(id), Err(error), "{id:?}");
         }
     }

@@ -43,3 +43,19 @@ impl fmt::Display for Version {
         f.write_str(self.name())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_version_has_a_name() {
+        assert_eq!(Version::ALL.map(Version::name), ["1.0", "2.0"]);
+        for version in Version::ALL {
+            assert_eq!(Version::parse(&version.to_string()), Ok(version));
+        }
+        for name in ["", "1", "1.0 ", "3.0"] {
+            assert!(matches!(Version::parse(name), Err(FormatError::Unsupported(_))), "{name}");
+        }
+    }
+}
