@@ -57,6 +57,13 @@ impl Installation {
         expect(0, &run_with_input(&mut self.moat(&[&put, form].concat()), "horse"));
     }
 
+    /// Changes the settings of the directory, as anyone can who can write to it.
+    fn edit_settings(&self, change: impl FnOnce(&str) -> String) {
+        let path = self.store.path().join("moat.json");
+        let settings = fs::read_to_string(&path).unwrap();
+        write_private(&path, change(&settings).as_bytes());
+    }
+
     /// The findings that are not ok, as `level name: finding`, and the exit code.
     fn findings(&self, change: &dyn Fn(&mut Command) -> &mut Command) -> (Vec<String>, i32) {
         let output = run(change(&mut self.moat(&["check", "--json"])));
@@ -95,7 +102,7 @@ type Change = fn(&mut Command) -> &mut Command;
 struct Bad(&'static str, Plant, Change, &'static [&'static str]);
 
 /// Some of these can only be planted by root.
-const BAD: [Bad; 38] = [
+const BAD: [Bad; 41] = [
     Bad(
         "no master key",
         |_| {},
@@ -387,6 +394,33 @@ const BAD: [Bad; 38] = [
         },
         |c| c,
         &["warn records: the FossaWork application can't read bert, carl: they are version 2.0"],
+    ),
+    Bad(
+        "settings that are gone",
+        |i| {
+            i.put_as("bert", &["--format", "2.0"]);
+            fs::remove_file(i.store.path().join("moat.json")).unwrap();
+        },
+        |c| c,
+        &["fail records: moat.json is missing or doesn't say how keys are derived"],
+    ),
+    Bad(
+        "settings without what authenticates them",
+        |i| {
+            i.put_as("bert", &["--format", "2.0"]);
+            i.edit_settings(|text| text[..text.find(",\"mac\"").unwrap()].to_owned() + "}");
+        },
+        |c| c,
+        &["fail records: moat.json is missing or doesn't say how keys are derived"],
+    ),
+    Bad(
+        "settings with the version set back",
+        |i| {
+            i.put_as("bert", &["--format", "2.0"]);
+            i.edit_settings(|text| text.replacen('{', r#"{"record_version":"1.0","#, 1));
+        },
+        |c| c,
+        &["warn records: new records are of version 1.0, although there are some of version 2.0"],
     ),
     Bad(
         "a copy in the clear",

@@ -91,7 +91,9 @@ fn what_is_wrong_with_a_directory_is_reported_as_values() {
     let report = DirectoryReport::examine(&dir).unwrap();
     assert_eq!((report.mode, report.records), (0o700, USERS + 1));
     assert_eq!(report.exposed, ["torn.cred"]);
-    assert_eq!(report.settings, SettingsState::Found(None));
+    let settings =
+        SettingsState::Found { version: None, token_encoding: None, has_derivation: true };
+    assert_eq!(report.settings, settings);
 
     let each = || Ok::<_, Error>(());
     let report = RecordsReport::examine(&vault, Duration::MAX, each).unwrap();

@@ -49,7 +49,8 @@ pub(super) fn run(
         report.line(&line)?;
     }
     let Pattern { operations, failed, by_hour, .. } = &pattern;
-    let text = format!("{} findings in {operations} operations since {since}", findings.len());
+    let noun = if findings.len() == 1 { "finding" } else { "findings" };
+    let text = format!("{} {noun} in {operations} operations since {since}", findings.len());
     let mut summary = json!({
         "since": since, "findings": findings.len(), "operations": operations, "failed": failed,
         "uses_by_hour": by_hour,

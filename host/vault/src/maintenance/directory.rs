@@ -14,6 +14,7 @@ use moat_format::files::{SETTINGS, is_own};
 use moat_format::json_object::RawObject;
 use moat_format::settings::Settings;
 use moat_format::user_id::UserId;
+use moat_format::version::Version;
 
 /// What there is to know of a directory and its files.
 #[derive(Debug)]
@@ -48,8 +49,16 @@ pub enum SettingsState {
     Missing,
     /// The file can't be read as settings.
     Damaged,
-    /// They set this token encoding, or none.
-    Found(Option<TokenEncoding>),
+    /// They can be read.
+    Found {
+        /// The version of new records, if it is set.
+        version: Option<Version>,
+        /// The encoding of new tokens, if it is set.
+        token_encoding: Option<TokenEncoding>,
+        /// Whether they have what version 2.0 derives keys from, and something that authenticates them. Whether that does is
+        /// for a master key to say.
+        has_derivation: bool,
+    },
 }
 
 impl DirectoryReport {
@@ -116,7 +125,11 @@ impl SettingsState {
     fn of(text: &[u8]) -> Self {
         let object: Option<RawObject> = serde_json::from_slice(text).ok();
         match object.map(|object| Settings::read(&object)) {
-            Some(Ok(settings)) => Self::Found(settings.token_encoding.map(Into::into)),
+            Some(Ok(settings)) => Self::Found {
+                version: settings.version,
+                token_encoding: settings.token_encoding.map(Into::into),
+                has_derivation: settings.kdf.is_some() && settings.mac.is_some(),
+            },
             _ => Self::Damaged,
         }
     }

@@ -2,7 +2,7 @@
 //! current key.
 
 use moat::maintenance::{DirectoryReport, RecordsReport, Selection, SettingsState};
-use moat::{ErrorCode, KeyState, Operation, TokenEncoding};
+use moat::{ErrorCode, KeyState, Operation, TokenEncoding, Version};
 
 use super::key::Keys;
 use super::{Checks, audit, shown};
@@ -124,7 +124,10 @@ fn print(
             _ => {}
         }
     }
-    let is_for_app = settings == SettingsState::Found(Some(TokenEncoding::App));
+    check_settings(report, settings, checks)?;
+    let app = Some(TokenEncoding::App);
+    let is_for_app =
+        matches!(settings, SettingsState::Found { token_encoding, .. } if token_encoding == app);
     if is_for_app || report.has_application_records {
         for (names, why, remedy) in [
             (
@@ -170,6 +173,37 @@ fn print(
     }
     if checks.fail == before {
         checks.ok(NAME, format!("{} can be decrypted", report.decryptable))?;
+    }
+    Ok(())
+}
+
+/// Whether the settings fit records of version 2.0: whoever can write to the directory could have made them weaker.
+fn check_settings(
+    report: &RecordsReport,
+    settings: SettingsState,
+    checks: &mut Checks<'_>,
+) -> Result<(), Failure> {
+    let (version, has_derivation) = match settings {
+        SettingsState::Found { version, has_derivation, .. } => (version, has_derivation),
+        _ => (None, false),
+    };
+    if report.version_2.is_empty() {
+        return Ok(());
+    }
+    if !has_derivation {
+        let finding = format!(
+            "moat.json is missing or doesn't say how keys are derived, but there are records of version 2.0: {}",
+            shown(&report.version_2)
+        );
+        return checks.fail(NAME, finding, "restore moat.json from a backup");
+    }
+    if version == Some(Version::V1) {
+        let finding = "new records are of version 1.0, although there are some of version 2.0";
+        return checks.warn(
+            NAME,
+            finding,
+            "moat migrate --to 2.0; if it fails, restore moat.json from a backup",
+        );
     }
     Ok(())
 }
