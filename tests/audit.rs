@@ -247,7 +247,7 @@ fn a_component_that_denies_what_it_did_is_not_believed() {
     // A dry run has no grant to write.
     let mut dry_run = MigrateOptions::default();
     dry_run.dry_run = true;
-    let answers = vault.migrate(&[written.clone()], &dry_run);
+    let answers = vault.migrate(std::slice::from_ref(&written), &dry_run);
     assert_eq!(answers.unwrap_err().code(), ErrorCode::Sandbox);
 
     let outcomes = audited.operations().into_iter().map(|operation| operation.outcome.unwrap());

@@ -82,7 +82,7 @@ impl Host for Native {
         match fs::read(self.directory.join(name)) {
             Ok(contents) => Ok(Some(Contents { revision: sha256(&contents), contents })),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(Error::new(ErrorCode::Directory, error.to_string())),
+            Err(error) => Err(failure(ErrorCode::Directory, &error.to_string())),
         }
     }
 
@@ -96,7 +96,7 @@ impl Host for Native {
     }
 
     fn remove(&self, _: &str, _: Option<&str>) -> Result<bool, Error> {
-        Err(Error::new(ErrorCode::Denied, "the benchmark removes nothing"))
+        Err(failure(ErrorCode::Denied, "the benchmark removes nothing"))
     }
 
     fn names(&self, _: Option<&str>, _: u32) -> Result<NamePage, Error> {
@@ -114,7 +114,7 @@ impl Host for Native {
     }
 
     fn random(&self) -> Result<[u8; 16], Error> {
-        Err(Error::new(ErrorCode::Unavailable, "the directory has its settings, with their salt"))
+        Err(failure(ErrorCode::Unavailable, "the directory has its settings, with their salt"))
     }
 }
 
@@ -198,4 +198,8 @@ fn in_threads(
             });
         }
     });
+}
+
+fn failure(code: ErrorCode, message: &str) -> Error {
+    Error { code, message: message.to_owned() }
 }

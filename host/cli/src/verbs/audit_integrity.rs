@@ -33,8 +33,11 @@ impl Integrity {
 
     /// Adds it to the summary of a report.
     pub(super) fn add_to(&self, summary: &mut Value) {
-        summary["verified"] = self.is_verified.into();
-        summary["finding"] = self.finding.as_ref().map(Finding::to_string).into();
+        let finding = self.finding.as_ref().map(Finding::to_string);
+        let members = [("verified", self.is_verified.into()), ("finding", finding.into())];
+        if let Some(summary) = summary.as_object_mut() {
+            summary.extend(members.map(|(name, value)| (name.to_owned(), value)));
+        }
     }
 
     /// What the program ends with after the report.

@@ -45,41 +45,40 @@ pub(crate) fn run(context: &Context, verify: &Verify) -> Result<ExitCode, Failur
     drop(progress);
     let mut text = format!("{ok} ok, {failed} failed");
     let mut summary = json!({ "ok": ok, "failed": failed });
-    let mut differing = Vec::new();
+    let mut is_as_logged = true;
     if let (Some((history, mut keys)), Ok(())) = (log, &outcome) {
         let all = verify.users.is_empty();
         let compared = compare_with_log(&vault, revisions, all, history, &mut keys);
         let compared = compared.map_err(|error| context.explain(&error))?;
-        let is_unknown = |deviation: &Deviation| deviation.standing == Standing::Unknown;
-        let (unknown, known): (Vec<_>, Vec<_>) = compared.into_iter().partition(is_unknown);
-        for Deviation { name, standing, .. } in &known {
-            report.line(&format!("differs {name}: {}", explained(standing)))?;
+        let is_unknown = |deviation: &&Deviation| deviation.standing == Standing::Unknown;
+        let (unknown, differing): (Vec<_>, Vec<_>) = compared.iter().partition(is_unknown);
+        for deviation in &differing {
+            report.line(&format!("differs {}", explained(deviation)))?;
         }
-        text += &format!(
-            "; {} differ from the log, which says nothing of {}",
-            known.len(),
-            unknown.len()
-        );
-        let name = |deviation: &Deviation| deviation.name.clone();
-        summary["log"] = json!({
-            "differing": known.iter().map(|deviation| json!({
-                "name": deviation.name, "message": explained(&deviation.standing),
-            })).collect::<Vec<_>>(),
-            "unknown": unknown.iter().map(name).collect::<Vec<_>>(),
+        let (differ, others) = (differing.len(), unknown.len());
+        text += &format!("; {differ} differ from the log, which says nothing of {others}");
+        let log = json!({
+            "differing": differing.iter().map(|deviation| value(deviation)).collect::<Vec<_>>(),
+            "unknown": unknown.iter().map(|deviation| &deviation.name).collect::<Vec<_>>(),
         });
-        differing = known;
+        summary.as_object_mut().map(|summary| summary.insert("log".to_owned(), log));
+        is_as_logged = differing.is_empty();
     }
     report.finish(&text, &summary)?;
     outcome.map_err(|interruption| interruption.explain(context))?;
-    Ok(ExitCode::from(match (failed, differing.is_empty()) {
+    Ok(ExitCode::from(match (failed, is_as_logged) {
         (0, true) => 0,
         (0, false) => AUDIT,
         _ => NOT_DECRYPTED,
     }))
 }
 
-fn explained(standing: &Standing) -> String {
-    match standing {
+fn value(deviation: &Deviation) -> Value {
+    json!({ "name": deviation.name, "message": explained(deviation) })
+}
+
+fn explained(Deviation { name, standing, .. }: &Deviation) -> String {
+    let how = match standing {
         Standing::PutBack(written, last) => {
             format!("it is as it was written at {written}, but was written again at {last}")
         }
@@ -91,12 +90,11 @@ fn explained(standing: &Standing) -> String {
             format!("it is gone, but was written at {last} and never removed")
         }
         Standing::Unfinished(begun) => {
-            format!(
-                "it may have been changed by an operation that was interrupted, begun at {begun}"
-            )
+            format!("an operation that began at {begun} may have changed it, and was interrupted")
         }
         _ => "the log says nothing of it".to_owned(),
-    }
+    };
+    format!("{name}: {how}")
 }
 
 fn record(user: &UserId, answer: &Result<Summary, Error>) -> Value {

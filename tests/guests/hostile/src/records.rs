@@ -58,7 +58,8 @@ pub(crate) const MISDEEDS: &[Misdeed] = &[
     }),
     ("iv-as-before", |user| {
         put(user, |record| {
-            (ring(), drawn());
+            ring();
+            drawn();
             resealed(record, |token| at_time(token, seconds()))
         })
     }),

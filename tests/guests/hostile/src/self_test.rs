@@ -13,7 +13,9 @@ const KNOWN: &[u8] = include_bytes!("../../../../host/vault/src/sandbox/self-tes
 pub(crate) fn pass() -> Answer {
     if !read(&file(USER)).found() {
         // What the record is made of has to have been given.
-        (ring(), now(), drawn());
+        ring();
+        now();
+        drawn();
         write_new(&file(USER), KNOWN);
         return Answer::EMPTY;
     }
