@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -241,4 +242,35 @@ fn the_units_are_sound() {
     }
     let (stdout, stderr) = expect(0, &run(&mut command));
     assert!(!format!("{stdout}{stderr}").contains("moat-rotate"), "{stdout}{stderr}");
+}
+
+/// Whoever has an earlier key can still write records with it: before long they would look like any other.
+#[test]
+fn a_record_that_is_newer_than_the_primary_key_is_named() {
+    let store = Store::new();
+    let ring = store.beside("ring.json");
+    let moat = |ring: &Path, arguments: &[&str], input: &str| {
+        let mut command = store.moat(arguments);
+        command.env_remove("FOSSAWORK_MASTER_KEY").arg("--keyring").arg(ring);
+        expect(0, &run_with_input(&mut command, input))
+    };
+    let put = |ring: &Path, user: &str| {
+        moat(ring, &["put", user, "--username", "someone", "--password-stdin"], "horse");
+    };
+    fs::create_dir(store.beside("stolen")).unwrap();
+    let stolen = store.beside("stolen/ring.json");
+    moat(&ring, &["keys", "add", "--id", "old", "--key-stdin"], KEY);
+    put(&ring, "anna");
+    fs::copy(&ring, &stolen).unwrap();
+    moat(&ring, &["keys", "add", "--id", "new", "--key-stdin", "--primary"], NEW_KEY);
+    thread::sleep(Duration::from_millis(1_100));
+    put(&stolen, "bob");
+
+    for arguments in [&["rotate", "--status"][..], &["rotate"]] {
+        let (_, warnings) = moat(&ring, arguments, "");
+        assert!(warnings.contains("after new was added"), "{arguments:?}: {warnings}");
+        assert!(warnings.trim_end().ends_with("that key: bob"), "{arguments:?}: {warnings}");
+    }
+    let (_, warnings) = moat(&ring, &["rotate"], "");
+    assert!(!warnings.contains("bob"), "{warnings}");
 }

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use moat::maintenance::{Rotation, Selection, rewrap_until_current};
-use moat::{Error, Rewritten, UserId};
+use moat::{Error, Rewritten, RingDocument, UserId};
 use serde_json::{Value, json};
 
 use crate::args::Rotate;
@@ -21,6 +21,7 @@ pub(crate) fn run(context: &Context, arguments: &Rotate) -> Result<ExitCode, Fai
         return rotate_if_due(context, age, arguments.new_key);
     }
     let read_only = arguments.dry_run || arguments.status;
+    let mut late = Late::than(ring_file::read(context).ok().as_ref());
     let vault = context.vault(Rotation::access(read_only))?;
     let failed = |error: &Error| context.explain(error);
     let _lock = if read_only { None } else { Some(vault.lock_batch().map_err(|e| failed(&e))?) };
@@ -33,9 +34,11 @@ pub(crate) fn run(context: &Context, arguments: &Rotate) -> Result<ExitCode, Fai
         if let Err(error) = answer {
             failures.push(format!("failed  {user}: {error}"));
         }
+        late.note(user, answer);
         progress.report(|| report.entry(&entry(user, answer)))
     });
     drop(progress);
+    late.warn();
     failures.iter().try_for_each(|failure| report.line(failure))?;
     report.finish(&text(&found, arguments), &summary(&found, read_only))?;
     outcome.map_err(|interruption| interruption.explain(context))?;
@@ -74,7 +77,9 @@ fn rotate_if_due(context: &Context, age: Duration, new_key: bool) -> Result<Exit
     let vault = context.vault_beside_ring(ring.ring(), access, Some(&file.directory))?;
     let _lock = vault.lock_batch().map_err(|error| context.explain(&error))?;
     let progress = Progress::over(context, &vault, Selection::default());
+    let mut late = Late::than(Some(&ring));
     let outcome = rewrap_until_current(&vault, |user, answer| {
+        late.note(user, answer);
         progress.report(|| {
             if let Err(error) = answer {
                 tracing::warn!("{user}: {error}");
@@ -83,6 +88,7 @@ fn rotate_if_due(context: &Context, age: Duration, new_key: bool) -> Result<Exit
         })
     });
     drop(progress);
+    late.warn();
     let (rotated, found) = outcome.map_err(|interruption| interruption.explain(context))?;
     let (retired, kept) = ring.retire_superseded(&found.usage);
     kept.iter().for_each(|why| tracing::warn!("not retired: {why}"));
@@ -97,6 +103,43 @@ fn rotate_if_due(context: &Context, age: Duration, new_key: bool) -> Result<Exit
         json!({ "primary": primary, "rotated": rotated, "failed": failed, "retired": retired });
     context.output.done(&text, &value)?;
     Ok(exit_code(&found))
+}
+
+/// Records that were encrypted with an earlier key although there was a later one already.
+struct Late {
+    /// The later key, and when it was added.
+    primary: Option<(String, String)>,
+    users: Vec<String>,
+}
+
+impl Late {
+    fn than(ring: Option<&RingDocument>) -> Self {
+        let primary = ring.map(|ring| ring.primary());
+        let primary = primary.map(|key| (key.id().to_owned(), key.added_at()));
+        Self { primary, users: Vec::new() }
+    }
+
+    fn note(&mut self, user: &UserId, answer: &Result<Rewritten, Error>) {
+        let Ok(Rewritten { changed: true, before, .. }) = answer else { return };
+        // Times in UTC, compared to the second.
+        let second = |time: &str| time.get(..19).map(str::to_owned);
+        let added = self.primary.as_ref().and_then(|(_, added)| second(added));
+        let encrypted = before.encrypted_at.as_deref().and_then(second);
+        if encrypted.zip(added).is_some_and(|(encrypted, added)| encrypted > added) {
+            self.users.push(user.to_string());
+        }
+    }
+
+    /// Whoever has an earlier key can write records under it, and rotation makes them look like any other.
+    fn warn(&self) {
+        if let Some((id, _)) = self.primary.as_ref().filter(|_| !self.users.is_empty()) {
+            let users = self.users.join(", ");
+            tracing::warn!(
+                "encrypted with an earlier key after {id} was added, by a program that hasn't loaded the ring again or by \
+                 somebody who has that key: {users}"
+            );
+        }
+    }
 }
 
 fn entry(user: &UserId, answer: &Result<Rewritten, Error>) -> Value {
