@@ -117,15 +117,27 @@ mod tests {
         assert_ne!(root.0, fast.0);
     }
 
+    fn unhex(text: &str) -> Vec<u8> {
+        let pairs = text.as_bytes().chunks(2).map(|pair| std::str::from_utf8(pair).unwrap());
+        pairs.map(|pair| u8::from_str_radix(pair, 16).unwrap()).collect()
+    }
+
+    /// As Python's `hashlib` and `hmac` compute them.
+    #[test]
+    fn what_is_derived_is_what_another_implementation_derives() {
+        let (master_key, anna) = (b"correct horse battery staple", UserId::parse("anna").unwrap());
+        let known = "b07ccb7eaf7dba7a6259f7b159fd4a29405c5267740e08ddd8daabbc228be96e";
+        assert_eq!(user_key_1(master_key, &anna).to_vec(), unhex(known));
+        let root = RootKey::derive(master_key, &Kdf { salt: *b"salted by chance", rounds: None });
+        let known = "15250f82a1f8510ead738d654565a4fce4a18775aac4ca63c9ff7fb05192cb23";
+        assert_eq!(root.user_key(&anna).unwrap().to_vec(), unhex(known));
+        let known = "f51f945305b1a8c8c4cf3b60d6d59248bdb2ddb7e6e01d9a161c52497f2df6ce";
+        assert_eq!(root.settings_tag(b"what they say").unwrap().to_vec(), unhex(known));
+    }
+
     /// RFC 5869, appendix A.3 and A.1: the two steps with and without salt and info.
     #[test]
     fn the_steps_of_hkdf_give_the_published_keys() {
-        let unhex = |text: &str| -> Vec<u8> {
-            let pairs = text.as_bytes().chunks(2);
-            pairs
-                .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap())
-                .collect()
-        };
         let salt: Vec<u8> = (0..13).collect();
         let (root, _) = Hkdf::<Sha256>::extract(Some(&salt), &[0x0b; 22]);
         let prk = "077709362c2e32df0ddc3f0dc47bba6390b6c73bb50f9c3122ec844ad7c2b3e5";
