@@ -1,17 +1,26 @@
 //! What the part with the master keys asks of the host, and what it refuses.
 
-#![allow(clippy::unwrap_used, reason = "a helper of a test fails as the test does")]
+#![allow(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "a helper of a test fails as the test does"
+)]
 
 use std::cell::RefCell;
 use std::collections::HashSet;
 
+use moat_format::kdf::Kdf;
+use moat_format::message::Message;
 use moat_format::strong_key;
+use moat_format::user_id::UserId;
 use moat_guest_keys::contract::{Derivation, Error, ErrorCode, MasterKey, RootParameters, Slot};
+use moat_guest_keys::kdf::RootKey;
 use moat_guest_keys::{Host, Ring};
 
-/// A host that keeps no derived key, and has a log of what it was asked.
+/// A host that keeps no derived key unless it has one, and has a log of what it was asked.
 struct Log {
     keys: Vec<MasterKey>,
+    kept: Option<Vec<u8>>,
     log: RefCell<Vec<String>>,
 }
 
@@ -22,7 +31,8 @@ impl Log {
             primary: place == 0,
             material: material.as_bytes().to_vec(),
         };
-        Self { keys: materials.iter().enumerate().map(key).collect(), log: RefCell::default() }
+        let keys = materials.iter().enumerate().map(key).collect();
+        Self { keys, kept: None, log: RefCell::default() }
     }
 
     fn note(&self, what: &str, slot: &Slot) {
@@ -40,7 +50,7 @@ impl Host for Log {
 
     fn lookup(&self, slot: &Slot) -> Option<Vec<u8>> {
         self.note("lookup", slot);
-        None
+        self.kept.clone()
     }
 
     fn remember(&self, slot: &Slot, key: &[u8]) {
@@ -166,4 +176,67 @@ fn the_keys_of_users_and_places_differ() {
     let keys = ring.derive(&wanted).unwrap();
     let different: HashSet<[u8; 32]> = keys.iter().map(|key| **key).collect();
     assert_eq!(different.len(), wanted.len());
+}
+
+#[test]
+fn the_key_that_encrypts_is_the_primary_one_if_it_may() {
+    let primary_of = |change: &dyn Fn(&mut Vec<MasterKey>)| {
+        let mut host = Log::new(&KEYS);
+        change(&mut host.keys);
+        Ring::new(&host).primary().map_err(|error| error.message)
+    };
+    let swap = |keys: &mut Vec<MasterKey>| keys.iter_mut().for_each(|key| key.primary ^= true);
+    assert_eq!(primary_of(&|_| {}), Ok(0));
+    assert_eq!(primary_of(&swap), Ok(1));
+    let labelled =
+        |label: &str| primary_of(&|keys: &mut Vec<MasterKey>| keys[0].id = Some(label.to_owned()));
+    assert_eq!(labelled(&"x".repeat(64)), Ok(0));
+    for label in ["x".repeat(65), "\u{1b}[31m".to_owned()] {
+        assert_eq!(labelled(&label), Err(Message::LongLabel.to_string()), "{label:?}");
+    }
+    let without = |keys: &mut Vec<MasterKey>| keys[0].primary = false;
+    let twice = |keys: &mut Vec<MasterKey>| keys[1].primary = true;
+    for change in [&without as &dyn Fn(&mut Vec<MasterKey>), &twice] {
+        assert_eq!(primary_of(change), Err(Message::NotOnePrimary.to_string()));
+    }
+}
+
+/// Users of a directory share the root key of a master key, and of no other.
+#[test]
+fn a_root_key_is_derived_once_for_each_key_and_salt() {
+    let host = Log::new(&KEYS);
+    let ring = Ring::new(&host);
+    let other = Some(RootParameters { salt: vec![8; 16], rounds: Some(600_000) });
+    let bob = |index, root| Derivation { user_id: "bob".to_owned(), ..anna(index, root) };
+    let wanted =
+        [anna(0, root(600_000)), bob(0, root(600_000)), bob(1, root(600_000)), bob(0, other)];
+    let keys = ring.derive(&wanted).unwrap();
+    let remembered = host.log.take().iter().filter(|line| line.starts_with("remember")).count();
+    assert_eq!(remembered, 3);
+    let kdf = |salt| Kdf { salt: [salt; 16], rounds: Some(600_000) };
+    let [anna, bob] = ["anna", "bob"].map(|user| UserId::parse(user).unwrap());
+    for (key, (material, kdf, user)) in keys.iter().zip([
+        (KEYS[0], kdf(7), &anna),
+        (KEYS[0], kdf(7), &bob),
+        (KEYS[1], kdf(7), &bob),
+        (KEYS[0], kdf(8), &bob),
+    ]) {
+        let root = RootKey::derive(material.as_bytes(), &kdf);
+        assert_eq!(**key, *root.user_key(user).unwrap());
+    }
+    let root = RootKey::derive(KEYS[1].as_bytes(), &kdf(7));
+    let parameters = RootParameters { salt: vec![7; 16], rounds: Some(600_000) };
+    let tag = ring.settings_tag(1, &parameters, b"settings").unwrap();
+    assert_eq!(tag, root.settings_tag(b"settings").unwrap());
+}
+
+#[test]
+fn a_key_that_was_kept_is_taken_as_it_is() {
+    let kept = |key: Vec<u8>| Log { kept: Some(key), ..Log::new(&KEYS) };
+    let host = kept(vec![9; 32]);
+    let keys = Ring::new(&host).derive(&[anna(0, None)]).unwrap();
+    assert_eq!(*keys[0], [9; 32]);
+    let host = kept(vec![9; 31]);
+    let refused = Ring::new(&host).derive(&[anna(0, None)]).unwrap_err();
+    assert_eq!(refused.message, Message::NotAKey.to_string());
 }
