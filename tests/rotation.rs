@@ -274,3 +274,14 @@ fn a_record_that_is_newer_than_the_primary_key_is_named() {
     let (_, warnings) = moat(&ring, &["rotate"], "");
     assert!(!warnings.contains("bob"), "{warnings}");
 }
+
+/// A pipe can be read only once.
+#[test]
+fn the_key_may_come_from_a_pipe() {
+    let store = filled(1, "1.0");
+    let mut shell = Command::new("sh");
+    let script = r#"exec "$0" rotate --master-key-file /dev/stdin"#;
+    store.surround(shell.args(["-c", script, MOAT.as_str()])).env_remove("FOSSAWORK_MASTER_KEY");
+    let (stdout, _) = expect(0, &run_with_input(&mut shell, KEY));
+    assert_eq!(stdout, "0 rotated, 1 already encrypted with the primary key, 0 failed\n");
+}

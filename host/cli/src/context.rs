@@ -91,11 +91,7 @@ impl Context {
     /// The vault over the directory, which must exist, for calls that need this access. From here on, the thread and
     /// all that it starts are confined to little else.
     pub(super) fn vault(&self, access: Access) -> Result<Vault, Failure> {
-        let keys = self.master_key()?;
-        let (builder, confinement) =
-            self.vault_over(ambient::open_directory, keys, access, None)?;
-        self.require(&confinement)?;
-        self.build(builder)
+        self.vault_beside_ring(self.master_key()?, access, None)
     }
 
     /// As [`Self::vault`], to put a credential into a directory that is created if it doesn't exist.
@@ -114,10 +110,10 @@ impl Context {
         self.build(builder.allow_new_key(allow_new_key))
     }
 
-    /// As [`Self::vault`], with the keys of a ring, whose directory remains writable.
+    /// As [`Self::vault`], with these keys, and the directory of their ring remaining writable, if it is given.
     pub(super) fn vault_beside_ring(
         &self,
-        keys: KeyRing,
+        keys: impl KeySource + 'static,
         access: Access,
         ring: Option<&Directory>,
     ) -> Result<Vault, Failure> {

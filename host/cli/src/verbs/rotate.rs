@@ -21,8 +21,11 @@ pub(crate) fn run(context: &Context, arguments: &Rotate) -> Result<ExitCode, Fai
         return rotate_if_due(context, age, arguments.new_key);
     }
     let read_only = arguments.dry_run || arguments.status;
-    let mut late = Late::than(ring_file::read(context).ok().as_ref());
-    let vault = context.vault(Rotation::access(read_only))?;
+    let keys = context.master_key()?;
+    // Why they can't be read, the vault says.
+    let document = keys.ring_and_document().ok().and_then(|(_, document)| document);
+    let mut late = Late::than(document.as_ref());
+    let vault = context.vault_beside_ring(keys, Rotation::access(read_only), None)?;
     let failed = |error: &Error| context.explain(error);
     let _lock = if read_only { None } else { Some(vault.lock_batch().map_err(|e| failed(&e))?) };
 
