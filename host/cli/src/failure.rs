@@ -47,11 +47,6 @@ pub(super) struct Failure {
 }
 
 impl Failure {
-    /// What is wrong.
-    pub(super) fn message(&self) -> &str {
-        &self.message
-    }
-
     /// The arguments are wrong.
     pub(super) fn usage(message: impl Into<String>, hint: impl Into<String>) -> Self {
         Self { exit: USAGE, code: "usage", message: message.into(), hint: hint.into() }

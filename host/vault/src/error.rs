@@ -4,7 +4,7 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::io;
 
-use crate::contract::{self, ErrorCode};
+use crate::contract::ErrorCode;
 
 /// A failure: a code to decide by, one line for people, and the cause where there is one.
 ///
@@ -73,11 +73,5 @@ impl fmt::Display for Error {
 impl StdError for Error {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         self.source.as_ref().map(|source| &**source as _)
-    }
-}
-
-impl From<contract::Error> for Error {
-    fn from(error: contract::Error) -> Self {
-        Self::new(error.code, error.message)
     }
 }

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::audit::{AuditLog, Event, Outcome};
+use crate::audit::{AuditLog, Event, Outcome, bounded};
 use crate::contract::{self, ErrorCode, TokenEncoding};
 use crate::directory::{Directory, Lock};
 use crate::effects::Effects;
@@ -80,8 +80,7 @@ impl Vault {
             true => actor.to_owned(),
             false => format!("{}/{actor}", self.actor),
         };
-        let end = actor.floor_char_boundary(LONGEST_ACTOR);
-        Self { actor: actor.get(..end).unwrap_or_default().into(), ..self.clone() }
+        Self { actor: bounded(&actor, LONGEST_ACTOR).into(), ..self.clone() }
     }
 
     /// The same vault with one more restriction.

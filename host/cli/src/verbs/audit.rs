@@ -23,7 +23,7 @@ pub(crate) fn run(context: &Context, verb: &AuditVerb) -> Result<ExitCode, Failu
         AuditVerb::Verify { head } => verify(context, settings, head.as_deref()),
         AuditVerb::Head => head(context, settings),
         AuditVerb::Report { since, hours } => {
-            let integrity = Integrity::of(context, settings)?;
+            let integrity = Integrity::of(context, settings, keys(context, settings))?;
             let operations = operations(context, settings)?;
             audit_report::run(context, operations, integrity, since, *hours)
         }
@@ -114,14 +114,14 @@ fn hash(context: &Context, settings: &AuditSettings, user: &UserId) -> Result<Ex
 }
 
 fn show(context: &Context, settings: &AuditSettings, show: &Show) -> Result<ExitCode, Failure> {
-    let hashes = match &show.user {
-        Some(user) if settings.hashes_users() => {
-            let mut keys = keys(context, settings)?;
-            keys.all().iter().map(|key| key.user_hash(user.as_str())).collect()
-        }
-        _ => Vec::new(),
-    };
-    let integrity = Integrity::of(context, settings)?;
+    let mut keys = keys(context, settings);
+    let mut hashes = Vec::new();
+    if let Some(user) = show.user.as_ref().filter(|_| settings.hashes_users()) {
+        let mut known = keys?;
+        hashes = known.all().iter().map(|key| key.user_hash(user.as_str())).collect();
+        keys = Ok(known);
+    }
+    let integrity = Integrity::of(context, settings, keys)?;
     let mut report = Report::new(&context.output, "operations")?;
     report.line(&format!(
         "{:20}  {:>8}  {:14}  {:24}  {:20}  {:>9}  {:12}  {}",

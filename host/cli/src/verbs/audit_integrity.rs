@@ -18,12 +18,16 @@ pub(super) struct Integrity {
 }
 
 impl Integrity {
-    /// Verifies the log, if a key for that is provided.
-    pub(super) fn of(context: &Context, settings: &AuditSettings) -> Result<Self, Failure> {
-        let mut keys = match keys(context, settings) {
+    /// Verifies the log, if there are keys for that.
+    pub(super) fn of(
+        context: &Context,
+        settings: &AuditSettings,
+        keys: Result<AuditKeys, Failure>,
+    ) -> Result<Self, Failure> {
+        let mut keys = match keys {
             Ok(keys) => keys,
             Err(failure) => {
-                tracing::warn!("the entries are not verified: {}", failure.message());
+                tracing::warn!("the entries are not verified: {}", failure.text().0);
                 return Ok(Self { is_verified: false, finding: None });
             }
         };

@@ -107,7 +107,7 @@ impl<'s> Pattern<'s> {
 
     fn add(&mut self, entry: &Entry) {
         let is_new = entry.time.as_str() >= self.since;
-        let user = entry.user.as_ref().or(entry.user_hash.as_ref());
+        let user = entry.user_or_hash();
         if is_new {
             self.operations += 1;
             if entry.outcome.is_none() {
@@ -116,7 +116,7 @@ impl<'s> Pattern<'s> {
             let failure = entry.outcome.as_ref().filter(|_| !entry.is_done());
             self.failed += u64::from(failure.is_some());
             if let Some(user) = user {
-                let (all, failures) = self.by_user.entry(user.clone()).or_default();
+                let (all, failures) = self.by_user.entry(user.to_owned()).or_default();
                 *all += 1;
                 if let Some(code) = failure {
                     *failures.entry(code.clone()).or_default() += 1;

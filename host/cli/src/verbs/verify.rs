@@ -21,22 +21,24 @@ pub(crate) fn run(context: &Context, verify: &Verify) -> Result<ExitCode, Failur
     let log = verify.against_log.then(|| audit_integrity::history(context)).transpose()?;
     let access = Operation::Verify.access().or(Operation::Users.access());
     let vault = context.vault(access)?;
-    let mut revisions = BTreeMap::new();
+    let mut revisions = log.is_some().then(BTreeMap::new);
     let mut report = Report::new(&context.output, "records")?;
     let (mut ok, mut failed) = (0, 0);
     let ask = |users: &[_]| vault.verify(users);
     let selection = Selection::of(&verify.users);
     let progress = Progress::over(context, &vault, selection);
     let outcome = for_each(&vault, selection, ask, |user, answer| {
+        if let Some(revisions) = &mut revisions {
+            let revision = answer.as_ref().ok().map(|summary| summary.envelope.revision.clone());
+            revisions.insert(user.clone(), revision);
+        }
         let text = match answer {
-            Ok(summary) => {
+            Ok(_) => {
                 ok += 1;
-                revisions.insert(user.clone(), Some(summary.envelope.revision.clone()));
                 format!("ok      {user}")
             }
             Err(error) => {
                 failed += 1;
-                revisions.insert(user.clone(), None);
                 format!("failed  {user}: {error}")
             }
         };
@@ -46,7 +48,7 @@ pub(crate) fn run(context: &Context, verify: &Verify) -> Result<ExitCode, Failur
     let mut text = format!("{ok} ok, {failed} failed");
     let mut summary = json!({ "ok": ok, "failed": failed });
     let mut is_as_logged = true;
-    if let (Some((history, mut keys)), Ok(())) = (log, &outcome) {
+    if let (Some((history, mut keys)), Some(revisions), Ok(())) = (log, revisions, &outcome) {
         let all = verify.users.is_empty();
         let compared = compare_with_log(&vault, revisions, all, history, &mut keys);
         let compared = compared.map_err(|error| context.explain(&error))?;

@@ -117,6 +117,11 @@ impl Entry {
         self.outcome.as_deref() == Some(DONE)
     }
 
+    /// Whose record it concerns: the user, or the hash where the log has hashes.
+    pub fn user_or_hash(&self) -> Option<&str> {
+        self.user.as_deref().or(self.user_hash.as_deref())
+    }
+
     /// That another key takes over with the entries of an operation, of which this is the first.
     pub(super) fn takeover(takeover: Takeover, first: &Self) -> Self {
         Self {
@@ -152,6 +157,13 @@ impl Entry {
         split_tag(line)?;
         serde_json::from_slice(line).ok()
     }
+}
+
+/// So many random bytes in hexadecimal.
+pub(super) fn random_id<const BYTES: usize>() -> Result<String, getrandom::Error> {
+    let mut id = [0; BYTES];
+    getrandom::getrandom(&mut id)?;
+    Ok(hex(&id))
 }
 
 /// Whether this key made the tag of a line, byte for byte.

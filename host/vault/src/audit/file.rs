@@ -21,11 +21,10 @@ use time::format_description::BorrowedFormatItem;
 use time::format_description::well_known::Rfc3339;
 use time::macros::format_description;
 
-use super::entry::{Entry, Takeover, is_signed_by, link};
+use super::entry::{Entry, Takeover, is_signed_by, link, random_id};
 use super::key::AuditKey;
 use super::keys::AuditKeys;
 use super::segments;
-use crate::digest::hex;
 use crate::directory::{open_in_place, sync};
 
 /// How far from its end the last entry of a file is looked for, in bytes.
@@ -307,7 +306,7 @@ impl LogFile {
             let all = segments::all(&self.dir, &self.name)?;
             tail = match all.iter().rfind(|segment| segment.first.is_some()) {
                 None => {
-                    log = Some(new_id()?);
+                    log = Some(random_id::<16>().map_err(io::Error::other)?);
                     Some(Tail { link: link(&bytes), ..Tail::begin() })
                 }
                 Some(before) => {
@@ -428,13 +427,6 @@ fn is_beginning(bytes: &[u8]) -> bool {
 /// The same error once more, for another of those whom it concerns.
 fn again(error: &io::Error) -> io::Error {
     io::Error::new(error.kind(), error.to_string())
-}
-
-/// The id of a new log.
-fn new_id() -> io::Result<String> {
-    let mut id = [0; 16];
-    getrandom::getrandom(&mut id).map_err(io::Error::other)?;
-    Ok(hex(&id))
 }
 
 fn first_of(first: &Entry) -> Option<(u64, OffsetDateTime)> {

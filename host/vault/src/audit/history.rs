@@ -73,7 +73,7 @@ impl History {
             if let Some(revision) = &outcome.settings {
                 self.settings.add_write(revision, outcome);
             }
-            match (record_of(outcome), &outcome.revision) {
+            match (outcome.user_or_hash(), &outcome.revision) {
                 (Some(user), Some(revision)) => self.past(user).add_write(revision, outcome),
                 (Some(user), None) if removes(outcome) && outcome.changed == Some(true) => {
                     self.past(user).add_removal(outcome);
@@ -85,7 +85,7 @@ impl History {
                 operation.name() == intent.operation && operation.access().writes()
             })
         {
-            if let Some(user) = record_of(intent) {
+            if let Some(user) = intent.user_or_hash() {
                 self.past(user).add_unfinished(intent);
             }
             self.settings.add_unfinished(intent);
@@ -103,10 +103,20 @@ impl History {
         revision: Option<&str>,
         keys: &mut AuditKeys,
     ) -> Standing {
-        let hashed =
-            || keys.all().iter().find_map(|key| self.records.get(&key.user_hash(user.as_str())));
-        let past = self.records.get(user.as_str()).or_else(hashed);
-        past.map_or(Standing::Unknown, |past| past.standing(revision))
+        let past = self.find(user, keys);
+        past.map_or(Standing::Unknown, |(_, past)| past.standing(revision))
+    }
+
+    /// The name or hash under which this user stands in the log, if at all.
+    pub(crate) fn name_of(&self, user: &UserId, keys: &mut AuditKeys) -> Option<&str> {
+        self.find(user, keys).map(|(name, _)| name)
+    }
+
+    fn find(&self, user: &UserId, keys: &mut AuditKeys) -> Option<(&str, &Past)> {
+        let known = |name: &str| self.records.get_key_value(name);
+        // Only where it takes a hash are keys derived for it.
+        let hashed = || keys.all().iter().find_map(|key| known(&key.user_hash(user.as_str())));
+        known(user.as_str()).or_else(hashed).map(|(name, past)| (name.as_str(), past))
     }
 
     /// How the settings of the directory are; `revision` is the one that is there.
@@ -163,10 +173,6 @@ impl Past {
             (Some(_), _, _, None) => unfinished(Standing::Unknown),
         }
     }
-}
-
-fn record_of(entry: &Entry) -> Option<&str> {
-    entry.user.as_deref().or(entry.user_hash.as_deref())
 }
 
 fn removes(outcome: &Entry) -> bool {

@@ -62,7 +62,6 @@ use std::time::Instant;
 use cap_std::fs::Dir;
 
 use crate::contract::{ErrorCode, KeyInfo};
-use crate::digest::hex;
 use crate::effects::Effects;
 use crate::error::Error;
 use crate::request::Request;
@@ -176,35 +175,34 @@ impl AuditLog {
     }
 
     fn intents(&self, event: &Event<'_>) -> Result<Vec<Entry>, Error> {
-        let mut id = [0; 8];
-        getrandom::getrandom(&mut id).map_err(Error::no_randomness)?;
-        let Request { users, purpose, .. } = *event.request;
+        let users = event.request.users;
         let user_ids = users.iter().map(|user| Some(user.as_str()));
         // An operation that is for no user has one entry of each kind, too.
         let nobody = users.is_empty().then_some(None);
-        let first = u64::from_ne_bytes(id);
-        let ids = (0..).map(|number| first.wrapping_add(number));
-        let grant = event.request.access().names();
-        let entries = user_ids.chain(nobody).zip(ids).map(|(user, id)| Entry {
-            id: hex(&id.to_be_bytes()),
-            purpose: purpose.map(|purpose| bounded(purpose, LONGEST_TEXT)),
-            component: Some(event.component.to_owned()),
-            grant: Some(grant.iter().map(|name| (*name).to_owned()).collect()),
-            ..self.entry(event, user)
-        });
-        Ok(entries.collect())
+        let grant: Vec<_> = event.request.access().names().into_iter().map(str::to_owned).collect();
+        let intent = |user| {
+            Ok(Entry {
+                component: Some(event.component.to_owned()),
+                grant: Some(grant.clone()),
+                ..self.entry(event, user)?
+            })
+        };
+        user_ids.chain(nobody).map(intent).collect()
     }
 
     /// What the entries of an operation say of it, for a user if it is for one.
-    fn entry(&self, event: &Event<'_>, user: Option<&str>) -> Entry {
+    fn entry(&self, event: &Event<'_>, user: Option<&str>) -> Result<Entry, Error> {
         let hash = |user| self.file.key().user_hash(user);
-        Entry {
+        let purpose = event.request.purpose;
+        Ok(Entry {
+            id: entry::random_id::<8>().map_err(Error::no_randomness)?,
             operation: event.request.operation.name().to_owned(),
             user: user.filter(|_| !self.hashes_users).map(str::to_owned),
             user_hash: user.filter(|_| self.hashes_users).map(hash),
             actor: event.actor.to_owned(),
+            purpose: purpose.map(|purpose| bounded(purpose, LONGEST_TEXT).to_owned()),
             ..Entry::default()
-        }
+        })
     }
 
     /// Writes that a request was refused: one entry for all of its users, or none if the actor is refused again and again.
@@ -215,16 +213,16 @@ impl AuditLog {
             [] => (None, None),
             several => (None, Some(several.len() as u64)),
         };
-        let purpose = event.request.purpose.map(|purpose| bounded(purpose, LONGEST_TEXT));
-        let entry = Entry { users, purpose, ..self.entry(event, user) };
-        self.write_refusals(vec![refusal_of(entry, refusal.code(), unwritten)?])
+        let entry = Entry { users, ..self.entry(event, user)? };
+        self.write_refusals(vec![refusal_of(entry, refusal.code(), unwritten)])
     }
 
     /// Writes how many refusals got no entry, of those actors who aren't refused any more.
     fn write_overdue_refusals(&self) -> Result<(), Error> {
         let overdue = self.refusals.take_overdue().into_iter().map(|(actor, unwritten)| {
-            let entry = Entry { operation: "refusals".to_owned(), actor, ..Entry::default() };
-            refusal_of(entry, ErrorCode::Denied, unwritten)
+            let id = entry::random_id::<8>().map_err(Error::no_randomness)?;
+            let entry = Entry { id, operation: "refusals".to_owned(), actor, ..Entry::default() };
+            Ok(refusal_of(entry, ErrorCode::Denied, unwritten))
         });
         let overdue = overdue.collect::<Result<Vec<_>, _>>()?;
         if overdue.is_empty() { Ok(()) } else { self.write_refusals(overdue) }
@@ -256,26 +254,23 @@ impl AuditLog {
     }
 }
 
-fn refusal_of(entry: Entry, code: ErrorCode, unwritten: u64) -> Result<Entry, Error> {
-    let mut id = [0; 8];
-    getrandom::getrandom(&mut id).map_err(Error::no_randomness)?;
-    Ok(Entry {
-        id: hex(&id),
+fn refusal_of(entry: Entry, code: ErrorCode, unwritten: u64) -> Entry {
+    Entry {
         phase: Phase::Refusal,
         outcome: Some(code.name().to_owned()),
         unwritten: Some(unwritten).filter(|count| *count > 0),
         ..entry
-    })
+    }
 }
 
 /// The text, cut to so many bytes.
-fn bounded(text: &str, bytes: usize) -> String {
-    text.get(..text.floor_char_boundary(bytes)).unwrap_or_default().to_owned()
+pub(crate) fn bounded(text: &str, bytes: usize) -> &str {
+    text.get(..text.floor_char_boundary(bytes)).unwrap_or_default()
 }
 
 /// Emits the entry as an event of `tracing`.
 fn emit(entry: &Entry) {
-    let user = entry.user.as_deref().or(entry.user_hash.as_deref());
+    let user = entry.user_or_hash();
     tracing::debug!(
         target: "moat::audit",
         sequence = entry.sequence, id = entry.id, phase = ?entry.phase, operation = entry.operation,
@@ -310,7 +305,8 @@ pub(crate) struct Outcome {
 impl Outcome {
     /// Of an operation that was done, with this master key.
     pub(crate) fn done(key: Option<&KeyInfo>) -> Self {
-        let key_id = key.and_then(|key| key.id.as_deref()).map(|id| bounded(id, LONGEST_TEXT));
+        let key_id =
+            key.and_then(|key| key.id.as_deref()).map(|id| bounded(id, LONGEST_TEXT).to_owned());
         Self { text: entry::DONE.to_owned(), key_id }
     }
 

@@ -19,18 +19,26 @@ struct Window {
     unwritten: u64,
 }
 
+impl Window {
+    fn new() -> Self {
+        Self { since: Instant::now(), written: 0, unwritten: 0 }
+    }
+
+    fn is_over(&self) -> bool {
+        self.since.elapsed() >= WINDOW
+    }
+}
+
 impl Refusals {
     /// Whether one more refusal of this actor gets an entry: then how many came before that got none, and are to be told
     /// with it.
     pub(super) fn note(&self, actor: &str) -> Option<u64> {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        all.retain(|_, window| window.unwritten > 0 || window.since.elapsed() < WINDOW);
-        let new = || Window { since: Instant::now(), written: 0, unwritten: 0 };
-        let window = all.entry(actor.to_owned()).or_insert_with(new);
-        let unwritten = if window.since.elapsed() < WINDOW {
-            0
-        } else {
-            std::mem::replace(window, new()).unwritten
+        all.retain(|_, window| window.unwritten > 0 || !window.is_over());
+        let window = all.entry(actor.to_owned()).or_insert_with(Window::new);
+        let unwritten = match window.is_over() {
+            true => std::mem::replace(window, Window::new()).unwritten,
+            false => 0,
         };
         if window.written == WRITTEN {
             window.unwritten += 1;
@@ -44,9 +52,7 @@ impl Refusals {
     /// got no entry.
     pub(super) fn take_overdue(&self) -> Vec<(String, u64)> {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_overdue = |_: &String, window: &mut Window| {
-            window.unwritten > 0 && window.since.elapsed() >= WINDOW
-        };
+        let is_overdue = |_: &String, window: &mut Window| window.unwritten > 0 && window.is_over();
         all.extract_if(is_overdue).map(|(actor, window)| (actor, window.unwritten)).collect()
     }
 }

@@ -38,20 +38,20 @@ pub fn compare_with_log(
     let mut deviations = Vec::new();
     for _ in 0..ATTEMPTS {
         let history = history()?;
-        let known: HashSet<String> = found.keys().flat_map(|user| names_of(user, keys)).collect();
         if all {
-            let missing = history.users().filter(|name| !known.contains(*name));
+            let known: HashSet<&str> =
+                found.keys().filter_map(|user| history.name_of(user, keys)).collect();
+            let missing = history.users().filter(|name| !known.contains(name));
             found.extend(missing.filter_map(|name| Some((UserId::parse(name).ok()?, None))));
         }
         deviations.clear();
         for (user, revision) in &mut found {
-            if history.standing(user, revision.as_deref(), keys) != Standing::AsWritten {
+            let mut standing = history.standing(user, revision.as_deref(), keys);
+            if standing != Standing::AsWritten {
                 *revision = revision_of(vault, &user.file_name())?;
+                standing = history.standing(user, revision.as_deref(), keys);
             }
-            deviations.push(Deviation {
-                name: user.to_string(),
-                standing: history.standing(user, revision.as_deref(), keys),
-            });
+            deviations.push(Deviation { name: user.to_string(), standing });
         }
         if all {
             let revision = revision_of(vault, SETTINGS)?;
@@ -64,12 +64,6 @@ pub fn compare_with_log(
         }
     }
     Ok(deviations)
-}
-
-/// Under which names a user may stand in the log.
-fn names_of(user: &UserId, keys: &mut AuditKeys) -> Vec<String> {
-    let hashes = keys.all().iter().map(|key| key.user_hash(user.as_str()));
-    hashes.chain([user.to_string()]).collect()
 }
 
 /// The revision of a file of the directory, if it is there.

@@ -14,19 +14,24 @@ use moat_format::user_id::UserId;
 
 /// What an answer says that the host can check. What it says nothing of is `None`.
 pub(crate) trait Answer {
+    /// Everything but the secrets of a record, which says whose it is, and its key and envelope.
+    fn summary(&self) -> Option<&Summary> {
+        None
+    }
+
     /// Whom it is about.
     fn user_id(&self) -> Option<&str> {
-        None
+        self.summary().map(|summary| summary.user_id.as_str())
     }
 
     /// The key that the record is encrypted with.
     fn key(&self) -> Option<&KeyInfo> {
-        None
+        self.summary().map(|summary| &summary.key)
     }
 
     /// The record's envelope.
     fn envelope(&self) -> Option<&Envelope> {
-        None
+        self.summary().map(|summary| &summary.envelope)
     }
 
     /// Whether the record was written or removed, where the operation may leave it as it is.
@@ -41,44 +46,20 @@ pub(crate) trait Answer {
 }
 
 impl Answer for Summary {
-    fn user_id(&self) -> Option<&str> {
-        Some(&self.user_id)
-    }
-
-    fn key(&self) -> Option<&KeyInfo> {
-        Some(&self.key)
-    }
-
-    fn envelope(&self) -> Option<&Envelope> {
-        Some(&self.envelope)
+    fn summary(&self) -> Option<&Summary> {
+        Some(self)
     }
 }
 
 impl Answer for Revealed {
-    fn user_id(&self) -> Option<&str> {
-        self.summary.user_id()
-    }
-
-    fn key(&self) -> Option<&KeyInfo> {
-        self.summary.key()
-    }
-
-    fn envelope(&self) -> Option<&Envelope> {
-        self.summary.envelope()
+    fn summary(&self) -> Option<&Summary> {
+        Some(&self.summary)
     }
 }
 
 impl Answer for Stored {
-    fn user_id(&self) -> Option<&str> {
-        self.summary.user_id()
-    }
-
-    fn key(&self) -> Option<&KeyInfo> {
-        self.summary.key()
-    }
-
-    fn envelope(&self) -> Option<&Envelope> {
-        self.summary.envelope()
+    fn summary(&self) -> Option<&Summary> {
+        Some(&self.summary)
     }
 
     fn replaced(&self) -> Option<bool> {
