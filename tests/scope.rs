@@ -10,8 +10,8 @@ use cap_std::fs::Dir;
 use hmac::{Hmac, Mac};
 use moat::audit::{self, AuditKey, AuditLog, Phase, Rotation};
 use moat::{
-    Credential, Error, ErrorCode, Field, KeyRing, MasterKey, MigrateOptions, Operation, PutOptions,
-    Scope, UserId, Vault,
+    Changes, Credential, Error, ErrorCode, Field, KeyRing, MasterKey, MigrateOptions, Operation,
+    PutOptions, Scope, UserId, Vault,
 };
 use proptest::prelude::*;
 use sha2::Sha256;
@@ -36,7 +36,7 @@ fn filled(store: &Store) -> Vault {
 /// Every operation that a scope has, tried for a user.
 type Attempt = (Operation, fn(&Scope, &UserId) -> Result<(), Error>);
 
-const ATTEMPTS: [Attempt; 13] = [
+const ATTEMPTS: [Attempt; 14] = [
     (Operation::Inspect, |scope, user| scope.inspect(user).map(drop)),
     (Operation::Describe, |scope, user| scope.describe(user).map(drop)),
     (Operation::Reveal, |scope, user| scope.reveal(user).map(drop)),
@@ -54,6 +54,9 @@ const ATTEMPTS: [Attempt; 13] = [
     }),
     (Operation::Put, |scope, user| {
         scope.put(user, &Credential::new("x", "y"), &PutOptions::default()).map(drop)
+    }),
+    (Operation::Change, |scope, user| {
+        scope.change(user, &Changes::default().username("x"), None).map(drop)
     }),
     (Operation::Remove, |scope, user| scope.remove(user, None).map(drop)),
 ];

@@ -108,8 +108,13 @@ fn the_iv_is_from_the_hosts_randomness_and_the_time_from_its_clock() {
         validation_attempts: 0,
     };
     let encoding = Some(TokenEncoding::Documented);
-    let options =
-        PutOptions { create_only: true, expected_revision: None, version: None, encoding };
+    let options = PutOptions {
+        create_only: true,
+        expected_revision: None,
+        version: None,
+        encoding,
+        keep_fields: false,
+    };
     let vault = vault.fossawork_credentials_vault();
     let stored = vault.call_put(&mut store, "u", &credential, &options).unwrap().unwrap();
     assert_eq!(stored.summary.created_at.as_deref(), Some("2023-11-14T22:13:20"));

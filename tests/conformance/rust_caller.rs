@@ -9,7 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use cap_std::ambient_authority;
 use cap_std::fs::Dir;
 use moat::{
-    Credential, Directory, Envelope, Error, ErrorCode, Field, KeyInfo, KeyRing, KeySource,
+    Changes, Credential, Directory, Envelope, Error, ErrorCode, Field, KeyInfo, KeyRing, KeySource,
     KeyWeakness, MasterKey, MigrateOptions, PutOptions, Rewritten, Summary, TokenEncoding, UserId,
     Vault,
 };
@@ -108,6 +108,7 @@ fn take(vault: &Vault, step: &Value) -> Result<Value, Error> {
             put.expected_revision = options["expected_revision"].as_str().map(str::to_owned);
             put.version = options["version"].as_str().map(str::to_owned);
             put.token_encoding = encoding(options);
+            put.keep_fields = is_set("keep_fields");
             let stored = vault.put(&user()?, &credential(&step["credential"]), &put)?;
             json!({
                 "summary": summary(&stored.summary),
@@ -135,6 +136,24 @@ fn take(vault: &Vault, step: &Value) -> Result<Value, Error> {
                 },
                 "summary": summary(open),
             })
+        }
+        "change" => {
+            let mut changes = Changes::default();
+            let given = &step["changes"];
+            if let Some(username) = given["username"].as_str() {
+                changes = changes.username(username);
+            }
+            if let Some(password) = given["password"].as_str() {
+                changes = changes.password(password);
+            }
+            for field in given["fields"].as_array().into_iter().flatten() {
+                let [name, value] = ["name", "value"].map(|part| field[part].as_str().unwrap());
+                changes = changes.field(Field::new(name, value));
+            }
+            for name in given["removed_fields"].as_array().into_iter().flatten() {
+                changes = changes.without_field(name.as_str().unwrap());
+            }
+            summary(&vault.change(&user()?, &changes, text("expected_revision"))?)
         }
         "describe" => summary(&vault.describe(&user()?)?),
         "inspect" => envelope(&vault.inspect(&user()?)?),

@@ -158,6 +158,7 @@ fn call(number: u8, sandboxed: &Sandboxed, memory: &Memory) -> bool {
                 expected_revision: None,
                 version: None,
                 encoding: Some(contract::TokenEncoding::App),
+                keep_fields: false,
             };
             let native = guest::put(memory, USER, &credential, &options);
             same(

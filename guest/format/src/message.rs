@@ -114,6 +114,8 @@ messages! {
     FieldReserved =
         "a field can't be named user_id, username, password, created_at, last_used, is_valid, validation_attempts, fields, encryption_version or key_id",
     FieldTwice = "a field is given twice",
+    NoSuchField = "the credential has no field of the name to be removed",
+    NothingToChange = "nothing to change was specified",
     CreatedAt = "`created_at` is not a time, such as 2025-01-14T10:00:00",
     ClockTooLate = "the clock is past the year 9999",
 

@@ -6,9 +6,9 @@ use crate::bindings::fossawork::credentials::directory;
 use crate::bindings::moat::parts::user_keys;
 use crate::bindings::wasi::{clocks::wall_clock, random::random};
 use crate::contract::{
-    Configured, Credential, Derivation, DerivedKey, Envelope, Error, ErrorCode, File, LeftoverPage,
-    MigrateOptions, NamePage, PutOptions, Removed, Revealed, Rewritten, RingKey, RootParameters,
-    Stored, Summary, TokenEncoding, UserPage,
+    Changes, Configured, Credential, Derivation, DerivedKey, Envelope, Error, ErrorCode, File,
+    LeftoverPage, MigrateOptions, NamePage, PutOptions, Removed, Revealed, Rewritten, RingKey,
+    RootParameters, Stored, Summary, TokenEncoding, UserPage,
 };
 use crate::{configuration, migration, vault};
 use moat_format::message::Message;
@@ -69,6 +69,14 @@ struct Component;
 impl exported::Guest for Component {
     fn put(user_id: String, credential: Credential, options: PutOptions) -> Result<Stored, Error> {
         vault::put(&Imports, &user_id, &credential, &options)
+    }
+
+    fn change(
+        user_id: String,
+        changes: Changes,
+        expected_revision: Option<String>,
+    ) -> Result<Summary, Error> {
+        vault::change(&Imports, &user_id, &changes, expected_revision.as_deref())
     }
 
     fn describe(user_id: String) -> Result<Summary, Error> {

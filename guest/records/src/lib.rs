@@ -40,7 +40,7 @@ pub use host::Host;
 pub mod contract {
     pub use crate::bindings::fossawork::credentials::directory::{File, NamePage};
     pub use crate::bindings::fossawork::credentials::types::{
-        Configured, Credential, DerivedKey, Envelope, Error, ErrorCode, Field, KeyInfo,
+        Changes, Configured, Credential, DerivedKey, Envelope, Error, ErrorCode, Field, KeyInfo,
         KeyWeakness, Leftover, LeftoverPage, MigrateOptions, PutOptions, RecordKind, Removed,
         Revealed, Rewritten, Stored, Summary, TokenEncoding, UserPage,
     };

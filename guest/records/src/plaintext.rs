@@ -9,7 +9,7 @@ use moat_format::json_object::RawObject;
 use moat_format::message::Message;
 use moat_format::timestamp::is_time;
 
-use crate::contract::{Credential, Error, ErrorCode, Field};
+use crate::contract::{Changes, Credential, Error, ErrorCode, Field};
 
 /// Names that a field can't have, because a part of the credential has it already.
 pub const RESERVED_NAMES: [&str; 10] = [
@@ -37,7 +37,8 @@ pub(crate) struct Binding {
     pub(crate) write_counter: u32,
 }
 
-/// A decrypted credential with the members that aren't known here.
+/// A decrypted credential with the members that aren't known here; by default one that is yet to be filled.
+#[derive(Default)]
 pub struct Plaintext(RawObject);
 
 impl Plaintext {
@@ -52,29 +53,63 @@ impl Plaintext {
             .map_err(|_| Error::malformed(Message::PlaintextNotAnObject))
     }
 
-    /// The plaintext of a credential; `created_at` is when it was created, unless the credential says so itself.
+    /// Replaces the credential, and keeps what it doesn't name: fields, and members that aren't known here. `created_at` is
+    /// when it was created, unless the credential says so itself.
     ///
     /// # Errors
     ///
-    /// `invalid-credential` when the name of a field may not be used.
-    pub fn new(credential: &Credential, created_at: &str) -> Result<Self, Error> {
-        check_fields(&credential.fields)?;
-        let mut members = RawObject::default();
+    /// `malformed` when the fields so far are not an object.
+    pub fn replace(&mut self, credential: &Credential, created_at: &str) -> Result<(), Error> {
+        let members = &mut self.0;
         members.set("username", &credential.username)?;
         members.set("password", &credential.password)?;
         members.set("created_at", credential.created_at.as_deref().unwrap_or(created_at))?;
         members.set("last_used", &credential.last_used)?;
         members.set("is_valid", credential.is_valid)?;
         members.set("validation_attempts", credential.validation_attempts)?;
-        if !credential.fields.is_empty() {
-            let mut fields = RawObject::default();
-            for field in &credential.fields {
-                let refuse = |_| Error::malformed(Message::PlaintextNotJson);
-                fields.put(&field.name, &field.value).map_err(refuse)?;
-            }
-            members.set("fields", fields)?;
+        self.change_fields(&credential.fields, &[])
+    }
+
+    /// Replaces and removes parts of the credential, and keeps everything else. A new password was created now; with another
+    /// username or password, no login attempt has been reported yet.
+    ///
+    /// # Errors
+    ///
+    /// `invalid-credential` when a field to remove isn't there.
+    pub fn change(&mut self, changes: &Changes, now: &str) -> Result<(), Error> {
+        let members = &mut self.0;
+        if let Some(username) = &changes.username {
+            members.set("username", username)?;
         }
-        Ok(Self(members))
+        if let Some(password) = &changes.password {
+            members.set("password", password)?;
+            members.set("created_at", now)?;
+        }
+        if changes.username.is_some() || changes.password.is_some() {
+            members.set("is_valid", false)?;
+            members.set("validation_attempts", 0)?;
+        }
+        self.change_fields(&changes.fields, &changes.removed_fields)
+    }
+
+    fn change_fields(&mut self, set: &[Field], removed: &[String]) -> Result<(), Error> {
+        let fields: Option<RawObject> = self.0.find("fields")?;
+        let mut fields = fields.unwrap_or_default();
+        for name in removed {
+            if !fields.contains(name) {
+                return Err(Error::new(ErrorCode::InvalidCredential, Message::NoSuchField));
+            }
+            fields.remove(name);
+        }
+        for Field { name, value } in set {
+            let refuse = |_| Error::malformed(Message::PlaintextNotJson);
+            fields.put(name, value).map_err(refuse)?;
+        }
+        if fields.iter().next().is_none() {
+            self.0.remove("fields");
+            return Ok(());
+        }
+        Ok(self.0.set("fields", fields)?)
     }
 
     /// The credential.
@@ -158,6 +193,15 @@ pub(crate) fn check(credential: &Credential) -> Result<(), Error> {
         return Err(Error::new(ErrorCode::InvalidCredential, Message::CreatedAt));
     }
     check_fields(&credential.fields)
+}
+
+/// Checks what a caller wants to have changed, before anything is read or derived.
+pub(crate) fn check_changes(changes: &Changes) -> Result<(), Error> {
+    let Changes { username, password, fields, removed_fields } = changes;
+    if username.is_none() && password.is_none() && fields.is_empty() && removed_fields.is_empty() {
+        return Err(Error::new(ErrorCode::InvalidCredential, Message::NothingToChange));
+    }
+    check_fields(fields)
 }
 
 fn check_fields(fields: &[Field]) -> Result<(), Error> {
@@ -249,7 +293,7 @@ mod tests {
         for fields in
             [&[("", "x")][..], &[("a\n", "x")], &[("password", "x")], &[("a", "x"), ("a", "y")]]
         {
-            let error = Plaintext::new(&credential("p", fields), "now").err().unwrap();
+            let error = check(&credential("p", fields)).unwrap_err();
             assert_eq!(error.code, ErrorCode::InvalidCredential, "{fields:?}");
         }
     }
@@ -258,8 +302,9 @@ mod tests {
         #[test]
         fn any_text_comes_back(password in ".*", value in ".*") {
             let written = credential(&password, &[("note", &value)]);
-            let bytes = Plaintext::new(&written, "2025-01-14T10:00:00").unwrap().to_bytes().unwrap();
-            let read = Plaintext::parse(&bytes).unwrap().credential().unwrap();
+            let mut plaintext = Plaintext::default();
+            plaintext.replace(&written, "2025-01-14T10:00:00").unwrap();
+            let read = Plaintext::parse(&plaintext.to_bytes().unwrap()).unwrap().credential().unwrap();
             prop_assert_eq!(read.password, password);
             prop_assert_eq!(&read.fields[0].value, &value);
             prop_assert_eq!(read.created_at.as_deref(), Some("2025-01-14T10:00:00"));

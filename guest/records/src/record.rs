@@ -210,11 +210,6 @@ impl Record {
     }
 }
 
-/// A member that isn't known here has a name that version 2.0 uses itself.
-pub(crate) fn name_taken() -> Error {
-    Error::malformed(Message::NameTaken)
-}
-
 /// Refuses a new record that leaves too little room for what is written into it later.
 pub(crate) fn check_headroom(contents: &[u8]) -> Result<(), Error> {
     if contents.len() > MAX_BYTES - HEADROOM {

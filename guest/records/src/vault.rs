@@ -13,8 +13,8 @@ use moat_format::version::Version;
 
 use crate::configuration;
 use crate::contract::{
-    Credential, Envelope, Error, ErrorCode, KeyInfo, PutOptions, RecordKind, Revealed, Stored,
-    Summary, UserPage,
+    Changes, Credential, Envelope, Error, ErrorCode, KeyInfo, PutOptions, RecordKind, Revealed,
+    Stored, Summary, UserPage,
 };
 use crate::host::Host;
 use crate::keys::{Ring, UserKeys};
@@ -46,13 +46,14 @@ pub fn put(
     let mut attempt = || {
         let old = find(host, &user)?;
         check_expectations(options, old.as_ref())?;
-        let old_fields = match &old {
-            Some(record) => replaceable_fields(record, &mut keys)?,
-            None => Vec::new(),
+        let (before, old_fields) = match &old {
+            Some(record) => replaceable(record, &mut keys)?,
+            None => Default::default(),
         };
 
         let now = now(host)?;
-        let mut plaintext = Plaintext::new(credential, &now)?;
+        let mut plaintext = if options.keep_fields { before } else { Plaintext::default() };
+        plaintext.replace(credential, &now)?;
         let new = plaintext.credential()?;
         let replaced = old.is_some();
         let encoding = options.encoding.map(Into::into);
@@ -71,6 +72,22 @@ pub fn put(
     };
     let again = options.expected_revision.is_none() && !options.create_only;
     if again { until_written(attempt) } else { attempt() }
+}
+
+/// Changes a part of a credential and keeps everything else.
+pub fn change(
+    host: &dyn Host,
+    user_id: &str,
+    changes: &Changes,
+    expected_revision: Option<&str>,
+) -> Result<Summary, Error> {
+    plaintext::check_changes(changes)?;
+    update(host, user_id, expected_revision, record::check_headroom, |record, plaintext, now| {
+        if changes.password.is_some() {
+            record.begin(now);
+        }
+        plaintext.change(changes, now)
+    })
 }
 
 /// Decrypts a record and returns all but its secrets.
@@ -99,12 +116,21 @@ pub fn inspect(host: &dyn Host, user_id: &str) -> Result<Envelope, Error> {
 
 /// Sets `last_used` to now.
 pub fn mark_used(host: &dyn Host, user_id: &str) -> Result<Summary, Error> {
-    update(host, user_id, Plaintext::set_last_used)
+    mark(host, user_id, Plaintext::set_last_used)
 }
 
 /// Counts a login attempt and notes whether it succeeded.
 pub fn mark_validated(host: &dyn Host, user_id: &str, valid: bool) -> Result<Summary, Error> {
-    update(host, user_id, |plaintext, _| plaintext.record_attempt(valid))
+    mark(host, user_id, |plaintext, _| plaintext.record_attempt(valid))
+}
+
+/// Records something for which every record has room.
+fn mark(
+    host: &dyn Host,
+    user_id: &str,
+    mark: impl Fn(&mut Plaintext, &str) -> Result<(), Error>,
+) -> Result<Summary, Error> {
+    update(host, user_id, None, |_| Ok(()), |_, plaintext, now| mark(plaintext, now))
 }
 
 /// Removes a record, readable or not, and returns whether there was one.
@@ -172,7 +198,9 @@ pub(crate) fn until_rewritten<T>(
 fn update(
     host: &dyn Host,
     user_id: &str,
-    change: impl Fn(&mut Plaintext, &str) -> Result<(), Error>,
+    expected_revision: Option<&str>,
+    check: fn(&[u8]) -> Result<(), Error>,
+    change: impl Fn(&mut Record, &mut Plaintext, &str) -> Result<(), Error>,
 ) -> Result<Summary, Error> {
     let user = UserId::parse(user_id)?;
     existing(host, &user)?;
@@ -180,17 +208,21 @@ fn update(
     ring.primary()?;
     let mut keys = ring.for_user(&user);
 
-    until_written(|| {
+    let mut attempt = || {
         let mut record = existing(host, &user)?;
+        check_revision(expected_revision, Some(&record))?;
         let (mut plaintext, _) = decrypt(&record, &mut keys)?;
         // What can't be read is not repaired in passing: a mark would overwrite the member that is wrong.
         plaintext.credential()?;
-        change(&mut plaintext, &now(host)?)?;
+        change(&mut record, &mut plaintext, &now(host)?)?;
         let credential = plaintext.credential()?;
         let format = write_format(&keys, Some(&record), None, None, false)?;
-        let key = save(&mut record, &mut plaintext, &format, &mut keys)?;
+        let (contents, key) = seal(&mut record, &mut plaintext, &format, &mut keys)?;
+        check(&contents)?;
+        write(&mut record, &contents, &keys)?;
         Ok(summary(&user, &credential, key, &record))
-    })
+    };
+    if expected_revision.is_none() { until_written(attempt) } else { attempt() }
 }
 
 /// How a record is to be written: as it was, unless something else is asked for or it is new. What the application left
@@ -236,7 +268,7 @@ pub(crate) fn seal(
         (Scheme::V1, Scheme::V1) => {}
         (Scheme::V2(_), Scheme::V1) => plaintext.unbind(),
         (Scheme::V1, Scheme::V2(_)) if plaintext.binding()?.is_some() => {
-            return Err(record::name_taken());
+            return Err(Error::malformed(Message::NameTaken));
         }
         (_, Scheme::V2(_)) => plaintext.bind(&binding)?,
     }
@@ -280,28 +312,34 @@ pub(crate) fn existing(host: &dyn Host, user: &UserId) -> Result<Record, Error> 
 }
 
 fn check_expectations(options: &PutOptions, old: Option<&Record>) -> Result<(), Error> {
-    let conflict = |message| Err(Error::new(ErrorCode::Conflict, message));
-    let revision = old.and_then(Record::revision);
     if options.create_only && old.is_some() {
-        return conflict(Message::RecordExists);
+        return Err(Error::new(ErrorCode::Conflict, Message::RecordExists));
     }
-    match options.expected_revision.as_deref() {
-        Some(expected) if revision != Some(expected) => conflict(Message::OtherRevision),
+    check_revision(options.expected_revision.as_deref(), old)
+}
+
+fn check_revision(expected: Option<&str>, old: Option<&Record>) -> Result<(), Error> {
+    match expected {
+        Some(expected) if old.and_then(Record::revision) != Some(expected) => {
+            Err(Error::new(ErrorCode::Conflict, Message::OtherRevision))
+        }
         _ => Ok(()),
     }
 }
 
-/// The names of the fields in a record that is about to be replaced.
+/// The plaintext of a record that is about to be replaced, and the names of its fields.
 ///
 /// A key of the ring has to decrypt it, so that a mistyped key replaces nothing. What anyone could have written, a legacy
-/// record that is not encrypted or only with the published key, may be replaced freely.
-fn replaceable_fields(record: &Record, keys: &mut UserKeys) -> Result<Vec<String>, Error> {
-    let credential = match decrypt(record, keys) {
-        Ok((plaintext, _)) => plaintext.credential()?,
-        Err(error) if error.code == ErrorCode::NeedsMigration => return Ok(Vec::new()),
-        Err(error) => return Err(error),
-    };
-    Ok(field_names(&credential))
+/// record that is not encrypted or only with the published key, may be replaced freely, and nothing of it is kept.
+fn replaceable(record: &Record, keys: &mut UserKeys) -> Result<(Plaintext, Vec<String>), Error> {
+    match decrypt(record, keys) {
+        Ok((plaintext, _)) => {
+            let names = field_names(&plaintext.credential()?);
+            Ok((plaintext, names))
+        }
+        Err(error) if error.code == ErrorCode::NeedsMigration => Ok(Default::default()),
+        Err(error) => Err(error),
+    }
 }
 
 fn field_names(credential: &Credential) -> Vec<String> {

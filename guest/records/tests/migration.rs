@@ -462,6 +462,34 @@ fn each_setting_is_set_by_itself() {
 }
 
 #[test]
+fn settings_are_written_if_they_change_or_an_earlier_key_authenticates_them() {
+    let memory = Memory::new([primary(None, OLD_KEY)]);
+    configuration::configure(&memory, Some("2.0"), None).unwrap();
+    vault::put(&memory, "anna", &credential(), &options()).unwrap();
+    let settings = memory.file("moat.json").unwrap();
+    let writes = |memory: &Memory| memory.take_log_of("write moat.json").len();
+    memory.take_log();
+    configuration::configure(&memory, None, None).unwrap();
+    migration::rewrap(&memory, &["anna".to_owned()], false).remove(0).unwrap();
+    assert_eq!(writes(&memory), 0);
+
+    let renew: [fn(&Memory); 2] = [
+        |memory| assert!(!configuration::configure(memory, None, None).unwrap()),
+        |memory| drop(migration::rewrap(memory, &["anna".to_owned()], false).remove(0).unwrap()),
+    ];
+    for renew in renew {
+        let later = Memory::new([primary(None, KEY), spare(None, OLD_KEY)]);
+        later.set_file("moat.json", settings.clone());
+        later.set_file(FILE, memory.file(FILE).unwrap());
+        for expected in [1, 0] {
+            renew(&later);
+            assert_eq!(writes(&later), expected);
+        }
+        assert_ne!(later.file("moat.json").unwrap(), settings);
+    }
+}
+
+#[test]
 fn two_that_make_the_salt_at_once_agree() {
     let memory = memory(&record(&encrypted(KEY), CURRENT));
     let other = Memory::new([primary(None, KEY)]);

@@ -21,8 +21,8 @@ use moat_format::token::Token;
 use moat_format::user_id::UserId;
 use moat_guest_keys::kdf::user_key_1;
 use moat_guest_records::contract::{
-    Credential, Error, ErrorCode, Field, KeyWeakness, PutOptions, RecordKind, Stored, Summary,
-    TokenEncoding,
+    Changes, Credential, Error, ErrorCode, Field, KeyWeakness, PutOptions, RecordKind, Stored,
+    Summary, TokenEncoding,
 };
 use moat_guest_records::{token, vault};
 use proptest::collection::btree_set;
@@ -102,6 +102,14 @@ fn put(memory: &Memory) -> Result<Stored, Error> {
     vault::put(memory, "anna", &credential(), &options())
 }
 
+fn no_changes() -> Changes {
+    Changes { username: None, password: None, fields: Vec::new(), removed_fields: Vec::new() }
+}
+
+fn new_password() -> Changes {
+    Changes { password: Some("correct horse".to_owned()), ..no_changes() }
+}
+
 fn code<T: Debug>(result: Result<T, Error>) -> ErrorCode {
     result.unwrap_err().code
 }
@@ -116,13 +124,14 @@ const READERS: [Call; 3] = [
 ];
 
 /// The calls that encrypt again.
-const WRITERS: [Call; 3] = [
+const WRITERS: [Call; 4] = [
     |memory| Ok(put(memory)?.summary),
+    |memory| vault::change(memory, "anna", &new_password(), None),
     |memory| vault::mark_used(memory, "anna"),
     |memory| vault::mark_validated(memory, "anna", true),
 ];
 
-fn expect_all(calls: [Call; 3], memory: &Memory, expected: ErrorCode) {
+fn expect_all(calls: impl IntoIterator<Item = Call>, memory: &Memory, expected: ErrorCode) {
     for call in calls {
         assert_eq!(code(call(memory)), expected);
     }
@@ -197,6 +206,39 @@ fn replacing_keeps_unknown_members_of_the_file_and_nothing_of_the_old_credential
     assert_eq!(text(&memory), expected.replace("2024-12-01T00:00:00", "2025-01-14T10:00:00"));
     let inner = inner(&memory, KEY);
     assert!(!inner.contains("x-inner") && inner.contains(r#""validation_attempts":0"#), "{inner}");
+}
+
+#[test]
+fn replacing_keeps_fields_and_unknown_members_if_that_is_asked_for() {
+    let memory = memory();
+    let before = INNER.replace('}', r#","fields":{"totp":"1","pin":"2"}}"#);
+    plant(
+        &memory,
+        record(
+            &encrypted(KEY, &before, TokenEncoding::Documented),
+            r#""encryption_version":"1.0""#,
+        ),
+    );
+    let options = PutOptions { keep_fields: true, ..options() };
+    let new = with_fields(&[("pin", "3"), ("note", "4")]);
+    let stored = vault::put(&memory, "anna", &new, &options).unwrap();
+    assert!(stored.replaced && stored.dropped_fields.is_empty());
+    assert_eq!(stored.summary.field_names, ["totp", "pin", "note"]);
+    let inner = inner(&memory, KEY);
+    assert!(inner.contains(r#""x-inner":[1.50]"#), "{inner}");
+    assert!(inner.contains(r#""validation_attempts":0"#), "{inner}");
+    assert!(inner.ends_with(r#""fields":{"totp":"1","pin":"3","note":"4"}}"#), "{inner}");
+}
+
+#[test]
+fn nothing_is_kept_of_what_anyone_could_have_written() {
+    let memory = memory();
+    let planted = INNER.replace('}', r#","fields":{"totp":"1"}}"#);
+    plant(&memory, record(&URL_SAFE.encode(planted), r#""crypto_available":false"#));
+    let options = PutOptions { keep_fields: true, ..options() };
+    let stored = vault::put(&memory, "anna", &credential(), &options).unwrap();
+    assert!(stored.summary.field_names.is_empty());
+    assert!(!inner(&memory, KEY).contains("x-inner"));
 }
 
 #[test]
@@ -469,6 +511,132 @@ fn marks_change_what_they_say_and_nothing_else() {
         assert_eq!(inner(&memory, KEY), expected.replace(was, &now));
     }
     assert_eq!(text(&memory).replace(&encrypted_data(&memory), ""), before);
+}
+
+// Changes.
+
+#[test]
+fn a_change_changes_what_it_names_and_nothing_else() {
+    let was = r#""is_valid":true,"validation_attempts":6,"fields":{"totp":"1","pin":"2"}}"#;
+    let before = INNER.replace(r#""is_valid":false,"validation_attempts":6}"#, was);
+    let untried = |text: &str| {
+        text.replace(
+            r#""is_valid":true,"validation_attempts":6"#,
+            r#""is_valid":false,"validation_attempts":0"#,
+        )
+    };
+    let field = |name: &str, value: &str| Field { name: name.into(), value: value.into() };
+    let removed = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+    let cases = [
+        (
+            Changes { username: Some("bob".to_owned()), ..no_changes() },
+            untried(&before.replace(r#""username":"anna@example.com""#, r#""username":"bob""#)),
+        ),
+        (
+            new_password(),
+            untried(&before.replace("hunter2", "correct horse"))
+                .replace("2024-12-01T00:00:00.5", "2025-01-14T10:00:00"),
+        ),
+        (
+            Changes { fields: vec![field("pin", "3"), field("é", "\"")], ..no_changes() },
+            before.replace(r#""pin":"2""#, r#""pin":"3","é":"\"""#),
+        ),
+        (
+            Changes { removed_fields: removed(&["totp"]), ..no_changes() },
+            before.replace(r#""totp":"1","#, ""),
+        ),
+        (
+            Changes { removed_fields: removed(&["pin", "totp"]), ..no_changes() },
+            before.replace(r#","fields":{"totp":"1","pin":"2"}"#, ""),
+        ),
+        (
+            Changes {
+                fields: vec![field("pin", "3")],
+                removed_fields: removed(&["pin"]),
+                ..no_changes()
+            },
+            before.replace(r#""pin":"2""#, r#""pin":"3""#),
+        ),
+    ];
+    for (changes, expected) in cases {
+        let memory = memory();
+        let token = encrypted(KEY, &before, TokenEncoding::App);
+        let rest = r#""x-outer":[1.50],"encryption_version":"1.0""#;
+        plant(&memory, record(&token, rest));
+        let changed = vault::change(&memory, "anna", &changes, None).unwrap();
+        assert_eq!(inner(&memory, KEY), expected);
+        assert_eq!(
+            format!("{changed:?}"),
+            format!("{:?}", vault::describe(&memory, "anna").unwrap())
+        );
+        let outside = record(&encrypted_data(&memory), rest);
+        let made = if changes.password.is_some() { "2025-01-14" } else { "2024-12-01" };
+        assert_eq!(json(&memory)["created_at"].as_str().unwrap().get(..10), Some(made));
+        assert_eq!(text(&memory).len(), outside.len());
+        assert_eq!(changed.envelope.encoding, Some(TokenEncoding::App));
+    }
+}
+
+#[test]
+fn a_change_that_makes_no_sense_changes_nothing() {
+    let memory = memory();
+    let theirs = current(KEY);
+    plant(&memory, theirs.as_str());
+    let field = |name: &str| Field { name: name.into(), value: String::new() };
+    for changes in [
+        no_changes(),
+        Changes { removed_fields: vec!["totp".to_owned()], ..no_changes() },
+        Changes { fields: vec![field("password")], ..no_changes() },
+        Changes { fields: vec![field("a"), field("a")], ..no_changes() },
+    ] {
+        let outcome = vault::change(&memory, "anna", &changes, None);
+        assert_eq!(code(outcome), ErrorCode::InvalidCredential);
+    }
+    let too_long = Changes { password: Some("x".repeat(MAX_BYTES * 2 / 3)), ..no_changes() };
+    assert_eq!(code(vault::change(&memory, "anna", &too_long, None)), ErrorCode::TooLarge);
+    assert_eq!(code(vault::change(&memory, "bob", &new_password(), None)), ErrorCode::NotFound);
+    assert_eq!(text(&memory), theirs);
+}
+
+#[test]
+fn a_change_leaves_room_for_marks() {
+    let memory = memory();
+    plant(&memory, current(KEY));
+    // Longer and longer, until it is refused: what was accepted last can be marked.
+    let mut accepted = 0;
+    for length in (44_000..).step_by(64) {
+        let changes = Changes { password: Some("x".repeat(length)), ..no_changes() };
+        match vault::change(&memory, "anna", &changes, None) {
+            Ok(_) => accepted += 1,
+            Err(error) => {
+                assert_eq!(error.code, ErrorCode::TooLarge);
+                break;
+            }
+        }
+    }
+    assert!(accepted > 0);
+    vault::mark_used(&memory, "anna").unwrap();
+    vault::mark_validated(&memory, "anna", true).unwrap();
+}
+
+#[test]
+fn a_change_works_on_what_another_writer_wrote_in_between_unless_it_names_a_revision() {
+    for names_it in [false, true] {
+        let memory = memory();
+        let revision = plant(&memory, current(KEY));
+        memory.interrupt(1, |memory| {
+            vault::put(memory, "anna", &with_fields(&[("totp", "1")]), &options()).unwrap();
+        });
+        let expected = names_it.then_some(revision.as_str());
+        let outcome = vault::change(&memory, "anna", &new_password(), expected);
+        if names_it {
+            assert_eq!(code(outcome), ErrorCode::Conflict);
+            let after = vault::change(&memory, "anna", &new_password(), expected);
+            assert_eq!(code(after), ErrorCode::Conflict);
+        } else {
+            assert_eq!(outcome.unwrap().field_names, ["totp"]);
+        }
+    }
 }
 
 #[test]

@@ -11,6 +11,7 @@ static const struct {
     unsigned rights;
 } needs[] = {
     {"put", RIGHT_READ | RIGHT_WRITE | RIGHT_SETTINGS | RIGHT_KEYS},
+    {"change", RIGHT_READ | RIGHT_WRITE | RIGHT_KEYS},
     {"reveal", RIGHT_READ | RIGHT_KEYS},
     {"describe", RIGHT_READ | RIGHT_KEYS},
     {"inspect", RIGHT_READ},

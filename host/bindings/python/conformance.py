@@ -66,6 +66,10 @@ def value(vault: Vault, step: dict[str, Any], revision: str | None) -> Any:
     match step["call"]:
         case "put":
             return asdict(vault.put(user, credential(step["credential"]), **options | expected))
+        case "change":
+            changes = dict(step["changes"])
+            changes["fields"] = [Field(**field) for field in changes.get("fields", [])]
+            return asdict(vault.change(user, **changes | expected))
         case "reveal":
             return asdict(vault.reveal(user))
         case "describe":

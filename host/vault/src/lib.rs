@@ -51,8 +51,8 @@ mod vault;
 #[cfg(feature = "http")]
 pub use authorization::{Authorization, AuthorizationScheme, Origin};
 pub use contract::types::{
-    Credential, Envelope, ErrorCode, Field, KeyInfo, KeyWeakness, MigrateOptions, PutOptions,
-    RecordKind, Revealed, Rewritten, Stored, Summary, TokenEncoding,
+    Changes, Credential, Envelope, ErrorCode, Field, KeyInfo, KeyWeakness, MigrateOptions,
+    PutOptions, RecordKind, Revealed, Rewritten, Stored, Summary, TokenEncoding,
 };
 pub use directory::{Directory, Lock, MAX_FILE_BYTES, RefusedFile};
 pub use error::Error;

@@ -102,6 +102,8 @@ macro_rules! operations {
 operations! {
     /// Store a credential.
     Put = "put" [read write settings keys],
+    /// Change a part of a credential.
+    Change = "change" [read write keys],
     /// Decrypt a record and return all of it.
     Reveal = "reveal" [read keys],
     /// Decrypt a record and use a secret of it on behalf of somebody who doesn't get to see it. The contract's interface

@@ -29,8 +29,8 @@
 use wasmtime::component::{HasSelf, Linker};
 
 use crate::contract::{
-    self, Configured, Credential, Envelope, LeftoverPage, MigrateOptions, PutOptions, Removed,
-    Revealed, Rewritten, Stored, Summary, TokenEncoding, UserPage,
+    self, Changes, Configured, Credential, Envelope, LeftoverPage, MigrateOptions, PutOptions,
+    Removed, Revealed, Rewritten, Stored, Summary, TokenEncoding, UserPage,
 };
 use crate::error::Error;
 use crate::scope::Scope;
@@ -92,6 +92,15 @@ impl vault::Host for Scope {
         options: PutOptions,
     ) -> Result<Stored, contract::Error> {
         Ok(Vault::put(self, &user(&user_id)?, &credential, &options)?)
+    }
+
+    fn change(
+        &mut self,
+        user_id: String,
+        changes: Changes,
+        expected_revision: Option<String>,
+    ) -> Result<Summary, contract::Error> {
+        Ok(Vault::change(self, &user(&user_id)?, &changes, expected_revision.as_deref())?)
     }
 
     fn describe(&mut self, user_id: String) -> Result<Summary, contract::Error> {

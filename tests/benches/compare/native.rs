@@ -57,6 +57,7 @@ impl Native {
             encoding: None,
             expected_revision: None,
             create_only: false,
+            keep_fields: false,
         };
         vault::put(self, user, &credential, &options).unwrap();
         self.commit();

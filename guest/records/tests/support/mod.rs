@@ -42,7 +42,13 @@ pub(crate) fn credential() -> Credential {
 
 /// Stores without any condition or wish.
 pub(crate) fn options() -> PutOptions {
-    PutOptions { create_only: false, expected_revision: None, version: None, encoding: None }
+    PutOptions {
+        create_only: false,
+        expected_revision: None,
+        version: None,
+        encoding: None,
+        keep_fields: false,
+    }
 }
 
 type Interruption = Box<dyn Fn(&Memory)>;

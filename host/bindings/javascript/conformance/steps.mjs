@@ -40,7 +40,11 @@ async function valueOf(vault, step, expectedRevision) {
       const { created_at: createdAt, ...credential } = step.credential;
       const createOnly = options.create_only;
       return vault.put(userId, { ...credential, createdAt },
-        { createOnly, expectedRevision, version, encoding });
+        { createOnly, expectedRevision, version, encoding, keepFields: options.keep_fields });
+    }
+    case 'change': {
+      const { removed_fields: removedFields, ...changes } = step.changes;
+      return vault.change(userId, { ...changes, removedFields }, expectedRevision);
     }
     case 'reveal': {
       const { credential, summary } = await vault.reveal(userId);

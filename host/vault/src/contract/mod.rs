@@ -4,7 +4,7 @@
 pub mod types;
 
 pub(crate) use types::{
-    Configured, Credential, DerivedKey, Envelope, Error, ErrorCode, Field, KeyInfo, KeyWeakness,
-    Leftover, LeftoverPage, MasterKey, MigrateOptions, PutOptions, RecordKind, Removed, Revealed,
-    Rewritten, Stored, Summary, TokenEncoding, UserPage,
+    Changes, Configured, Credential, DerivedKey, Envelope, Error, ErrorCode, Field, KeyInfo,
+    KeyWeakness, Leftover, LeftoverPage, MasterKey, MigrateOptions, PutOptions, RecordKind,
+    Removed, Revealed, Rewritten, Stored, Summary, TokenEncoding, UserPage,
 };

@@ -396,6 +396,9 @@ pub struct PutOptions {
     /// set.
     #[component(name = "encoding")]
     pub token_encoding: Option<TokenEncoding>,
+    /// Keep what the record before has and the new credential doesn't: its fields, and members that are not known here.
+    #[component(name = "keep-fields")]
+    pub keep_fields: bool,
 }
 
 impl PutOptions {
@@ -425,6 +428,61 @@ impl PutOptions {
     pub fn token_encoding(mut self, encoding: TokenEncoding) -> Self {
         self.token_encoding = Some(encoding);
         self
+    }
+
+    /// Keeps what the record before has and the new credential doesn't.
+    #[must_use]
+    pub fn keep_fields(mut self) -> Self {
+        self.keep_fields = true;
+        self
+    }
+}
+
+/// What [`crate::Vault::change`] changes of a credential; everything else stays as it is. `Debug` hides the password and
+/// the values of fields.
+#[derive(Clone, Default, ComponentType, Lift, Lower, Zeroize, ZeroizeOnDrop)]
+#[component(record)]
+pub struct Changes {
+    pub(crate) username: Option<String>,
+    pub(crate) password: Option<String>,
+    pub(crate) fields: Vec<Field>,
+    #[component(name = "removed-fields")]
+    pub(crate) removed_fields: Vec<String>,
+}
+
+impl Changes {
+    /// The name to log in with.
+    #[must_use]
+    pub fn username(mut self, username: impl Into<String>) -> Self {
+        self.username = Some(username.into());
+        self
+    }
+
+    /// The password. A new one restarts the credential's age: it was created now.
+    #[must_use]
+    pub fn password(mut self, password: impl Into<String>) -> Self {
+        self.password = Some(password.into());
+        self
+    }
+
+    /// A field to add, or to replace.
+    #[must_use]
+    pub fn field(mut self, field: Field) -> Self {
+        self.fields.push(field);
+        self
+    }
+
+    /// The name of a field to remove.
+    #[must_use]
+    pub fn without_field(mut self, name: impl Into<String>) -> Self {
+        self.removed_fields.push(name.into());
+        self
+    }
+}
+
+impl fmt::Debug for Changes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Changes").field("username", &self.username).finish_non_exhaustive()
     }
 }
 

@@ -1,6 +1,7 @@
 //! What a vault does, one operation per file.
 
 mod apply;
+mod change;
 mod inspect;
 mod leftovers;
 mod mark;

@@ -19,6 +19,7 @@ export! {
     inspect() as "vault@1.0.0#inspect";
     mark_used() as "vault@1.0.0#mark-used";
     mark_validated(_valid) as "vault@1.0.0#mark-validated";
+    change(_a, _b, _c, _d, _e, _f, _g, _h, _i, _j, _k, _l, _m) as "vault@1.0.0#change";
     remove(_expected, _revision, _revision_length) as "vault@1.0.0#remove";
     reveal() as "reveal@1.0.0#reveal";
     remove_backup() as "vault@1.0.0#remove-backup";

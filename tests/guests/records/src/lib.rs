@@ -8,8 +8,9 @@ use std::hint::black_box;
 use bindings::exports::fossawork::credentials::{reveal, vault};
 use bindings::fossawork::credentials::directory::read;
 use bindings::fossawork::credentials::types::{
-    Configured, Credential, DerivedKey, Envelope, Error, ErrorCode, LeftoverPage, MigrateOptions,
-    PutOptions, Removed, Revealed, Rewritten, Stored, Summary, TokenEncoding, UserPage,
+    Changes, Configured, Credential, DerivedKey, Envelope, Error, ErrorCode, LeftoverPage,
+    MigrateOptions, PutOptions, Removed, Revealed, Rewritten, Stored, Summary, TokenEncoding,
+    UserPage,
 };
 use bindings::moat::parts::user_keys::{
     Derivation, RootParameters, derive, primary, ring, settings_tag,
@@ -137,6 +138,10 @@ impl reveal::Guest for Component {
 
 impl vault::Guest for Component {
     fn put(_: String, _: Credential, _: PutOptions) -> Result<Stored, Error> {
+        Err(answer("it has no such function"))
+    }
+
+    fn change(_: String, _: Changes, _: Option<String>) -> Result<Summary, Error> {
         Err(answer("it has no such function"))
     }
 

@@ -6,6 +6,7 @@ type Right = 'read' | 'write' | 'remove' | 'removeBackup' | 'settings' | 'list' 
 /** What each function of the component needs, as `moat component` prints it of Moat's own host. */
 const RIGHTS: Readonly<Record<keyof Exports, readonly Right[]>> = {
   put: ['read', 'write', 'settings', 'keys'],
+  change: ['read', 'write', 'keys'],
   reveal: ['read', 'keys'],
   describe: ['read', 'keys'],
   inspect: ['read'],

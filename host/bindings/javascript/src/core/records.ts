@@ -96,6 +96,18 @@ export interface PutOptions {
   readonly version?: RecordVersion | undefined;
   /** By default as in the record it replaces, or as the directory is set. */
   readonly encoding?: TokenEncoding | undefined;
+  /** Keep the fields of the record before that the new credential doesn't name; false by default. */
+  readonly keepFields?: boolean | undefined;
+}
+
+/** What `change` changes of a credential; what isn't given stays as it is. */
+export interface Changes {
+  readonly username?: string | undefined;
+  readonly password?: string | undefined;
+  /** Fields to add, or to replace. */
+  readonly fields?: readonly Field[] | undefined;
+  /** The names of fields to remove. */
+  readonly removedFields?: readonly string[] | undefined;
 }
 
 /** What `put` did. */

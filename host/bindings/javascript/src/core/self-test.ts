@@ -50,7 +50,7 @@ export async function selfTest(enter: Enter): Promise<void> {
     isValid: false,
     validationAttempts: 0,
   };
-  await enter(host, 'put', USER, known, { createOnly: true });
+  await enter(host, 'put', USER, known, { createOnly: true, keepFields: false });
   const { file } = directory.read(`${USER}.cred`);
   const { credential } = await enter(host, 'reveal', USER);
   const { username, password, fields } = credential;

@@ -8,7 +8,7 @@ import { KeyCache } from './key-cache.js';
 import { type Keys, KeyRing } from './keys.js';
 import { checkKeys, prepareDirectory, someUsers } from './neighbours.js';
 import type {
-  Configured, CredentialInput, Envelope, Leftover, MigrateOptions, Outcome, PutOptions,
+  Changes, Configured, CredentialInput, Envelope, Leftover, MigrateOptions, Outcome, PutOptions,
   RecordVersion, Removed, Rewritten, Stored, Summary, TokenEncoding,
 } from './records.js';
 
@@ -59,9 +59,29 @@ export class Vault {
       lastUsed,
       isValid: credential.isValid ?? false,
       validationAttempts: credential.validationAttempts ?? 0,
-    }, { ...options, createOnly: options.createOnly ?? false });
+    }, {
+      ...options,
+      createOnly: options.createOnly ?? false,
+      keepFields: options.keepFields ?? false,
+    });
     this.#knowsNeighbours ||= knowsOthers && options.encoding === undefined;
     return stored;
+  }
+
+  /**
+   * Changes a part of a credential and keeps everything else. A new password restarts the
+   * credential's age: `createdAt` becomes now. With another username or password, no login attempt
+   * has been reported yet. Fails with `invalid-credential` when a field to remove isn't there, and with
+   * `conflict` when the record isn't the expected one.
+   */
+  async change(userId: string, changes: Changes, expectedRevision?: string): Promise<Summary> {
+    const { username, password, fields, removedFields } = changes;
+    return this.#call('change', userId, {
+      username,
+      password,
+      fields: [...fields ?? []],
+      removedFields: [...removedFields ?? []],
+    }, expectedRevision);
   }
 
   /** Decrypts a record and returns all of it. */

@@ -53,6 +53,7 @@ class Access(Flag):
 
 ACCESS = {
     "put": Access.REWRITE | Access.SETTINGS,
+    "change": Access.REWRITE,
     "reveal": Access.OPEN,
     "describe": Access.OPEN,
     "inspect": Access.READ,

@@ -44,7 +44,11 @@ def run(enter: Callable[..., Any]) -> None:
     file = _File()
     known = Credential("known", "correct horse", (Field("site", "é"),))
     options = values.record(
-        create_only=True, expected_revision=None, version=None, encoding=None
+        create_only=True,
+        expected_revision=None,
+        version=None,
+        encoding=None,
+        keep_fields=False,
     )
     enter(_KnownCall("put", file), USER, values.lower_credential(known), options)
     try:

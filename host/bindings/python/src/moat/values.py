@@ -6,6 +6,7 @@ memory that it never set after a value of another type in the midst of a record.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, cast
 
 from wasmtime.component import Record, Variant
@@ -84,6 +85,20 @@ def lower_credential(credential: Credential) -> Record:
         last_used=optional_text("last_used", credential.last_used, InvalidCredential),
         is_valid=flag("is_valid", credential.is_valid),
         validation_attempts=attempts,
+    )
+
+
+def lower_changes(
+    username: str | None, password: str | None, fields: Iterable[Field], removed: Iterable[str]
+) -> Record:
+    """Changes as the component takes them. Raises `InvalidCredential`, `TypeError`."""
+    if isinstance(removed, str):
+        raise TypeError("removed_fields is one string, not several")
+    return record(
+        username=optional_text("the username", username, InvalidCredential),
+        password=optional_text("the password", password, InvalidCredential),
+        fields=[_lower_field(field) for field in fields],
+        removed_fields=[text("the name of a field", name, InvalidCredential) for name in removed],
     )
 
 

@@ -19,6 +19,7 @@ from .keys import KeyRing, MasterKey
 from .records import (
     Credential,
     Envelope,
+    Field,
     Leftover,
     Revealed,
     Rewritten,
@@ -104,6 +105,7 @@ class Vault:
         expected_revision: str | None = None,
         version: str | None = None,
         encoding: TokenEncoding | None = None,
+        keep_fields: bool = False,
         allow_new_key: bool = False,
     ) -> Stored:
         """Stores a credential in place of the one before.
@@ -111,7 +113,8 @@ class Vault:
         One of the keys must decrypt what is there, unless it is of a legacy kind that anyone can
         read: a mistyped key replaces nothing. Raises `Conflict` when `create_only` and there is
         one, or when it isn't the one of `expected_revision`. `version` and `encoding` are by
-        default those of the record that is replaced, or of the directory.
+        default those of the record that is replaced, or of the directory. `keep_fields` keeps the
+        fields of the one before that the new one doesn't name.
 
         Nor is a new user's credential stored when the first few records of others can't be
         decrypted: that raises `WrongKeyOrTampered`, unless `allow_new_key` says that it is meant.
@@ -121,6 +124,7 @@ class Vault:
             expected_revision=values.optional_text("expected_revision", expected_revision),
             version=values.optional_text("version", version),
             encoding=_encoding(encoding),
+            keep_fields=values.flag("keep_fields", keep_fields),
         )
         lowered = values.lower_credential(credential)
         allow_new_key = values.flag("allow_new_key", allow_new_key)
@@ -130,6 +134,27 @@ class Vault:
         stored = values.stored(self._call("put", user_id, lowered, options))
         self._knows_neighbours |= others_known and encoding is None
         return stored
+
+    def change(
+        self,
+        user_id: str,
+        *,
+        username: str | None = None,
+        password: str | None = None,
+        fields: Iterable[Field] = (),
+        removed_fields: Iterable[str] = (),
+        expected_revision: str | None = None,
+    ) -> Summary:
+        """Changes a part of a credential and keeps everything else.
+
+        `fields` are added, or replace those of their names; `removed_fields` are names. A new
+        password restarts the credential's age: `created_at` becomes now. With another username or
+        password, no login attempt has been reported yet. Raises `InvalidCredential` when a field to
+        remove isn't there, and `Conflict` when the record isn't the one of `expected_revision`.
+        """
+        changes = values.lower_changes(username, password, fields, removed_fields)
+        expected = values.optional_text("expected_revision", expected_revision)
+        return values.summary(self._call("change", user_id, changes, expected))
 
     def reveal(self, user_id: str) -> Revealed:
         """Decrypts a record and returns all of it."""
