@@ -175,7 +175,7 @@ fn a_child_that_is_killed_is_reported_and_dumps_no_core() {
     let (stdout, stderr) =
         expect(1, &run(&mut store.moat_under(shell, &["exec", "anna", "--", "echo", "started"])));
     assert_eq!(stdout, "");
-    let error = "error: the process that opens the credential was ended by signal: 6 (SIGABRT)\n";
+    let error = "error: the process that opens the credentials was ended by signal: 6 (SIGABRT)\n";
     assert!(stderr.starts_with(error), "{stderr}");
 }
 

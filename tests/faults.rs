@@ -197,7 +197,7 @@ fn a_directory_that_is_not_there() {
     {
         let (_, stderr) = expect(9, &run(&mut store.moat(verb)));
         assert!(stderr.contains("opening the directory"), "{stderr}");
-        assert!(stderr.contains("`moat put` creates the directory"), "{stderr}");
+        assert!(stderr.contains("`moat put` creates a new one"), "{stderr}");
     }
     assert!(!store.path().exists());
     store.put("anna", "horse");

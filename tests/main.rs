@@ -13,6 +13,7 @@
 )]
 
 mod another_component;
+mod arguments;
 mod asynchronous;
 mod audit;
 mod benchmarks;
@@ -56,4 +57,5 @@ mod scope;
 mod secrets;
 mod setup;
 mod sweep;
+mod values;
 mod vectors;

@@ -124,12 +124,18 @@ fn what_is_typed_is_what_is_stored() {
     // Typed ahead for the second question, as two lines that are pasted are; they can't become one.
     check_stored(&python, &store, &[b"ab\nab\n"], b"ab");
     check_stored(&python, &store, &[b"\x1b[200~ab\n\x1b[201~", b"ab\n"], b"ab");
-    let shown = at_a_terminal(&python, &store, 2, &PUT, &[b"two\nlines\n"]);
+    let shown = at_a_terminal(
+        &python,
+        &store,
+        2,
+        &[PUT.as_slice(), &["--yes"]].concat(),
+        &[b"two\nlines\n"],
+    );
     assert!(shown.contains("the passwords don't match"), "{shown}");
 }
 
 fn check_stored(python: &Python, store: &Store, answers: &[&[u8]], stored: &[u8]) {
-    at_a_terminal(python, store, 0, &PUT, answers);
+    at_a_terminal(python, store, 0, &[PUT.as_slice(), &["--yes"]].concat(), answers);
     let found = run(&mut store.moat(&["get", "anna", "--field", "password"])).stdout;
     let expected = [stored, b"\n"].concat();
     assert!(found == expected, "{:?} became {:?}", answers, String::from_utf8_lossy(&found));
@@ -155,7 +161,7 @@ fn put_stores_nothing_where_the_answer_is_no_password() {
         let shown = at_a_terminal(&python, &store, 2, &PUT, answers);
         let error = format!(": \r\n\u{1b}[1m\u{1b}[31merror:\u{1b}[0m {message}");
         assert!(shown.contains(&error) && shown.contains(way_out), "{shown:?}");
-        assert!(shown.contains("nothing was stored"), "{shown:?}");
+        assert!(shown.contains("nothing was changed"), "{shown:?}");
         assert_eq!(store.names(), [""; 0]);
     }
 }
@@ -239,7 +245,7 @@ fn delete_asks_at_a_terminal() {
     store.put("anna", "horse");
     let shown = at_a_terminal(&python, &store, 1, &["delete", "anna"], &[b"n\n"]);
     assert!(shown.contains("delete the credential of anna? [y/N] "), "{shown}");
-    assert!(shown.contains("nothing was deleted"), "{shown}");
+    assert!(shown.contains("nothing was changed"), "{shown}");
     // No answer, and one that isn't UTF-8.
     for answer in [b"\x04".as_slice(), b"\xe9\n", b"y\xe9\n"] {
         let shown = at_a_terminal(&python, &store, 1, &["delete", "anna"], &[answer]);
@@ -251,6 +257,56 @@ fn delete_asks_at_a_terminal() {
     assert!(store.file("anna").exists());
     at_a_terminal(&python, &store, 0, &["delete", "anna", "--yes"], &[]);
     assert!(!store.file("anna").exists());
+}
+
+#[test]
+fn nobody_is_asked_about_a_credential_that_is_not_there() {
+    let Some(python) = python() else { return };
+    let store = Store::new();
+    store.put("anna", "horse");
+    let shown = at_a_terminal(&python, &store, 3, &["delete", "bob"], &[]);
+    assert!(shown.contains("bob: there is no credential for this user"), "{shown}");
+    assert!(!shown.contains("[y/N]"), "{shown}");
+}
+
+#[test]
+fn put_asks_before_it_replaces_a_password() {
+    let Some(python) = python() else { return };
+    let store = Store::new();
+    store.put("anna", "horse");
+    let field = |name: &str| expect(0, &run(&mut store.moat(&["get", "anna", "--field", name]))).0;
+    expect(0, &run(&mut store.moat(&["set", "anna", "--field", "pin=1"])));
+    let question = "anna has a credential: replace its password? [y/N] ";
+    for answer in [b"n\n".as_slice(), b"\n", b"\x04"] {
+        let shown = at_a_terminal(&python, &store, 1, &PUT, &[answer]);
+        assert!(shown.starts_with(question) && shown.contains("nothing was changed"), "{shown:?}");
+        assert!(!shown.contains("password: "), "{shown:?}");
+    }
+    assert_eq!(field("password"), "horse\n");
+    at_a_terminal(&python, &store, 0, &PUT, &[b"y\n", b"new horse\n", b"new horse\n"]);
+    assert_eq!((field("password"), field("pin")), ("new horse\n".to_owned(), "1\n".to_owned()));
+    let put = [PUT.as_slice(), &["--yes"]].concat();
+    let shown = at_a_terminal(&python, &store, 0, &put, &[b"third\n", b"third\n"]);
+    assert!(shown.starts_with("password: "), "{shown:?}");
+    // Nobody types a password in vain.
+    let put = [PUT.as_slice(), &["--create-only"]].concat();
+    let shown = at_a_terminal(&python, &store, 8, &put, &[]);
+    assert!(shown.contains("anna: this user already has a credential"), "{shown:?}");
+    assert_eq!((field("password"), field("pin")), ("third\n".to_owned(), "1\n".to_owned()));
+}
+
+#[test]
+fn set_asks_for_a_new_password() {
+    let Some(python) = python() else { return };
+    let store = Store::new();
+    store.put("anna", "horse");
+    let set = ["set", "anna", "--password"];
+    let shown = at_a_terminal(&python, &store, 2, &set, &[b"canary\n", b"other\n"]);
+    assert!(shown.contains("the passwords don't match") && !shown.contains("canary"), "{shown}");
+    let shown = at_a_terminal(&python, &store, 0, &set, &[b"canary\n", b"canary\n"]);
+    assert!(shown.starts_with("password: \r\nrepeat password: \r\nchanged anna in "), "{shown:?}");
+    let (stdout, _) = expect(0, &run(&mut store.moat(&["get", "anna", "--field", "password"])));
+    assert_eq!(stdout, "canary\n");
 }
 
 #[test]

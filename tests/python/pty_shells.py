@@ -17,7 +17,7 @@ from pathlib import Path
 from terminal import Terminal
 
 PLACE = Path(sys.argv[1])
-PUT = f"{sys.argv[2]} put anna --username anna"
+PUT = f"{sys.argv[2]} put anna --yes --username anna"
 QUESTION = rb"password: "
 KEYS = {signal.SIGINT: b"\x03", signal.SIGQUIT: b"\x1c", signal.SIGTSTP: b"\x1a"}
 ENDS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT]

@@ -1,29 +1,34 @@
 //! The command-line arguments. A secret is never one of them, because other users can see a process's arguments.
 
+use std::convert::Infallible;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::builder::PossibleValuesParser;
-use clap::{ArgAction, ArgGroup, Args, Parser, Subcommand, ValueEnum, ValueHint};
+use clap::{ArgAction, ArgGroup, Args, Parser, Subcommand, ValueEnum, ValueHint, value_parser};
 use clap_complete::Shell;
 use moat::{Operation, TokenEncoding, UserId, UserIdError};
 
 use super::duration;
+use super::password::DEFAULT_LENGTH;
 
-const AFTER_HELP: &str = "\
+/// Where the master key comes from.
+pub(super) const KEY_SOURCES: &str = "\
 The master key comes from --keyring, --master-key-file or --master-key-command; without these, from \
 FOSSAWORK_MASTER_KEY, FOSSAWORK_KEYRING, FOSSAWORK_MASTER_KEY_FILE, FOSSAWORK_MASTER_KEY_COMMAND or the systemd credential \
 `fossawork-master-key`. `moat keygen --out PATH` creates one. FOSSAWORK_MASTER_KEY_PREVIOUS holds additional decrypt-only \
-keys, one per line.
-
-Exit codes: 0 success, 1 other failure, 2 usage, 3 no such credential, 4 master key missing or unusable, \
-5 decryption failed, 6 malformed or unsupported file, 7 needs migration, 8 conflict or locked, \
-9 directory (I/O, permissions, full), 10 audit log unavailable or broken, 11 the sandbox aborted the component.";
+keys, one per line.";
 
 /// Encrypted credential store whose cryptography runs in a WebAssembly sandbox
 #[derive(Parser)]
-#[command(name = "moat", version, after_help = AFTER_HELP, arg_required_else_help = false)]
+#[command(
+    name = "moat",
+    bin_name = "moat",
+    version,
+    subcommand_required = true,
+    arg_required_else_help = true
+)]
 pub(super) struct Arguments {
     #[command(flatten, next_help_heading = "Global options")]
     pub(super) options: Options,
@@ -144,14 +149,24 @@ pub(super) struct Options {
 
 #[derive(Subcommand)]
 pub(super) enum Verb {
+    /// Set up: create the credentials directory and a master key
+    Init(Init),
     /// Create a new master key: 256 random bits
     Keygen(Keygen),
-    /// Store a credential, replacing any existing one
+    /// Print a random password
+    Generate(Generate),
+    /// Store a credential, or replace the password of an existing one
     Put(Put),
+    /// Change parts of a credential, and keep the rest
+    Set(Set),
     /// Show a credential with its secrets hidden, or print one of its values
     Get(Get),
     /// List the users
     List(List),
+    /// Copy a credential to another user id
+    Copy(CopyUser),
+    /// Move a credential to another user id
+    Rename(CopyUser),
     /// Delete a credential
     Delete(Delete),
     /// Mark a credential as used now
@@ -176,19 +191,67 @@ pub(super) enum Verb {
     Keys(Keys),
     /// Show the sandboxed component: its digest, imports, limits and grants
     Component(Component),
-    /// Run a program with a credential in its environment
+    /// Run a program with credentials in its environment
     Exec(Exec),
+    /// Fill in the credentials that a template refers to
+    Inject(Inject),
     /// Print a shell completion script
     Completions {
         /// Shell to complete for
         shell: Shell,
     },
-    /// Print the manual page of the program or of one command
-    Man {
-        /// Command to document
-        #[arg(value_name = "COMMAND")]
-        verb: Option<String>,
-    },
+    /// Print the manual page of the program or of one command, or write all pages
+    Man(Man),
+}
+
+#[derive(Args)]
+pub(super) struct Man {
+    /// Command to document, such as `keys add`
+    #[arg(value_name = "COMMAND")]
+    pub(super) verb: Vec<String>,
+
+    /// Write the pages of the program and of all commands into this directory
+    #[arg(long, value_name = "PATH", value_hint = ValueHint::DirPath, conflicts_with = "verb")]
+    pub(super) out: Option<PathBuf>,
+}
+
+#[derive(Args)]
+pub(super) struct Init {
+    /// Create a key ring, whose keys can be replaced, instead of a single key
+    #[arg(long)]
+    pub(super) ring: bool,
+}
+
+#[derive(Args)]
+pub(super) struct Generate {
+    /// Number of characters
+    #[arg(long, value_name = "N", default_value_t = DEFAULT_LENGTH, value_parser = value_parser!(u16).range(1..=1024))]
+    pub(super) length: u16,
+
+    /// Classes of characters; at least one of each occurs. Default: lower,upper,digits
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "CLASS,…")]
+    pub(super) classes: Vec<CharacterClass>,
+
+    /// A passphrase of this many words instead, of the EFF's list of 7,776 words: 12.9 bits each
+    #[arg(long, value_name = "N", conflicts_with_all = ["length", "classes"], value_parser = value_parser!(u16).range(1..=128))]
+    pub(super) words: Option<u16>,
+
+    /// What stands between words
+    #[arg(long, value_name = "TEXT", default_value = "-", requires = "words")]
+    pub(super) separator: String,
+}
+
+/// A class of characters in a password.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum CharacterClass {
+    /// a to z
+    Lower,
+    /// A to Z
+    Upper,
+    /// 0 to 9
+    Digits,
+    /// All other printable characters of ASCII but the space
+    Symbols,
 }
 
 #[derive(Args)]
@@ -223,21 +286,11 @@ pub(super) struct Put {
     pub(super) user: UserId,
 
     /// Login name
-    #[arg(long, value_name = "NAME")]
-    pub(super) username: String,
+    #[arg(long, value_name = "NAME", required_unless_present = "json_stdin")]
+    pub(super) username: Option<String>,
 
-    /// Read the password from standard input instead of asking for it twice at the terminal; one trailing newline is
-    /// removed
-    #[arg(long)]
-    pub(super) password_stdin: bool,
-
-    /// Additional value; other users of this machine can see it in the process list. May be repeated
-    #[arg(long, value_name = "NAME=VALUE", value_parser = field)]
-    pub(super) field: Vec<(String, String)>,
-
-    /// Read an additional value from standard input; one trailing newline is removed
-    #[arg(long, value_name = "NAME", conflicts_with = "password_stdin")]
-    pub(super) field_stdin: Option<String>,
+    #[command(flatten)]
+    pub(super) values: Values,
 
     /// Version of the record; default: that of the replaced record, or of the directory
     #[arg(long)]
@@ -251,9 +304,91 @@ pub(super) struct Put {
     #[arg(long)]
     pub(super) create_only: bool,
 
+    /// Remove the fields of an existing credential that are not given, instead of keeping them
+    #[arg(long)]
+    pub(super) drop_fields: bool,
+
+    /// Don't ask before replacing the password of an existing credential
+    #[arg(short, long)]
+    pub(super) yes: bool,
+
     /// Store a new user's credential even if the master key decrypts none of the existing records
     #[arg(long)]
     pub(super) allow_new_key: bool,
+}
+
+/// Where a credential's password and fields come from.
+#[derive(Args)]
+pub(super) struct Values {
+    /// Read the password from standard input instead of asking for it twice at the terminal; one trailing newline is
+    /// removed
+    #[arg(long, group = "standard_input")]
+    pub(super) password_stdin: bool,
+
+    /// Generate the password: 24 random letters and digits. `moat generate` prints others
+    #[arg(long, conflicts_with_all = ["password_stdin", "json_stdin"])]
+    pub(super) generate: bool,
+
+    /// Additional value, asked for at the terminal if VALUE is missing; other users of this machine can see VALUE in the
+    /// process list. May be repeated
+    #[arg(long, value_name = "NAME[=VALUE]", value_parser = field)]
+    pub(super) field: Vec<(String, Option<String>)>,
+
+    /// Read an additional value from standard input; one trailing newline is removed
+    #[arg(long, value_name = "NAME", group = "standard_input")]
+    pub(super) field_stdin: Option<String>,
+
+    /// Read an additional value from a file; one trailing newline is removed. May be repeated
+    #[arg(long, value_name = "NAME=PATH", value_parser = field_file)]
+    pub(super) field_file: Vec<(String, PathBuf)>,
+
+    /// Read an additional value from an open file descriptor; one trailing newline is removed. May be repeated
+    #[arg(long, value_name = "NAME=N", value_parser = field_fd)]
+    pub(super) field_fd: Vec<(String, u32)>,
+
+    /// Encode the values of --field-stdin, --field-file and --field-fd in base64, whole, for what is not text
+    #[arg(long)]
+    pub(super) base64: bool,
+
+    /// Read the credential from standard input, as JSON: {"username": …, "password": …, "fields": {NAME: VALUE, …}}
+    #[arg(long, group = "standard_input")]
+    pub(super) json_stdin: bool,
+}
+
+#[derive(Args)]
+#[command(group = ArgGroup::new("change").required(true).multiple(true).args([
+    "username", "password", "password_stdin", "generate", "field", "field_stdin", "field_file", "field_fd", "json_stdin", "unset",
+]))]
+pub(super) struct Set {
+    /// User id
+    #[arg(value_parser = user)]
+    pub(super) user: UserId,
+
+    /// Login name
+    #[arg(long, value_name = "NAME")]
+    pub(super) username: Option<String>,
+
+    /// Ask for a new password at the terminal, twice
+    #[arg(long, conflicts_with_all = ["password_stdin", "generate", "json_stdin"])]
+    pub(super) password: bool,
+
+    #[command(flatten)]
+    pub(super) values: Values,
+
+    /// Remove an additional value. May be repeated
+    #[arg(long, value_name = "NAME")]
+    pub(super) unset: Vec<String>,
+}
+
+#[derive(Args)]
+pub(super) struct CopyUser {
+    /// User id
+    #[arg(value_parser = user)]
+    pub(super) user: UserId,
+
+    /// User id of the copy, which must not exist
+    #[arg(value_parser = user)]
+    pub(super) new: UserId,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -279,9 +414,18 @@ pub(super) struct Get {
     #[arg(value_parser = user)]
     pub(super) user: UserId,
 
-    /// Print only this value and a newline: username, password, created_at, …, or the name of a field
+    /// Print only this value and a newline: username, password, created_at, …, or the name of a field. May be repeated: a
+    /// line for each, in this order
     #[arg(long, value_name = "NAME")]
-    pub(super) field: Option<String>,
+    pub(super) field: Vec<String>,
+
+    /// Print no newline after the value
+    #[arg(short = 'n', long, requires = "field")]
+    pub(super) no_newline: bool,
+
+    /// Decode the value from base64, and print it without a newline
+    #[arg(long, requires = "field", conflicts_with = "json")]
+    pub(super) base64: bool,
 
     /// Show the secrets too
     #[arg(long, conflicts_with = "field")]
@@ -290,6 +434,18 @@ pub(super) struct Get {
 
 #[derive(Args)]
 pub(super) struct List {
+    /// Only user ids that contain this text
+    #[arg(value_name = "TEXT")]
+    pub(super) containing: Option<String>,
+
+    /// Also show when each credential was created, its version, and the label of its key
+    #[arg(short, long)]
+    pub(super) long: bool,
+
+    /// Only credentials with this field; decrypts each of them
+    #[arg(long, value_name = "NAME")]
+    pub(super) with_field: Option<String>,
+
     /// Only users whose credential was created longer ago than this (90d, 12w, 36h)
     #[arg(long, value_name = "AGE", value_parser = duration::parse)]
     pub(super) older_than: Option<Duration>,
@@ -542,13 +698,18 @@ pub(super) struct Component {
 
 #[derive(Args)]
 pub(super) struct Exec {
-    /// User id
-    #[arg(value_parser = user)]
-    pub(super) user: UserId,
+    /// User ids. All values of a credential become variables: MOAT_USERNAME, MOAT_PASSWORD, and MOAT_ with the name of
+    /// each field in upper case; of several credentials, MOAT_USER_PASSWORD
+    #[arg(value_parser = user, required_unless_present = "env")]
+    pub(super) users: Vec<UserId>,
 
     /// Prefix of the variables' names
     #[arg(long, default_value = "MOAT_", value_parser = prefix)]
     pub(super) prefix: String,
+
+    /// Set this variable to one value of a credential: username, password, or the name of a field. May be repeated
+    #[arg(long, value_name = "VARIABLE=USER:FIELD", value_parser = env_variable)]
+    pub(super) env: Vec<EnvVariable>,
 
     /// Also set variables that loaders, shells or interpreters obey, such as PATH or LD_PRELOAD
     #[arg(long)]
@@ -559,15 +720,64 @@ pub(super) struct Exec {
     pub(super) command: Vec<OsString>,
 }
 
+/// A variable with one value of a credential.
+#[derive(Clone)]
+pub(super) struct EnvVariable {
+    pub(super) variable: String,
+    pub(super) user: UserId,
+    pub(super) field: String,
+}
+
+#[derive(Args)]
+pub(super) struct Inject {
+    /// Template, with a reference {{ moat://USER/FIELD }} for each value; default: standard input
+    #[arg(short, long, value_name = "PATH", value_hint = ValueHint::FilePath)]
+    pub(super) in_file: Option<PathBuf>,
+
+    /// File to write, which only its owner can read; default: standard output
+    #[arg(short, long, value_name = "PATH", value_hint = ValueHint::FilePath)]
+    pub(super) out_file: Option<PathBuf>,
+
+    /// Replace the file if it exists
+    #[arg(short, long, requires = "out_file")]
+    pub(super) force: bool,
+}
+
 fn user(text: &str) -> Result<UserId, UserIdError> {
     UserId::parse(text)
 }
 
-fn field(text: &str) -> Result<(String, String), &'static str> {
-    match text.split_once('=') {
-        Some((name, value)) => Ok((name.to_owned(), value.to_owned())),
-        None => Err("missing `=`"),
+fn field(text: &str) -> Result<(String, Option<String>), Infallible> {
+    Ok(match text.split_once('=') {
+        Some((name, value)) => (name.to_owned(), Some(value.to_owned())),
+        None => (text.to_owned(), None),
+    })
+}
+
+fn field_file(text: &str) -> Result<(String, PathBuf), &'static str> {
+    let (name, path) = text.split_once('=').ok_or("missing `=`")?;
+    Ok((name.to_owned(), path.into()))
+}
+
+fn field_fd(text: &str) -> Result<(String, u32), &'static str> {
+    let (name, number) = text.split_once('=').ok_or("missing `=`")?;
+    let number = number.parse().map_err(|_| "not the number of a file descriptor")?;
+    Ok((name.to_owned(), number))
+}
+
+fn env_variable(text: &str) -> Result<EnvVariable, String> {
+    let wrong =
+        || "not of the form VARIABLE=USER:FIELD, such as DB_PASSWORD=db:password".to_owned();
+    let (variable, value) = text.split_once('=').ok_or_else(wrong)?;
+    let (user, field) = value.rsplit_once(':').ok_or_else(wrong)?;
+    if variable.is_empty() {
+        return Err(wrong());
     }
+    Ok(EnvVariable {
+        variable: prefix(variable)?,
+        user: UserId::parse(user).map_err(|error| error.to_string())?,
+        field: field.to_owned(),
+    })
 }
 
 fn seconds(text: &str) -> Result<Duration, &'static str> {

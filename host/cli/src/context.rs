@@ -10,13 +10,14 @@ use std::time::Duration;
 
 use cap_std::fs::Dir;
 use moat::{
-    Access, Builder, Directory, Error, ErrorCode, KeyRing, KeySource, Operation, Sandbox, Vault,
+    Access, Builder, Directory, Error, ErrorCode, KeyRing, KeySource, Operation, Sandbox, UserId,
+    Vault,
 };
 
 use super::args::Options;
 use super::audit::AuditSettings;
 use super::env_file::Environment;
-use super::failure::Failure;
+use super::failure::{self, Failure};
 use super::master_key::MasterKeySource;
 use super::output::Output;
 use crate::ambient;
@@ -212,6 +213,12 @@ impl Context {
             return Sandbox::compile(&bytes, sha256).map_err(|error| self.explain(&error));
         }
         Sandbox::embedded().map_err(|error| self.explain(&error))
+    }
+
+    /// A failure of the vault for this user, with a hint.
+    pub(super) fn explain_for(&self, user: &UserId, error: &Error) -> Failure {
+        let failure = self.explain(error);
+        if failure::concerns_the_record(error) { failure.for_user(user) } else { failure }
     }
 
     /// A failure of the vault, with a hint.

@@ -1,22 +1,19 @@
 //! Failures as the user sees them: an exit code, what is wrong, and what to do.
 
-use std::fmt::{self, Write as _};
+use std::fmt;
 use std::io;
 use std::path::Path;
 use std::process::ExitCode;
 
-use clap::error::{ContextKind, ContextValue, ErrorKind};
-use moat::{Error, ErrorCode, KeyMismatch, RefusedFile};
+use moat::{Error, ErrorCode, KeyMismatch, RefusedFile, UserId};
 use serde_json::json;
 
 use crate::confinement::Part;
 use crate::{ambient, style};
 
-/// Success.
-const DONE: u8 = 0;
 /// A failure without a specific code.
 const OTHER: u8 = 1;
-const USAGE: u8 = 2;
+pub(super) const USAGE: u8 = 2;
 /// `verify` found a record that can't be decrypted.
 pub(super) const NOT_DECRYPTED: u8 = 5;
 /// `migrate` failed for a record, or for a backup for a reason other than the directory.
@@ -24,6 +21,22 @@ pub(super) const NEEDS_MIGRATION: u8 = 7;
 
 /// The audit log can't be used, or was altered.
 pub(super) const AUDIT: u8 = 10;
+
+/// The exit codes and what they mean.
+pub(super) const EXIT_CODES: [(u8, &str); 12] = [
+    (0, "success"),
+    (OTHER, "other failure"),
+    (USAGE, "usage"),
+    (3, "no such credential"),
+    (4, "master key missing or unusable"),
+    (NOT_DECRYPTED, "decryption failed"),
+    (6, "malformed or unsupported file"),
+    (NEEDS_MIGRATION, "needs migration"),
+    (8, "conflict or locked"),
+    (9, "directory (I/O, permissions, full)"),
+    (AUDIT, "audit log unavailable or broken"),
+    (11, "the sandbox aborted the component"),
+];
 
 /// What to do about an error; attached to it as its source.
 #[derive(Debug)]
@@ -72,6 +85,11 @@ impl Failure {
         }
     }
 
+    /// The credential that was to be created exists.
+    pub(super) fn conflict(message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self { code: ErrorCode::Conflict.name(), ..Self::in_use(message, hint) }
+    }
+
     /// The audit log can't be used.
     pub(super) fn audit(message: impl Into<String>, hint: impl Into<String>) -> Self {
         Self {
@@ -109,6 +127,31 @@ impl Failure {
     /// A failure of the vault over this directory.
     pub(super) fn in_directory(error: &Error, path: &Path) -> Self {
         Self::library(error, hint(error, path))
+    }
+
+    /// A new file that can't be written.
+    pub(super) fn unwritable(path: &Path, error: &io::Error) -> Self {
+        let shown = path.display();
+        match error.kind() {
+            io::ErrorKind::AlreadyExists => Self::in_use(
+                format!("{shown} already exists"),
+                "nothing was changed; choose another name, because the existing file may be in use",
+            ),
+            io::ErrorKind::NotFound => Self::other(
+                format!("writing {shown}: {error}"),
+                "create the directory first: mkdir -m 700 DIRECTORY",
+            ),
+            _ => Self::other(
+                format!("writing {shown}: {error}"),
+                "choose a new file in a directory that you can write to",
+            ),
+        }
+    }
+
+    /// One that is about the credential of this user.
+    pub(super) fn for_user(mut self, user: &UserId) -> Self {
+        self.message = format!("{user}: {}", self.message);
+        self
     }
 
     /// The system can't start a process.
@@ -167,12 +210,34 @@ pub(super) fn exit_code(code: ErrorCode) -> u8 {
     }
 }
 
+/// Whether it is about the record that was asked for, and not about the directory, its other records or the master key.
+pub(super) fn concerns_the_record(error: &Error) -> bool {
+    use ErrorCode::{
+        Conflict, InvalidCredential, Malformed, NeedsMigration, NotFound, TooLarge,
+        UnsupportedVersion, WrongKeyOrTampered,
+    };
+    let is_its_own = matches!(
+        error.code(),
+        NotFound
+            | Malformed
+            | UnsupportedVersion
+            | NeedsMigration
+            | TooLarge
+            | Conflict
+            | InvalidCredential
+            | WrongKeyOrTampered
+    );
+    is_its_own && cause::<KeyMismatch>(error).is_none()
+}
+
 fn hint(error: &Error, path: &Path) -> String {
     let shown = path.display();
     match error.code() {
         ErrorCode::NotFound => format!("run `moat list` to see the users in {shown}"),
         ErrorCode::InvalidUserId => USER_ID_HINT.to_owned(),
-        ErrorCode::InvalidCredential => "field names must be unique, not reserved and not empty".to_owned(),
+        ErrorCode::InvalidCredential => {
+            "nothing was changed; `moat get USER` shows the names of the fields; those of new ones must be unique, not reserved and not empty".to_owned()
+        }
         ErrorCode::MasterKeyMissing => match cause::<Remedy>(error) {
             Some(remedy) => remedy.to_string(),
             // No source is specified. If there are records, a key exists already: with a new one, no single key would
@@ -245,7 +310,7 @@ pub(super) fn directory_hint(error: &Error, path: &Path) -> String {
     }
     match error.io_kind() {
         Some(io::ErrorKind::NotFound) => {
-            "check --dir and FOSSAWORK_CREDENTIALS_DIR; `moat put` creates the directory".to_owned()
+            "check --dir and FOSSAWORK_CREDENTIALS_DIR; if the directory is gone, restore it from a backup; `moat init` or `moat put` creates a new one".to_owned()
         }
         Some(io::ErrorKind::NotADirectory) => {
             format!(
@@ -287,7 +352,7 @@ pub(super) const THREADS_HINT: &str = "allow this user or container more process
 
 pub(super) const MISTYPED_HINT: &str = "copy the whole key once more from where it is kept";
 
-const USER_ID_HINT: &str = "a user id is a plain file name: at most 250 bytes, no leading dot, no `/`, no control characters";
+pub(super) const USER_ID_HINT: &str = "a user id is a plain file name: at most 250 bytes, no leading dot, no `/`, no control characters";
 
 /// A reader that stops early, such as `head`, is not a failure.
 pub(super) fn printed(outcome: io::Result<()>) -> Result<(), Failure> {
@@ -304,61 +369,4 @@ pub(super) fn unprintable(error: io::Error) -> Failure {
         format!("writing to standard output: {error}"),
         "check where standard output goes",
     )
-}
-
-/// Prints help and version; turns every other error of clap into a failure.
-pub(super) fn from_clap(error: &clap::Error) -> Result<ExitCode, Failure> {
-    match error.kind() {
-        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
-            // clap prints these itself, but wouldn't notice that standard output is missing.
-            let printed = ambient::standard_output().and_then(|_| error.print());
-            return self::printed(printed).map(|()| ExitCode::from(DONE));
-        }
-        _ => {}
-    }
-    let context = |kind| match error.get(kind) {
-        Some(ContextValue::String(text)) => Some(text.clone()),
-        Some(ContextValue::Strings(texts)) => Some(texts.join(", ")),
-        _ => None,
-    };
-    let argument = context(ContextKind::InvalidArg);
-    let message = match (error.kind(), &argument) {
-        // A misplaced word may be a secret, so only what looks like an option is quoted; of `-xyz`, clap provides only
-        // `-x`. But of a word that isn't UTF-8 it provides all, so that is not quoted.
-        (ErrorKind::UnknownArgument, Some(word))
-            if word.starts_with('-') && !word.contains(char::REPLACEMENT_CHARACTER) =>
-        {
-            format!("unknown option {}", word.split('=').next().unwrap_or_default())
-        }
-        (ErrorKind::UnknownArgument, _) => "unexpected argument".to_owned(),
-        (ErrorKind::InvalidSubcommand, _) => "unknown command".to_owned(),
-        (ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand | ErrorKind::MissingSubcommand, _) => {
-            "missing command".to_owned()
-        }
-        (ErrorKind::MissingRequiredArgument, Some(words)) => format!("missing {words}"),
-        (ErrorKind::ArgumentConflict, Some(word)) => {
-            let mut message = format!("{word} can't be used");
-            if let Some(other) = context(ContextKind::PriorArg) {
-                let _ = write!(message, " with {other}");
-            }
-            message
-        }
-        (ErrorKind::ValueValidation | ErrorKind::InvalidValue, Some(word)) => {
-            let reason = std::error::Error::source(error)
-                .map_or_else(|| "not one of the possible values".to_owned(), ToString::to_string);
-            format!("{word}: {reason}")
-        }
-        (_, Some(word)) => format!("{word} can't be used like this"),
-        (kind, None) => kind.to_string(),
-    };
-    let hint = if argument.as_deref() == Some("--password") {
-        "a password can't be an argument, because other users can see arguments: omit it to be asked for it, or use --password-stdin"
-    } else if matches!(argument.as_deref(), Some("<USER>" | "<USER>..." | "[USERS]..."))
-        && error.kind() == ErrorKind::ValueValidation
-    {
-        USER_ID_HINT
-    } else {
-        "`moat help` lists the commands, `moat COMMAND --help` their options"
-    };
-    Err(Failure::usage(message, hint))
 }

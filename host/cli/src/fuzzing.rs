@@ -3,16 +3,14 @@
 use std::ffi::OsString;
 use std::path::Path;
 
-use clap::Parser;
-
-use crate::args::Arguments;
 use crate::env_file::Environment;
-use crate::failure;
+use crate::usage;
 
 /// The error that these arguments cause, if they are wrong.
 pub fn complaint(arguments: impl Iterator<Item = OsString>) -> Option<String> {
-    let error = Arguments::try_parse_from(arguments).err().filter(clap::Error::use_stderr)?;
-    failure::from_clap(&error).err().map(|failure| format!("{failure:?}"))
+    let words: Vec<_> = arguments.collect();
+    let error = crate::parse(&words).err().filter(clap::Error::use_stderr)?;
+    usage::report(&error, &words, true).err().map(|failure| format!("{failure:?}"))
 }
 
 /// The value of a variable in an `.env` file.

@@ -15,36 +15,55 @@ const MAX_TERMINAL_LINE: usize = 4095;
 
 const ON_STANDARD_INPUT: &str = "pass it on standard input with --password-stdin";
 
-/// A new password, asked for twice at the terminal.
-pub(super) fn ask_password() -> Result<Zeroizing<String>, Failure> {
+/// What to ask for.
+pub(super) struct Question {
+    what: String,
+    is_repeated: bool,
+}
+
+impl Question {
+    /// A secret that is chosen now: a mistake would go unnoticed.
+    pub(super) fn twice(what: impl Into<String>) -> Self {
+        Self { what: what.into(), is_repeated: true }
+    }
+
+    /// A secret that is copied from elsewhere.
+    pub(super) fn once(what: impl Into<String>) -> Self {
+        Self { what: what.into(), is_repeated: false }
+    }
+}
+
+/// Asks for a secret at the terminal.
+pub(super) fn ask(question: &Question) -> Result<Zeroizing<String>, Failure> {
+    let Question { what, is_repeated } = question;
     let no_terminal = |error: io::Error| {
-        let message = format!("no terminal to ask for the password: {error}");
+        let message = format!("no terminal to ask for the {what}: {error}");
         Failure::usage(message, ON_STANDARD_INPUT)
     };
     let mut terminal = ambient::terminal().and_then(HiddenTerminal::new).map_err(no_terminal)?;
-    let mut ask = |question| match terminal.ask(question) {
-        Ok(answer) => text("the password", &answer),
+    let mut ask = |question: &str| match terminal.ask(question) {
+        Ok(answer) => text(&format!("the {what}"), &answer),
         Err(Unanswered::Cancelled) => Err(Failure::usage(
-            "canceled: the input ended before the password was complete",
-            "nothing was stored; run this again, and end the password with Enter",
+            format!("canceled: the input ended before the {what} was complete"),
+            format!("nothing was changed; run this again, and end the {what} with Enter"),
         )),
-        Err(Unanswered::TooLong) => Err(unusable("the password", "is too long")),
+        Err(Unanswered::TooLong) => Err(unusable(&format!("the {what}"), "is too long")),
         Err(Unanswered::Io(error)) => Err(no_terminal(error)),
     };
-    let password = ask("password: ")?;
-    if password.is_empty() {
+    let answer = ask(&format!("{what}: "))?;
+    if answer.is_empty() {
         return Err(Failure::usage(
-            "the password is empty",
-            "nothing was stored; run this again and enter one",
+            format!("the {what} is empty"),
+            "nothing was changed; run this again and enter one",
         ));
     }
-    if password != ask("repeat password: ")? {
+    if *is_repeated && answer != ask(&format!("repeat {what}: "))? {
         return Err(Failure::usage(
-            "the passwords don't match",
-            "nothing was stored; run this again",
+            format!("the {what}s don't match"),
+            "nothing was changed; run this again",
         ));
     }
-    Ok(password)
+    Ok(answer)
 }
 
 /// Text from standard input, without one trailing newline.
@@ -54,6 +73,11 @@ pub(super) fn read_text(what: &str) -> Result<Zeroizing<String>, Failure> {
 
 /// Bytes from standard input, without one trailing newline.
 pub(super) fn read(what: &str) -> Result<Zeroizing<Vec<u8>>, Failure> {
+    read_bytes(what).map(without_newline)
+}
+
+/// All bytes from standard input.
+pub(super) fn read_bytes(what: &str) -> Result<Zeroizing<Vec<u8>>, Failure> {
     let terminal = ambient::standard_input_is_terminal();
     if terminal {
         tracing::warn!(
@@ -66,13 +90,14 @@ pub(super) fn read(what: &str) -> Result<Zeroizing<Vec<u8>>, Failure> {
     if terminal && bytes.split(|byte| *byte == b'\n').any(|line| line.len() >= MAX_TERMINAL_LINE) {
         return Err(Failure::usage(
             format!("{what} has a line that is too long for a terminal"),
-            "nothing was stored; pass it through a file or a pipe, which don't truncate it",
+            "nothing was changed; pass it through a file or a pipe, which don't truncate it",
         ));
     }
-    Ok(without_newline(bytes))
+    Ok(bytes)
 }
 
-fn text(what: &str, bytes: &[u8]) -> Result<Zeroizing<String>, Failure> {
+/// The bytes as text.
+pub(super) fn text(what: &str, bytes: &[u8]) -> Result<Zeroizing<String>, Failure> {
     let text = std::str::from_utf8(bytes).map_err(|_| unusable(what, "is not UTF-8 text"))?;
     Ok(Zeroizing::new(text.to_owned()))
 }
@@ -80,6 +105,6 @@ fn text(what: &str, bytes: &[u8]) -> Result<Zeroizing<String>, Failure> {
 fn unusable(what: &str, reason: &str) -> Failure {
     Failure::usage(
         format!("{what} {reason}"),
-        "nothing was stored; it must be UTF-8 text of at most 64 KiB",
+        "nothing was changed; it must be UTF-8 text of at most 64 KiB; --base64 stores other files",
     )
 }

@@ -6,6 +6,7 @@
 mod ambient;
 mod args;
 mod audit;
+mod command;
 mod confinement;
 mod context;
 mod duration;
@@ -17,21 +18,27 @@ pub mod fuzzing;
 mod input;
 mod master_key;
 mod output;
+mod password;
 mod progress;
 mod report;
+mod revealing;
 mod ring_file;
 mod secret_file;
 mod style;
 mod terminal;
+mod usage;
+mod values;
 mod verbs;
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::FromArgMatches;
 
 use args::{Arguments, Verb};
 use context::Context;
 use failure::Failure;
+use verbs::copy::After;
 
 /// Runs the program.
 pub fn main() -> ExitCode {
@@ -40,9 +47,9 @@ pub fn main() -> ExitCode {
     let _ = confinement::lock_memory();
     let raw = ambient::arguments();
     let json = raw.iter().skip(1).take_while(|word| *word != "--").any(|word| word == "--json");
-    let outcome = match Arguments::try_parse_from(&raw) {
+    let outcome = match parse(&raw) {
         Ok(arguments) => run(arguments),
-        Err(error) => failure::from_clap(&error),
+        Err(error) => usage::report(&error, &raw, json),
     };
     match outcome {
         Ok(code) => code,
@@ -50,15 +57,26 @@ pub fn main() -> ExitCode {
     }
 }
 
+fn parse(raw: &[OsString]) -> Result<Arguments, clap::Error> {
+    command::command()
+        .try_get_matches_from(raw)
+        .and_then(|matches| Arguments::from_arg_matches(&matches))
+}
+
 fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
     let Arguments { options, verb } = arguments;
     events::show(options.verbose, options.quiet, options.json);
     let context = Context::new(options)?;
     match verb {
+        Verb::Init(init) => verbs::init::run(&context, &init),
         Verb::Keygen(keygen) => verbs::keygen::run(&context, &keygen),
+        Verb::Generate(generate) => verbs::generate::run(&context, &generate),
         Verb::Put(put) => verbs::put::run(&context, &put),
+        Verb::Set(set) => verbs::set::run(&context, &set),
         Verb::Get(get) => verbs::get::run(&context, &get),
         Verb::List(list) => verbs::list::run(&context, &list),
+        Verb::Copy(copy) => verbs::copy::run(&context, &copy, After::Keep),
+        Verb::Rename(copy) => verbs::copy::run(&context, &copy, After::Remove),
         Verb::Delete(delete) => verbs::delete::run(&context, &delete),
         Verb::Touch(touch) => verbs::touch::run(&context, &touch),
         Verb::Mark(mark) => verbs::mark::run(&context, &mark),
@@ -71,7 +89,8 @@ fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         Verb::Keys(keys) => verbs::keys::run(&context, &keys),
         Verb::Component(component) => verbs::component::run(&context, &component),
         Verb::Exec(exec) => verbs::exec::run(&context, &exec),
-        Verb::Completions { shell } => verbs::generate::completions(&context, shell),
-        Verb::Man { verb } => verbs::generate::man(&context, verb.as_deref()),
+        Verb::Inject(inject) => verbs::inject::run(&context, &inject),
+        Verb::Completions { shell } => verbs::manual::completions(&context, shell),
+        Verb::Man(man) => verbs::manual::man(&context, &man),
     }
 }

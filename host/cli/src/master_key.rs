@@ -140,6 +140,11 @@ impl MasterKeySource {
         }
     }
 
+    /// Whether the arguments or the environment say where the keys come from.
+    pub(super) fn is_specified(&self) -> bool {
+        !matches!(self.place, Place::Systemd)
+    }
+
     /// The file with the ring document, if the keys come from such a file.
     pub(super) fn ring_file(&self) -> Option<&Path> {
         match &self.place {

@@ -9,6 +9,8 @@ use std::io::{self, Write};
 use moat::{Envelope, KeyWeakness, Revealed, Summary};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::{Map, Value, json};
+use time::PrimitiveDateTime;
+use time::macros::format_description;
 use zeroize::Zeroizing;
 
 use crate::ambient;
@@ -97,7 +99,7 @@ fn print(write: impl Fn(&mut dyn Write) -> io::Result<()>) -> Result<(), Failure
     printed(outcome)
 }
 
-/// Asks whether to delete something, if standard input is a terminal.
+/// Asks whether to delete or replace something, if standard input is a terminal.
 pub(super) fn confirm(question: &str) -> Result<(), Failure> {
     if !ambient::standard_input_is_terminal() {
         return Ok(());
@@ -106,7 +108,7 @@ pub(super) fn confirm(question: &str) -> Result<(), Failure> {
         Failure::other(format!("asking for confirmation: {error}"), "use --yes")
     })?;
     if !matches!(answer.trim_ascii(), b"y" | b"Y" | b"yes") {
-        return Err(Failure::other("not confirmed", "nothing was deleted"));
+        return Err(Failure::other("not confirmed", "nothing was changed"));
     }
     Ok(())
 }
@@ -125,6 +127,17 @@ impl Write for Length {
     }
 }
 
+/// A time of a record as RFC 3339 has it. Records have UTC without a zone; what is no such time stays as it is.
+fn utc(time: Option<&str>) -> Option<String> {
+    let without_zone = format_description!(
+        "[year]-[month]-[day]T[hour]:[minute]:[second][optional [.[subsecond]]]"
+    );
+    time.map(|time| match PrimitiveDateTime::parse(time, without_zone) {
+        Ok(_) => format!("{time}Z"),
+        Err(_) => time.to_owned(),
+    })
+}
+
 /// A credential with null in place of its secrets.
 pub(super) fn summary(summary: &Summary) -> Map<String, Value> {
     let hidden: Map<_, _> =
@@ -133,8 +146,8 @@ pub(super) fn summary(summary: &Summary) -> Map<String, Value> {
         "user_id": summary.user_id,
         "username": summary.username,
         "password": null,
-        "created_at": summary.created_at,
-        "last_used": summary.last_used,
+        "created_at": utc(summary.created_at.as_deref()),
+        "last_used": utc(summary.last_used.as_deref()),
         "is_valid": summary.is_valid,
         "validation_attempts": summary.validation_attempts,
         "fields": hidden,
@@ -180,8 +193,8 @@ pub(super) fn envelope(user_id: &str, envelope: &Envelope) -> Map<String, Value>
         "encryption_version": envelope.version,
         "token_encoding": envelope.encoding.map(moat::TokenEncoding::name),
         "key_id": envelope.key_id,
-        "created_at": envelope.created_at,
-        "encrypted_at": envelope.encrypted_at,
+        "created_at": utc(envelope.created_at.as_deref()),
+        "encrypted_at": utc(envelope.encrypted_at.as_deref()),
         "write_counter": envelope.write_counter,
         "size": envelope.size,
         "revision": envelope.revision,

@@ -33,11 +33,21 @@ pub(crate) fn variable(name: &str) -> Option<Zeroizing<Vec<u8>>> {
 /// `moat/credentials` in the user's data directory according to the XDG Base Directory Specification; `None` if the
 /// environment specifies no home directory.
 pub(crate) fn default_directory() -> Option<PathBuf> {
-    let absolute =
-        |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
     let data =
         absolute("XDG_DATA_HOME").or_else(|| Some(absolute("HOME")?.join(".local/share")))?;
     Some(data.join("moat/credentials"))
+}
+
+/// Where a new file with a key goes if nothing else is specified: in `moat` in the XDG configuration directory.
+pub(crate) fn default_key_file(name: &str) -> Option<PathBuf> {
+    let configuration =
+        absolute("XDG_CONFIG_HOME").or_else(|| Some(absolute("HOME")?.join(".config")))?;
+    Some(configuration.join("moat").join(name))
+}
+
+/// The absolute path in a variable.
+fn absolute(name: &str) -> Option<PathBuf> {
+    std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute())
 }
 
 /// Opens a directory.
@@ -66,6 +76,24 @@ pub(crate) fn open_parent(path: &Path) -> io::Result<(Dir, String)> {
         name.ok_or_else(|| io::Error::other("the path doesn't end with a plain file name"))?;
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
     Ok((open_directory(parent.unwrap_or(Path::new(".")))?, name.to_owned()))
+}
+
+/// Creates the directory that is to contain a file, and those above it, if necessary, accessible only to the owner.
+pub(crate) fn create_parent(path: &Path) -> io::Result<()> {
+    match path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+        Some(parent) => DirBuilder::new().recursive(true).mode(0o700).create(parent),
+        None => Ok(()),
+    }
+}
+
+/// Whether an absolute path is inside a directory, neither of which has to exist.
+pub(crate) fn is_inside(path: &Path, directory: &Path) -> bool {
+    let directory = directory.canonicalize().or_else(|_| std::path::absolute(directory));
+    let parent = path.ancestors().skip(1).find_map(|above| {
+        let rest = path.strip_prefix(above).ok()?;
+        Some(above.canonicalize().ok()?.join(rest))
+    });
+    directory.is_ok_and(|directory| parent.is_some_and(|path| path.starts_with(directory)))
 }
 
 /// Whether anything exists at this path, including a dangling link.
@@ -160,6 +188,16 @@ pub(crate) fn open_directory_above(path: &Path) -> Option<OpenDirectory> {
     })
 }
 
+/// Reads a file with a value to be stored. Who else can read it is up to whoever wrote it.
+pub(crate) fn read_value_file(path: &Path) -> Result<Zeroizing<Vec<u8>>, SecretFileError> {
+    read_limited(File::open(path)?)
+}
+
+/// Reads what this process was given as an open file descriptor.
+pub(crate) fn read_descriptor(number: u32) -> Result<Zeroizing<Vec<u8>>, SecretFileError> {
+    read_value_file(&Path::new("/proc/self/fd").join(number.to_string()))
+}
+
 /// Reads a file that contains no secret.
 pub(crate) fn read_file(path: &Path) -> io::Result<Vec<u8>> {
     std::fs::read(path)
@@ -209,10 +247,16 @@ pub(crate) fn read_systemd_credential(
 }
 
 fn read_limited(file: impl Read) -> Result<Zeroizing<Vec<u8>>, SecretFileError> {
+    read_secrets(file, 1)
+}
+
+/// Reads up to the maximum length of this many secrets.
+fn read_secrets(file: impl Read, secrets: usize) -> Result<Zeroizing<Vec<u8>>, SecretFileError> {
+    let limit = MAX_SECRET_BYTES.saturating_mul(secrets);
     // Allocated at full size, because a growing buffer would leave copies behind.
-    let mut bytes = Zeroizing::new(Vec::with_capacity(MAX_SECRET_BYTES + 1));
-    file.take(MAX_SECRET_BYTES as u64 + 1).read_to_end(&mut bytes)?;
-    if bytes.len() > MAX_SECRET_BYTES {
+    let mut bytes = Zeroizing::new(Vec::with_capacity(limit.saturating_add(1)));
+    file.take(limit as u64 + 1).read_to_end(&mut bytes)?;
+    if bytes.len() > limit {
         return Err(SecretFileError::TooLarge);
     }
     Ok(bytes)
@@ -292,6 +336,11 @@ pub(crate) fn ask(question: &str) -> io::Result<Vec<u8>> {
     Ok(answer)
 }
 
+/// Writes a file that everyone may read, in place of the one that is there, if there is one.
+pub(crate) fn write_file(path: &Path, contents: &[u8]) -> io::Result<()> {
+    std::fs::write(path, contents)
+}
+
 /// Writes a new file that everyone may read. Never overwrites.
 pub(crate) fn write_new_file(path: &Path, contents: &[u8]) -> io::Result<()> {
     write_new(path, 0o644, contents)
@@ -311,6 +360,17 @@ pub(crate) fn write_new_secret_file(path: &Path, secret: &[u8]) -> io::Result<()
         }
         synced => synced,
     }
+}
+
+/// As [`write_new_secret_file`], in place of the file that is there, if there is one.
+pub(crate) fn replace_secret_file(path: &Path, secret: &[u8]) -> io::Result<()> {
+    let mut temporary = path.as_os_str().to_owned();
+    temporary.push(format!(".{}.new", std::process::id()));
+    let temporary = PathBuf::from(temporary);
+    write_new_secret_file(&temporary, secret)?;
+    std::fs::rename(&temporary, path).inspect_err(|_| {
+        let _ = std::fs::remove_file(&temporary);
+    })
 }
 
 fn write_new(path: &Path, mode: u32, contents: &[u8]) -> io::Result<()> {

@@ -10,7 +10,7 @@ use rustix::io::retry_on_intr;
 use rustix::process::{Pid, WaitOptions, set_parent_process_death_signal, waitpid};
 use zeroize::Zeroizing;
 
-use super::{SecretFileError, read_limited};
+use super::{SecretFileError, read_limited, read_secrets};
 
 /// The variables that contain a key or say where it is. No child process inherits them.
 const KEY_VARIABLES: [&str; 6] = [
@@ -67,10 +67,13 @@ fn handle_child_signal(handler: SigHandler) -> io::Result<SigHandler> {
 }
 
 impl Child {
-    /// Waits until the child has ended, and returns its result and its exit status.
-    pub(crate) fn wait(self) -> Result<(Zeroizing<Vec<u8>>, ExitStatus), SecretFileError> {
+    /// Waits until the child has ended, and returns its result, of up to this many secrets, and its exit status.
+    pub(crate) fn wait(
+        self,
+        secrets: usize,
+    ) -> Result<(Zeroizing<Vec<u8>>, ExitStatus), SecretFileError> {
         let Self { pid, result, disposition } = self;
-        let result = read_limited(result)?;
+        let result = read_secrets(result, secrets)?;
         let ended =
             retry_on_intr(|| waitpid(Some(pid), WaitOptions::empty())).map_err(io::Error::from)?;
         handle_child_signal(disposition)?;

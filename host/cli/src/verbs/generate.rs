@@ -1,34 +1,40 @@
-//! `moat completions` and `moat man`: generated from the definition of the arguments.
+//! `moat generate`: prints a random password.
 
 use std::process::ExitCode;
 
-use clap::CommandFactory;
-use clap_complete::Shell;
+use serde::ser::{Serialize, SerializeMap, Serializer};
+use zeroize::Zeroizing;
 
-use crate::args::Arguments;
+use crate::args::Generate;
 use crate::context::Context;
 use crate::failure::Failure;
+use crate::password::Recipe;
 
-pub(crate) fn completions(context: &Context, shell: Shell) -> Result<ExitCode, Failure> {
-    let mut script = Vec::new();
-    clap_complete::generate(shell, &mut Arguments::command(), "moat", &mut script);
-    context.output.raw(&script)?;
+pub(crate) fn run(context: &Context, generate: &Generate) -> Result<ExitCode, Failure> {
+    let recipe = match generate.words {
+        Some(count) => Recipe::Words { count, separator: generate.separator.clone() },
+        None => Recipe::characters(generate.length, &generate.classes),
+    };
+    let password = recipe.password()?;
+    if context.output.json {
+        context.output.value(&Generated { password, bits: recipe.bits() })?;
+    } else {
+        context.output.line(&password)?;
+        tracing::info!("{} bits", recipe.bits());
+    }
     Ok(ExitCode::SUCCESS)
 }
 
-pub(crate) fn man(context: &Context, verb: Option<&str>) -> Result<ExitCode, Failure> {
-    let mut program = Arguments::command();
-    program.build();
-    let command = match verb {
-        None => program,
-        Some(verb) => program.find_subcommand(verb).cloned().ok_or_else(|| {
-            Failure::usage(format!("unknown command {verb:?}"), "`moat help` lists the commands")
-        })?,
-    };
-    let mut page = Vec::new();
-    clap_mangen::Man::new(command).render(&mut page).map_err(|error| {
-        Failure::other(format!("rendering the manual page: {error}"), "report this as a bug")
-    })?;
-    context.output.raw(&page)?;
-    Ok(ExitCode::SUCCESS)
+struct Generated {
+    password: Zeroizing<String>,
+    bits: u32,
+}
+
+impl Serialize for Generated {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(2))?;
+        map.serialize_entry("password", self.password.as_str())?;
+        map.serialize_entry("bits", &self.bits)?;
+        map.end()
+    }
 }

@@ -4,6 +4,8 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::process::ExitCode;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use moat::{Credential, Operation, Revealed, Summary};
 use serde::Serialize;
 use serde_json::Value;
@@ -17,8 +19,9 @@ use crate::{output, style};
 
 pub(crate) fn run(context: &Context, get: &Get) -> Result<ExitCode, Failure> {
     let vault = context.vault(Operation::Reveal.access())?;
-    if get.field.is_none() && !get.reveal {
-        let summary = vault.describe(&get.user).map_err(|error| context.explain(&error))?;
+    if get.field.is_empty() && !get.reveal {
+        let summary =
+            vault.describe(&get.user).map_err(|error| context.explain_for(&get.user, &error))?;
         output::warn_of_weak_key(&summary);
         if context.output.json {
             context.output.value(&output::summary(&summary))?;
@@ -28,12 +31,15 @@ pub(crate) fn run(context: &Context, get: &Get) -> Result<ExitCode, Failure> {
         return Ok(ExitCode::SUCCESS);
     }
 
-    let revealed = vault.reveal(&get.user).map_err(|error| context.explain(&error))?;
+    let revealed =
+        vault.reveal(&get.user).map_err(|error| context.explain_for(&get.user, &error))?;
     output::warn_of_weak_key(revealed.summary());
-    match &get.field {
-        Some(name) => print_field(context, &revealed, name)?,
-        None if context.output.json => context.output.value(&output::Exposed(&revealed))?,
-        None => context.output.table(&rows(revealed.summary(), Some(revealed.credential())))?,
+    if !get.field.is_empty() {
+        print_fields(context, &revealed, get)?;
+    } else if context.output.json {
+        context.output.value(&output::Exposed(&revealed))?;
+    } else {
+        context.output.table(&rows(revealed.summary(), Some(revealed.credential())))?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -71,34 +77,65 @@ fn validity(summary: &Summary) -> String {
     }
 }
 
-fn print_field(context: &Context, revealed: &Revealed, name: &str) -> Result<(), Failure> {
-    let value = find(revealed, name).ok_or_else(|| {
-        let names = revealed.summary().field_names.join(", ");
-        let fields = if names.is_empty() { "it has none".to_owned() } else { format!("it has {names}") };
-        Failure::usage(
-            format!("the credential has no field {name:?}"),
-            format!("{fields}; also available: username, password, created_at, last_used, is_valid, validation_attempts, user_id, encryption_version, key_id"),
-        )
-    })?;
+fn print_fields(context: &Context, revealed: &Revealed, get: &Get) -> Result<(), Failure> {
+    // All of them are looked up before one is printed.
+    let mut values = Vec::with_capacity(get.field.len());
+    for name in &get.field {
+        values.push((name, find(revealed, name).ok_or_else(|| missing(revealed, name))?));
+    }
     if context.output.json {
-        return context.output.value(&BTreeMap::from([(name, value)]));
+        return context.output.value(&values.into_iter().collect::<BTreeMap<_, _>>());
     }
-    let text = match &value {
-        Found::Secret(text) => Cow::Borrowed(*text),
-        Found::Public(Value::String(text)) => Cow::Borrowed(text.as_str()),
-        Found::Public(Value::Null) => Cow::Borrowed(""),
-        Found::Public(other) => Cow::Owned(other.to_string()),
-    };
-    if ambient::standard_output_is_terminal() {
-        let shown = Zeroizing::new(style::printable(&text));
-        if *shown != text {
-            tracing::warn!(
-                "control characters are shown escaped; pipe the output to get the exact value"
-            );
+    for (name, value) in &values {
+        let text = match value {
+            Found::Secret(text) => Cow::Borrowed(*text),
+            Found::Public(Value::String(text)) => Cow::Borrowed(text.as_str()),
+            Found::Public(Value::Null) => Cow::Borrowed(""),
+            Found::Public(other) => Cow::Owned(other.to_string()),
+        };
+        if get.base64 {
+            context.output.raw(&decoded(name, &text)?)?;
+        } else {
+            print_text(context, &text, if get.no_newline { "" } else { "\n" })?;
         }
-        return context.output.line(&shown);
     }
-    context.output.raw(&Zeroizing::new([text.as_bytes(), b"\n"].concat()))
+    Ok(())
+}
+
+fn print_text(context: &Context, text: &str, end: &str) -> Result<(), Failure> {
+    if !ambient::standard_output_is_terminal() {
+        return context.output.raw(&Zeroizing::new([text, end].concat().into_bytes()));
+    }
+    let shown = Zeroizing::new(style::printable(text));
+    if *shown != text {
+        tracing::warn!(
+            "control characters are shown escaped; pipe the output to get the exact value"
+        );
+    }
+    context.output.raw(&Zeroizing::new([shown.as_str(), end].concat().into_bytes()))
+}
+
+/// The bytes of a value that was stored with --base64.
+fn decoded(name: &str, text: &str) -> Result<Zeroizing<Vec<u8>>, Failure> {
+    let decoded = STANDARD.decode(text).map(Zeroizing::new);
+    decoded.map_err(|_| {
+        Failure::usage(
+            format!("the value of {name:?} is not in base64"),
+            "omit --base64 to print it as it is",
+        )
+    })
+}
+
+fn missing(revealed: &Revealed, name: &str) -> Failure {
+    let names = revealed.summary().field_names.join(", ");
+    let fields =
+        if names.is_empty() { "it has none".to_owned() } else { format!("it has {names}") };
+    Failure::usage(
+        format!("the credential has no field {name:?}"),
+        format!(
+            "{fields}; also available: username, password, created_at, last_used, is_valid, validation_attempts, user_id, encryption_version, key_id"
+        ),
+    )
 }
 
 #[derive(Serialize)]

@@ -11,7 +11,7 @@ use crate::output;
 
 pub(crate) fn run(context: &Context, User { user }: &User) -> Result<ExitCode, Failure> {
     let vault = context.vault(Operation::Inspect.access())?;
-    let envelope = vault.inspect(user).map_err(|error| context.explain(&error))?;
+    let envelope = vault.inspect(user).map_err(|error| context.explain_for(user, &error))?;
     if context.output.json {
         context.output.value(&output::envelope(user.as_str(), &envelope))?;
         return Ok(ExitCode::SUCCESS);

@@ -1,8 +1,6 @@
 //! `moat keygen`: creates a new master key.
 
 use std::collections::BTreeMap;
-use std::io;
-use std::path::Path;
 use std::process::ExitCode;
 
 use serde_json::json;
@@ -21,7 +19,7 @@ pub(crate) fn run(context: &Context, keygen: &Keygen) -> Result<ExitCode, Failur
     if let Some(path) = &keygen.out {
         // Without a line break, so that programs that read the file byte for byte get the same key.
         ambient::write_new_secret_file(path, key.as_bytes())
-            .map_err(|error| not_written(path, &error))?;
+            .map_err(|error| Failure::unwritable(path, &error))?;
         let text = format!("wrote a new master key to {}", path.display());
         context.output.done(&text, &json!({ "file": path.display().to_string() }))?;
         return Ok(ExitCode::SUCCESS);
@@ -37,22 +35,4 @@ pub(crate) fn run(context: &Context, keygen: &Keygen) -> Result<ExitCode, Failur
         context.output.line(&key)?;
     }
     Ok(ExitCode::SUCCESS)
-}
-
-fn not_written(path: &Path, error: &io::Error) -> Failure {
-    let shown = path.display();
-    match error.kind() {
-        io::ErrorKind::AlreadyExists => Failure::in_use(
-            format!("{shown} already exists"),
-            "nothing was changed; choose another name, because an existing key may be in use",
-        ),
-        io::ErrorKind::NotFound => Failure::other(
-            format!("writing {shown}: {error}"),
-            "create the directory first: mkdir -m 700 DIRECTORY",
-        ),
-        _ => Failure::other(
-            format!("writing {shown}: {error}"),
-            "choose a new file in a directory that you can write to",
-        ),
-    }
 }

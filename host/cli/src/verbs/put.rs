@@ -2,41 +2,40 @@
 
 use std::process::ExitCode;
 
-use moat::{Credential, ErrorCode, Field, KeySource, PutOptions};
-use zeroize::Zeroizing;
+use moat::{Credential, ErrorCode, KeySource, PutOptions};
 
 use crate::args::Put;
 use crate::context::Context;
 use crate::failure::Failure;
-use crate::{input, output};
+use crate::values::{self, Password};
+use crate::{ambient, output};
+
+/// What to do where a credential must not be replaced.
+const EXISTS_HINT: &str = "nothing was changed; run `moat get USER` to see the existing credential";
 
 pub(crate) fn run(context: &Context, put: &Put) -> Result<ExitCode, Failure> {
     // First, so that nobody types a password in vain, and no directory is created in vain.
     let keys = context.master_key()?;
     keys.ring().map_err(|error| context.explain(&error))?;
+    let file = context.path()?.join(put.user.file_name());
+    ask_to_replace(put, ambient::exists(&file))?;
 
-    let password = read_password(put)?;
-    let mut credential = Credential::new(put.username.as_str(), password.as_str());
-    for (name, value) in &put.field {
-        credential = credential.with_field(Field::new(name, value));
-    }
-    if let Some(name) = &put.field_stdin {
-        credential = credential.with_field(Field::new(name, input::read_text("field")?.as_str()));
-    }
+    let values = values::read(&put.values, put.username.as_deref(), Password::Required)?;
+    let password = values.password.unwrap_or_default();
+    let credential = Credential::new(values.username.unwrap_or_default(), password.as_str());
+    let credential = values.fields.into_iter().fold(credential, Credential::with_field);
     let mut options = PutOptions::default();
     options.create_only = put.create_only;
     options.version = put.format.map(|format| format.name().to_owned());
     options.token_encoding = put.token_encoding.map(Into::into);
+    options.keep_fields = !put.drop_fields;
 
     let vault = context.vault_for_put(keys, put.allow_new_key)?;
     let stored = vault.put(&put.user, &credential, &options).map_err(|error| {
         if put.create_only && error.code() == ErrorCode::Conflict {
-            return Failure::library(
-                &error,
-                "nothing was changed; run `moat get USER` to see the existing credential",
-            );
+            return Failure::library(&error, EXISTS_HINT).for_user(&put.user);
         }
-        context.explain(&error)
+        context.explain_for(&put.user, &error)
     })?;
 
     if !stored.dropped_fields.is_empty() {
@@ -46,7 +45,6 @@ pub(crate) fn run(context: &Context, put: &Put) -> Result<ExitCode, Failure> {
         );
     }
     let verb = if stored.replaced { "replaced" } else { "stored" };
-    let file = context.path()?.join(put.user.file_name());
     let text = format!("{verb} {} in {}", put.user, file.display());
     let mut value = output::summary(&stored.summary);
     value.insert("replaced".to_owned(), stored.replaced.into());
@@ -54,16 +52,18 @@ pub(crate) fn run(context: &Context, put: &Put) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn read_password(put: &Put) -> Result<Zeroizing<String>, Failure> {
-    if !put.password_stdin {
-        return input::ask_password();
+/// Before a password is asked for: whether it may replace the one that there is.
+fn ask_to_replace(put: &Put, exists: bool) -> Result<(), Failure> {
+    let asks = !put.values.password_stdin && !put.values.json_stdin;
+    if !asks || !exists {
+        return Ok(());
     }
-    let password = input::read_text("password")?;
-    if password.is_empty() {
-        return Err(Failure::usage(
-            "the password is empty",
-            "nothing was stored; check what is passed on standard input",
-        ));
+    if put.create_only {
+        return Err(Failure::conflict("this user already has a credential", EXISTS_HINT)
+            .for_user(&put.user));
     }
-    Ok(password)
+    if put.yes {
+        return Ok(());
+    }
+    output::confirm(&format!("{} has a credential: replace its password?", put.user))
 }

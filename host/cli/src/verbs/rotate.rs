@@ -1,6 +1,5 @@
 //! `moat rotate`: re-encrypts records with the primary key.
 
-use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -178,8 +177,8 @@ fn text(found: &Rotation, arguments: &Rotate) -> String {
 }
 
 fn summary(found: &Rotation, read_only: bool) -> Value {
-    let keys: BTreeMap<_, _> =
-        found.usage.keys().map(|(id, primary, records)| (label(id, primary), records)).collect();
+    let key = |(id, primary, records): (Option<&str>, bool, usize)| json!({ "id": id, "primary": primary, "records": records });
+    let keys: Vec<_> = found.usage.keys().map(key).collect();
     json!({
         "dry_run": read_only,
         "done": found.current,

@@ -2,8 +2,9 @@
 
 use zeroize::Zeroizing;
 
-use crate::args::Exec;
+use crate::args::{EnvVariable, Exec};
 use crate::failure::Failure;
+use crate::revealing::Values;
 
 type Variable = (String, Zeroizing<String>);
 
@@ -31,25 +32,58 @@ const SPECIAL: &[&str] = &[
     "MAKEFLAGS", "RUSTC_WRAPPER", "OPENSSL_CONF", "OPENSSL_ENGINES", "OPENSSL_MODULES",
 ];
 
-/// The variables for names and values: in upper case, with `_` for characters not allowed in names.
-pub(super) fn of(credential: &[(&str, &str)], exec: &Exec) -> Result<Vec<Variable>, Failure> {
-    let mut variables: Vec<Variable> = Vec::new();
-    for (name, value) in credential {
-        let upper = name.to_ascii_uppercase();
-        let allowed = |c: char| if c.is_ascii_alphanumeric() { c } else { '_' };
-        let variable = format!("{}{}", exec.prefix, upper.chars().map(allowed).collect::<String>());
+/// The variables that the arguments ask for: all values of the named users, in upper case, with `_` for characters not
+/// allowed in names; and single values under names of their own.
+pub(super) fn of(credentials: &[Values<'_>], exec: &Exec) -> Result<Vec<Variable>, Failure> {
+    let mut variables = Variables { all: Vec::new(), allows_special: exec.allow_special_variables };
+    for user in &exec.users {
+        let found = credentials.iter().find(|found| found.user == user.as_str());
+        for (name, value) in found.iter().flat_map(|found| &found.values) {
+            // With several, names would collide.
+            let of_user =
+                if exec.users.len() > 1 { upper(user.as_str()) + "_" } else { String::new() };
+            let variable = format!("{}{of_user}{}", exec.prefix, upper(name));
+            variables.add(name, variable, value)?;
+        }
+    }
+    for EnvVariable { variable, user, field } in &exec.env {
+        let found = credentials.iter().find(|found| found.user == user.as_str());
+        let value = found.and_then(|found| found.find(field)).ok_or_else(|| {
+            Failure::usage(
+                format!("the credential of {user} has no field {field:?}"),
+                format!("run `moat get {user}` to see its fields"),
+            )
+        })?;
+        variables.add(field, variable.clone(), value)?;
+    }
+    Ok(variables.all)
+}
+
+/// A name in the manner of variables.
+fn upper(name: &str) -> String {
+    let allowed = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' };
+    name.chars().map(allowed).collect()
+}
+
+struct Variables {
+    all: Vec<Variable>,
+    allows_special: bool,
+}
+
+impl Variables {
+    fn add(&mut self, name: &str, variable: String, value: &str) -> Result<(), Failure> {
         if variable.starts_with(|c: char| c.is_ascii_digit()) {
             return Err(Failure::usage(
                 format!("{name:?} is not a valid variable name without a prefix"),
                 "set --prefix",
             ));
         }
-        if is_special(&variable) && !exec.allow_special_variables {
+        if is_special(&variable) && !self.allows_special {
             return Err(Failure::usage(
                 format!(
                     "{name:?} would become {variable}, which can make programs load or run something else"
                 ),
-                "set another --prefix; if this is meant, pass --allow-special-variables",
+                "set another --prefix or --env; if this is meant, pass --allow-special-variables",
             ));
         }
         if value.contains('\0') {
@@ -58,15 +92,15 @@ pub(super) fn of(credential: &[(&str, &str)], exec: &Exec) -> Result<Vec<Variabl
                 "read it with `moat get USER --field NAME`",
             ));
         }
-        if variables.iter().any(|(other, _)| *other == variable) {
+        if self.all.iter().any(|(other, _)| *other == variable) {
             return Err(Failure::other(
-                format!("two fields would both become {variable}"),
-                "store them under names that differ in letters or digits",
+                format!("two values would both become {variable}"),
+                "name the variables with --env VARIABLE=USER:FIELD",
             ));
         }
-        variables.push((variable, Zeroizing::new((*value).to_owned())));
+        self.all.push((variable, Zeroizing::new(value.to_owned())));
+        Ok(())
     }
-    Ok(variables)
 }
 
 /// Whether it is a special variable, in upper or lower case: npm, for one, takes both.

@@ -1,0 +1,75 @@
+//! Opening credentials for a process that must not be confined itself: threads share their memory, so whatever opens
+//! them must be confined as a whole process. A child opens them, passes them on through a pipe, and ends. This process
+//! reads no file of the directory.
+
+mod message;
+
+use std::io::PipeWriter;
+use std::process::ExitCode;
+
+use moat::{Error, ErrorCode, Operation, UserId};
+use zeroize::Zeroizing;
+
+pub(super) use message::Values;
+
+use crate::ambient::processes::{self, Forked};
+use crate::confinement;
+use crate::context::Context;
+use crate::failure::Failure;
+use crate::output;
+use crate::secret_file::describe;
+
+/// What the child is, in messages.
+const CHILD: &str = "the process that opens the credentials";
+
+/// The credentials that the child sent.
+pub(super) struct Message(Zeroizing<Vec<u8>>);
+
+/// Opens the credentials of these users in a child. `Err` has the code with which this process is to end: in the child, and
+/// after a failure there, which the child has reported. Must be called before any thread is started.
+pub(super) fn reveal(
+    context: &Context,
+    users: &[UserId],
+) -> Result<Result<Message, ExitCode>, Failure> {
+    let child = match processes::fork().map_err(|error| Failure::no_process(&error))? {
+        Forked::Child(pipe) => return send(context, users, pipe).map(Err),
+        Forked::Parent(child) => child,
+    };
+    let (message, status) =
+        child.wait(users.len()).map_err(|error| broken(context, describe(CHILD, &error)))?;
+    match status.code().map(u8::try_from) {
+        Some(Ok(0)) => Ok(Ok(Message(message))),
+        Some(Ok(code)) => Ok(Err(ExitCode::from(code))),
+        _ => Err(Failure::other(
+            format!("{CHILD} was ended by {status}"),
+            "run this again; if it ends like this again, the system's log may say why",
+        )),
+    }
+}
+
+impl Message {
+    /// The credentials, in the order asked.
+    pub(super) fn credentials(&self, context: &Context) -> Result<Vec<Values<'_>>, Failure> {
+        message::parse(&self.0)
+            .ok_or_else(|| broken(context, format!("{CHILD} has sent something else instead")))
+    }
+}
+
+fn broken(context: &Context, what: String) -> Failure {
+    context.explain(&Error::new(ErrorCode::Sandbox, what))
+}
+
+/// What the child does: sends the credentials to its parent.
+fn send(context: &Context, users: &[UserId], mut pipe: PipeWriter) -> Result<ExitCode, Failure> {
+    // As its parent did: a child doesn't inherit it.
+    let _ = confinement::lock_memory();
+    let vault = context.vault(Operation::Reveal.access())?;
+    for user in users {
+        let revealed = vault.reveal(user).map_err(|error| context.explain_for(user, &error))?;
+        output::warn_of_weak_key(revealed.summary());
+        message::write(&mut pipe, user, revealed.credential()).map_err(|error| {
+            Failure::other(format!("passing the credential on: {error}"), "run this again")
+        })?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
