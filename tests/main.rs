@@ -48,6 +48,7 @@ mod parts;
 mod power;
 mod prompts;
 mod reproducible;
+mod progress;
 mod retirement;
 mod rollback;
 mod rotation;

@@ -79,6 +79,19 @@ fn the_questions_are_asked_at_the_terminal_wherever_the_output_goes() {
 }
 
 #[test]
+fn the_questions_fit_a_narrow_terminal_that_can_do_nothing_but_print() {
+    let Some(python) = python() else { return };
+    let store = Store::new();
+    let put = format!("stty cols 20; TERM=dumb exec {} {}", MOAT.as_str(), PUT.join(" "));
+    let answers: [&[u8]; 2] = [b"horse\n", b"horse\n"];
+    let shown = command_at_a_terminal(&python, &store, 0, &["sh", "-c", &put], &answers);
+    assert!(shown.starts_with("password: \r\nrepeat password: \r\nstored anna in "), "{shown:?}");
+    assert!(!shown.contains('\u{1b}'), "{shown:?}");
+    let wrong = command_at_a_terminal(&python, &store, 2, &["sh", "-c", &put], &[b"a\n", b"b\n"]);
+    assert!(wrong.contains("\r\nerror: the passwords don't match\r\n"), "{wrong:?}");
+}
+
+#[test]
 fn what_is_typed_is_what_is_stored() {
     let Some(python) = python() else { return };
     let long = [b'x'; 9000];
@@ -307,20 +320,4 @@ fn set_asks_for_a_new_password() {
     assert!(shown.starts_with("password: \r\nrepeat password: \r\nchanged anna in "), "{shown:?}");
     let (stdout, _) = expect(0, &run(&mut store.moat(&["get", "anna", "--field", "password"])));
     assert_eq!(stdout, "canary\n");
-}
-
-#[test]
-fn a_long_work_shows_its_progress_at_a_terminal_and_nowhere_else() {
-    let Some(python) = python() else { return };
-    let store = Store::new();
-    for user in ["anna", "bob", "carol"] {
-        store.put(user, "x");
-    }
-    let shown = at_a_terminal(&python, &store, 0, &["verify"], &[]);
-    assert!(shown.contains("/3 ") && shown.contains(" left"), "{shown:?}");
-    assert!(shown.contains("3 ok, 0 failed"), "{shown:?}");
-    let shown = at_a_terminal(&python, &store, 0, &["verify", "--quiet"], &[]);
-    assert!(!shown.contains("/3 "), "{shown:?}");
-    let (stdout, stderr) = expect(0, &run(&mut store.moat(&["rotate"])));
-    assert!(!stdout.contains("/3 ") && stderr.is_empty(), "{stdout}{stderr}");
 }

@@ -143,6 +143,21 @@ def stopped(shell: Shell) -> None:
     shell.wait_until(condition)
     shell.expect(None, "kill in the background")
 
+    # Started in the background, it waits for the foreground, and the shell goes on.
+    shell.run(f"{PUT} &")
+    shell.run('echo "job=$!;"')
+    started = int(shell.wait_for(rb"job=(\d+);")[1])
+
+    def waiting() -> bool:
+        """stopped in the background"""
+        return set(states(started)) == {"T"}
+
+    shell.wait_until(waiting)
+    shell.expect(None, "started in the background")
+    shell.ask("fg")
+    shell.answer()
+    shell.expect(0, "brought to the foreground")
+
     # What can't be caught: when it is resumed, it hides and asks again.
     job = shell.ask(PUT)
     os.killpg(job, signal.SIGSTOP)

@@ -22,12 +22,13 @@ TIMEOUT = 60
 class Terminal:
     """A terminal and the command that was started at it, in a session of its own."""
 
-    def __init__(self, command: list[str]) -> None:
+    def __init__(self, command: list[str], columns: int = 80) -> None:
         self.pid, self.fd = pty.fork()
         if self.pid == 0:
             # As a login has them, even if the tests run below nohup or in a script's background.
             for number in [signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM]:
                 signal.signal(number, signal.SIG_DFL)
+            termios.tcsetwinsize(0, (24, columns))
             try:
                 os.execvp(command[0], command)
             except OSError as error:

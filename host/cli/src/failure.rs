@@ -154,6 +154,11 @@ impl Failure {
         self
     }
 
+    /// A signal ended the work. It takes its usual effect after this is reported, and decides over the exit code.
+    pub(super) fn interrupted(message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self { code: "interrupted", ..Self::other(message, hint) }
+    }
+
     /// The system can't start a process.
     pub(super) fn no_process(error: &io::Error) -> Self {
         Self::other(format!("starting a process: {error}"), THREADS_HINT)

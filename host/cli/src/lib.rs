@@ -16,6 +16,7 @@ mod failure;
 #[doc(hidden)]
 pub mod fuzzing;
 mod input;
+mod interrupt;
 mod master_key;
 mod output;
 mod password;
@@ -51,10 +52,12 @@ pub fn main() -> ExitCode {
         Ok(arguments) => run(arguments),
         Err(error) => usage::report(&error, &raw, json),
     };
-    match outcome {
+    let code = match outcome {
         Ok(code) => code,
         Err(failure) => failure.report(json),
-    }
+    };
+    interrupt::take_effect();
+    code
 }
 
 fn parse(raw: &[OsString]) -> Result<Arguments, clap::Error> {

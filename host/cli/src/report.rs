@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::failure::{self, Failure};
 use super::output::Output;
 use super::style;
-use crate::ambient;
+use crate::{ambient, progress};
 
 /// A list that is being printed.
 pub(super) struct Report<'o> {
@@ -77,6 +77,9 @@ impl<'o> Report<'o> {
             ",".to_owned()
         } else {
             format!("{{\"{}\":[", self.name)
+        if self.watched {
+            let _ = io::stderr().write_all(progress::make_room().as_bytes());
+        }
         }
     }
 }

@@ -10,7 +10,7 @@ use serde::ser::Serialize;
 use serde_json::Value;
 use serde_json::ser::Formatter;
 
-use crate::ambient;
+use crate::{ambient, progress};
 
 /// The style of the word "error".
 pub(super) const RED: Style = AnsiColor::Red.on_default().bold();
@@ -22,7 +22,8 @@ pub(super) const BOLD: Style = Style::new().bold();
 /// Prints a message on standard error. Failure to print is ignored, so that the work continues.
 pub(super) fn print_message(style: Style, label: &str, text: &str) {
     let style = on(&io::stderr(), style);
-    let line = format!("{style}{label}:{style:#} {}\n", printable(text));
+    let room = progress::make_room();
+    let line = format!("{room}{style}{label}:{style:#} {}\n", printable(text));
     let _ = io::stderr().write_all(line.as_bytes());
 }
 

@@ -320,6 +320,24 @@ pub(crate) fn terminal() -> io::Result<File> {
     let flags = rustix::fs::OFlags::NOCTTY | rustix::fs::OFlags::NONBLOCK;
     let mut options = File::options();
     options.read(true).write(true).custom_flags(flags.bits().cast_signed()).open("/dev/tty")
+/// Whether the terminal, as it is named, can't move its cursor.
+pub(crate) fn terminal_is_dumb() -> bool {
+    std::env::var_os("TERM").is_none_or(|name| name.is_empty() || name == "dumb")
+}
+
+/// How many columns the terminal at standard error has, if it says so.
+pub(crate) fn terminal_columns() -> Option<usize> {
+    let columns = rustix::termios::tcgetwinsize(io::stderr()).ok()?.ws_col;
+    (columns > 0).then_some(columns.into())
+}
+
+/// Whether this process may write to the terminal at standard error without disturbing others: it is not in the
+/// background of a shell.
+pub(crate) fn has_the_terminal() -> bool {
+    let foreground = rustix::termios::tcgetpgrp(io::stderr());
+    foreground.map_or(true, |group| group == rustix::process::getpgrp())
+}
+
 }
 
 /// Asks a question on standard error and reads a line of arbitrary bytes from standard input.

@@ -154,7 +154,7 @@ fn examine(
 ) -> Result<Rotation, Failure> {
     let access = Rotation::access(true);
     let vault = context.vault_beside_ring(ring.ring_with_retired(), access, directory)?;
-    let progress = Progress::over(context, &vault, Selection::default());
+    let mut progress = Progress::over(context, &vault, Selection::default(), "examining");
     let report = |_: &_, _: &_| progress.report(|| Ok(()));
     let (found, outcome) = Rotation::run(&vault, Selection::default(), true, report);
     outcome.map_err(|interruption| interruption.explain(context))?;

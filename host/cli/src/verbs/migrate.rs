@@ -38,7 +38,8 @@ pub(crate) fn run(context: &Context, arguments: &Migrate) -> Result<ExitCode, Fa
     let mut counts = Counts::default();
     let ask = |users: &[_]| vault.migrate(users, &options);
     let selection = Selection::of(&arguments.user);
-    let progress = Progress::over(context, &vault, selection);
+    let doing = if arguments.dry_run { "examining" } else { "migrating" };
+    let mut progress = Progress::over(context, &vault, selection, doing);
     let outcome = for_each(&vault, selection, ask, |user, answer| {
         let (action, mut why) = describe(answer, arguments);
         match answer {

@@ -31,7 +31,8 @@ pub(crate) fn run(context: &Context, arguments: &Rotate) -> Result<ExitCode, Fai
     let mut report = Report::new(&context.output, "records")?;
     let mut failures = Vec::new();
     let selection = Selection { users: &arguments.user, older_than: arguments.older_than };
-    let progress = Progress::over(context, &vault, selection);
+    let doing = if read_only { "examining" } else { "rotating" };
+    let mut progress = Progress::over(context, &vault, selection, doing);
     let (found, outcome) = Rotation::run(&vault, selection, read_only, |user, answer| {
         if let Err(error) = answer {
             failures.push(format!("failed  {user}: {error}"));
@@ -78,7 +79,7 @@ fn rotate_if_due(context: &Context, age: Duration, new_key: bool) -> Result<Exit
     let access = Rotation::access(false);
     let vault = context.vault_beside_ring(ring.ring(), access, Some(&file.directory))?;
     let _lock = vault.lock_batch().map_err(|error| context.explain(&error))?;
-    let progress = Progress::over(context, &vault, Selection::default());
+    let mut progress = Progress::over(context, &vault, Selection::default(), "rotating");
     let mut late = Late::than(Some(&ring));
     let outcome = rewrap_until_current(&vault, |user, answer| {
         late.note(user, answer);

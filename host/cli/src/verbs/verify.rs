@@ -26,7 +26,7 @@ pub(crate) fn run(context: &Context, verify: &Verify) -> Result<ExitCode, Failur
     let (mut ok, mut failed) = (0, 0);
     let ask = |users: &[_]| vault.verify(users);
     let selection = Selection::of(&verify.users);
-    let progress = Progress::over(context, &vault, selection);
+    let mut progress = Progress::over(context, &vault, selection, "verifying");
     let outcome = for_each(&vault, selection, ask, |user, answer| {
         if let Some(revisions) = &mut revisions {
             let revision = answer.as_ref().ok().map(|summary| summary.envelope.revision.clone());

@@ -62,7 +62,7 @@ pub(super) fn check(
         checks.warn(NAME, "not examined: that can't be logged", remedy)?;
         return Ok(confinement);
     }
-    let progress = Progress::over(context, &vault, Selection::default());
+    let mut progress = Progress::over(context, &vault, Selection::default(), "examining");
     let each = || progress.report(|| Ok(()));
     let report = RecordsReport::examine(&vault, arguments.credential_age, each);
     drop(progress);
