@@ -10,6 +10,7 @@ use std::time::Duration;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
+use support::callers::python;
 use support::{KEY, MOAT, Store, expect, fixture, run, run_with_input, write_private};
 
 /// As the application stored it, with the password in base64.
@@ -636,5 +637,20 @@ fn a_full_disk_is_found() {
     let mut command = Command::new("unshare");
     command.args(["--user", "--map-root-user", "--mount", "bash", "-euc", script]);
     let (text, _) = expect(1, &run(store.surround(&mut command).env("MOAT", MOAT.as_str())));
-    assert!(text.contains("fail  directory     0 MiB free on its disk"), "{text}");
+    assert!(text.contains("fail  directory     0 bytes free on its disk"), "{text}");
+}
+
+#[test]
+fn levels_are_in_colour_at_a_terminal_only() {
+    let Some(python) = python() else { return };
+    let store = Store::new();
+    store.put("anna", "horse");
+    let mut command = python.script("pty_prompt.py");
+    command.arg(MOAT.as_str()).arg("check").env("TERM", "xterm");
+    let (shown, _) = expect(0, &run(command.env("FOSSAWORK_CREDENTIALS_DIR", store.path())));
+    for label in ["\u{1b}[1m\u{1b}[32mok\u{1b}[0m    ", "\u{1b}[1m\u{1b}[33mwarn\u{1b}[0m  "] {
+        assert!(shown.contains(label), "{shown:?}");
+    }
+    let (piped, _) = expect(0, &run(&mut store.moat(&["check"])));
+    assert!(piped.contains("ok    master key    it comes") && !piped.contains('\u{1b}'), "{piped}");
 }

@@ -4,6 +4,7 @@
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 
+use anstyle::Style;
 use serde_json::Value;
 
 use super::failure::{self, Failure};
@@ -46,6 +47,15 @@ impl<'o> Report<'o> {
         self.print(&format!("{}\n", style::one_line(text)))
     }
 
+    /// As [`Self::line`], after a label in this style.
+    pub(super) fn labeled(&mut self, style: Style, label: &str, text: &str) -> Result<(), Failure> {
+        if self.output.json {
+            return Ok(());
+        }
+        let style = style::on(&io::stdout(), style);
+        self.print(&format!("{style}{label}{style:#}{}\n", style::one_line(text)))
+    }
+
     /// Prints an element of the array, if the output is JSON.
     pub(super) fn entry(&mut self, value: &Value) -> Result<(), Failure> {
         if !self.output.json {
@@ -67,6 +77,9 @@ impl<'o> Report<'o> {
     }
 
     fn print(&mut self, text: &str) -> Result<(), Failure> {
+        if self.watched {
+            let _ = io::stderr().write_all(progress::make_room().as_bytes());
+        }
         let written = self.stdout.write_all(text.as_bytes());
         let flushed = |()| if self.watched { self.stdout.flush() } else { Ok::<_, io::Error>(()) };
         failure::printed(written.and_then(flushed))
@@ -77,9 +90,6 @@ impl<'o> Report<'o> {
             ",".to_owned()
         } else {
             format!("{{\"{}\":[", self.name)
-        if self.watched {
-            let _ = io::stderr().write_all(progress::make_room().as_bytes());
-        }
         }
     }
 }

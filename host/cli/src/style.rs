@@ -12,10 +12,12 @@ use serde_json::ser::Formatter;
 
 use crate::{ambient, progress};
 
-/// The style of the word "error".
+/// The style of the words "error" and "fail".
 pub(super) const RED: Style = AnsiColor::Red.on_default().bold();
-/// The style of the word "warning".
+/// The style of the words "warning" and "warn".
 pub(super) const YELLOW: Style = AnsiColor::Yellow.on_default().bold();
+/// The style of the word "ok".
+pub(super) const GREEN: Style = AnsiColor::Green.on_default().bold();
 /// The style of labels.
 pub(super) const BOLD: Style = Style::new().bold();
 

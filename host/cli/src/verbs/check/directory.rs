@@ -157,10 +157,37 @@ pub(super) fn check_space(name: &str, dir: &Dir, checks: &mut Checks<'_>) -> Res
             );
         }
     };
-    let finding = format!("{} MiB free on its disk", space >> 20);
+    let finding = format!("{} free on its disk", size(space));
     match space {
         0..NO_SPACE => checks.fail(name, finding, "free some space: nothing more can be written"),
         NO_SPACE..SPACE => checks.warn(name, finding, "free some space"),
         _ => checks.ok(name, finding),
+    }
+}
+
+/// A number of bytes, in the largest unit of which there is at least one.
+fn size(bytes: u64) -> String {
+    let units = [(40, "TiB"), (30, "GiB"), (20, "MiB"), (10, "KiB")];
+    match units.into_iter().find(|(bits, _)| bytes >> bits > 0) {
+        // A digit after the point, while there is but one before it.
+        Some((bits, unit)) if bytes >> bits < 10 => {
+            let tenths = (bytes >> (bits - 10)) * 10 >> 10;
+            format!("{}.{} {unit}", tenths / 10, tenths % 10)
+        }
+        Some((bits, unit)) => format!("{} {unit}", bytes >> bits),
+        None => format!("{bytes} bytes"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::size;
+
+    #[test]
+    fn sizes_are_in_a_unit_that_fits() {
+        let sizes = [0, 1023, 1024, 64 << 20, (3 << 30) / 2, 345 << 30, 2 << 40].map(size);
+        let expected =
+            ["0 bytes", "1023 bytes", "1.0 KiB", "64 MiB", "1.5 GiB", "345 GiB", "2.0 TiB"];
+        assert_eq!(sizes, expected);
     }
 }

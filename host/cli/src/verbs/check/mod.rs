@@ -136,14 +136,18 @@ impl<'c> Checks<'c> {
         finding: &dyn Display,
         remedy: Option<&dyn Display>,
     ) -> Result<(), Failure> {
-        let (word, count) = match level {
-            Level::Ok => ("ok", &mut self.ok),
-            Level::Warn => ("warn", &mut self.warn),
-            Level::Fail => ("fail", &mut self.fail),
+        let (word, style, count) = match level {
+            Level::Ok => ("ok", style::GREEN, &mut self.ok),
+            Level::Warn => ("warn", style::YELLOW, &mut self.warn),
+            Level::Fail => ("fail", style::RED, &mut self.fail),
         };
         *count += 1;
         let (finding, remedy) = (finding.to_string(), remedy.map(ToString::to_string));
-        self.report.line(&format!("{word:4}  {name:12}  {finding}"))?;
+        self.report.labeled(
+            style,
+            word,
+            &format!("{:1$}{name:12}  {finding}", "", 6 - word.len()),
+        )?;
         if let Some(remedy) = &remedy {
             self.report.line(&format!("{:20}{remedy}", ""))?;
         }
