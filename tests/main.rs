@@ -30,6 +30,7 @@ mod exchange;
 mod exec;
 mod faults;
 mod hints;
+mod file_systems;
 mod host_components;
 mod host_directories;
 mod host_writes;

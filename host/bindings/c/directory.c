@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <sha256.h>
 #include <stdlib.h>
 #include <string.h>
@@ -143,6 +144,41 @@ static bool read_opened(int directory, const char *name, int handle, struct dire
     return true;
 }
 
+/// Whether the directory has this very name: 1, 0 if its file system takes another user's, in other
+/// case, for the same, or -1 and errno.
+static int is_named(int directory, const char *name)
+{
+    char other[NAME_MAX + 1];
+    size_t size = 0;
+    for (; name[size] && size < sizeof other - 1; ++size) {
+        const char c = name[size];
+        const bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+        other[size] = letter ? (char)(c ^ 0x20) : c;
+    }
+    other[size] = '\0';
+    struct stat status;
+    if (fstatat(directory, other, &status, AT_SYMLINK_NOFOLLOW) != 0 && errno == ENOENT)
+        return 1;
+    const int handle = openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *entries = handle < 0 ? NULL : fdopendir(handle);
+    if (!entries) {
+        const int why = errno;
+        if (handle >= 0)
+            close(handle);
+        errno = why;
+        return -1;
+    }
+    const struct dirent *entry;
+    errno = 0;
+    do
+        entry = readdir(entries);
+    while (entry && strcmp(entry->d_name, name) != 0);
+    const int why = errno;
+    closedir(entries);
+    errno = why;
+    return entry ? 1 : why ? -1 : 0;
+}
+
 bool directory_read(int directory, const char *name, struct directory_file *file,
                     struct moat_error *error)
 {
@@ -157,7 +193,10 @@ bool directory_read(int directory, const char *name, struct directory_file *file
         return moat_fail(error, "directory", "it is not a regular file");
     if (handle < 0)
         return system_failed(error, "a file can't be opened");
-    const bool done = read_opened(directory, name, handle, file, error);
+    const int named = is_named(directory, name);
+    const bool done = named > 0    ? read_opened(directory, name, handle, file, error)
+                      : named == 0 ? true
+                                   : system_failed(error, "a file can't be opened");
     close(handle);
     return done;
 }
@@ -172,6 +211,10 @@ static bool has_revision(int directory, const char *name, const char *revision,
     const bool same = file.exists ? revision && strcmp(file.revision, revision) == 0 : !revision;
     if (file.exists)
         explicit_bzero(file.contents, file.size);
+    struct stat status;
+    if (same && !revision && fstatat(directory, name, &status, AT_SYMLINK_NOFOLLOW) == 0)
+        return moat_fail(error, "conflict",
+                         "the file system doesn't distinguish the name from one that exists");
     return same || conflict(error);
 }
 
@@ -283,6 +326,12 @@ static bool write_all(int handle, const uint8_t *contents, size_t size)
     return fsync(handle) == 0;
 }
 
+/// Makes changes to names durable, if the file system can do that to a directory.
+static bool sync_names(int directory)
+{
+    return fsync(directory) == 0 || errno == EINVAL || errno == EOPNOTSUPP || errno == ENOSYS;
+}
+
 /// Writes beside the file and renames: a crash leaves either the old or the new one.
 static bool replace(int directory, const char *name, const uint8_t *contents, size_t size,
                     struct moat_error *error)
@@ -305,7 +354,7 @@ static bool replace(int directory, const char *name, const uint8_t *contents, si
         system_failed(error, "writing a file");
     else
         // A rename or removal is durable only once the directory itself is.
-        return fsync(directory) == 0 || system_failed(error, "writing a file");
+        return sync_names(directory) || system_failed(error, "writing a file");
     unlinkat(directory, TEMPORARY, 0);
     return false;
 }
@@ -335,8 +384,10 @@ bool directory_remove(int directory, const char *name, const char *expected, boo
         return false;
     bool done = !expected || has_revision(directory, name, expected, error);
     if (done) {
-        *existed = unlinkat(directory, name, 0) == 0;
-        if (*existed ? fsync(directory) != 0 : errno != ENOENT)
+        const int named = is_named(directory, name);
+        errno = named == 0 ? ENOENT : errno;
+        *existed = named > 0 && unlinkat(directory, name, 0) == 0;
+        if (*existed ? !sync_names(directory) : errno != ENOENT)
             done = system_failed(error, "removing a file");
     }
     release_lock(&lock);

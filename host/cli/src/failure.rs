@@ -269,6 +269,9 @@ fn hint(error: &Error, path: &Path) -> String {
         ErrorCode::UnsupportedVersion => {
             "nothing was changed; a newer release of moat may support this version".to_owned()
         }
+        ErrorCode::Conflict if error.io_kind() == Some(io::ErrorKind::AlreadyExists) => {
+            format!("nothing was changed; choose another user id, or move {shown} to a file system that distinguishes such names")
+        }
         ErrorCode::NeedsMigration => {
             "first compare it with a backup, or change the password with `moat put USER`: anyone who could write to the directory could have put it there; `moat migrate --dry-run` names the flag that accepts it".to_owned()
         }

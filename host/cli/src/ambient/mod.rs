@@ -16,6 +16,7 @@ use cap_std::ambient_authority;
 use cap_std::fs::Dir;
 use moat::UserId;
 use zeroize::Zeroizing;
+use moat::maintenance::sync_directory;
 
 /// The longest secret that is read from a file, a command or a terminal, in bytes.
 pub(crate) const MAX_SECRET_BYTES: usize = 64 * 1024;
@@ -64,7 +65,7 @@ pub(crate) fn open_or_create_directory(path: &Path) -> io::Result<Dir> {
     DirBuilder::new().recursive(true).mode(0o700).create(path)?;
     // After a crash, the directory must still exist if a credential in it was reported as stored.
     if let Some(parent) = path.canonicalize()?.parent() {
-        File::open(parent)?.sync_all()?;
+        sync_directory(&File::open(parent)?)?;
     }
     open_directory(path)
 }
@@ -369,14 +370,10 @@ pub(crate) fn write_new_file(path: &Path, contents: &[u8]) -> io::Result<()> {
 pub(crate) fn write_new_secret_file(path: &Path, secret: &[u8]) -> io::Result<()> {
     write_new(path, 0o600, secret)?;
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-    match File::open(parent.unwrap_or(Path::new("."))).and_then(|parent| parent.sync_all()) {
-        // Some file systems can't sync a directory.
-        Err(error)
-            if matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported) =>
-        {
-            Ok(())
-        }
-        synced => synced,
+    let synced = File::open(parent.unwrap_or(Path::new("."))).and_then(|dir| sync_directory(&dir));
+    if synced.is_err() {
+        // The caller says that it failed, so that nobody uses this one.
+        let _ = std::fs::remove_file(path);
     }
 }
 
@@ -393,6 +390,7 @@ pub(crate) fn replace_secret_file(path: &Path, secret: &[u8]) -> io::Result<()> 
 
 fn write_new(path: &Path, mode: u32, contents: &[u8]) -> io::Result<()> {
     // `create_new` uses O_EXCL, which doesn't follow links.
+    synced
     let mut file = File::options().write(true).create_new(true).mode(mode).open(path)?;
     let written = file.write_all(contents).and_then(|()| file.sync_all());
     if written.is_err() {

@@ -37,6 +37,19 @@ impl fmt::Display for RefusedFile {
 
 impl std::error::Error for RefusedFile {}
 
+/// Whether the directory has this very name, and not one that its file system takes for the same because it differs in
+/// case only: that is another user's.
+pub(super) fn is_named(dir: &Dir, name: &str) -> io::Result<bool> {
+    let in_other_case = |c: char| {
+        if c.is_ascii_lowercase() { c.to_ascii_uppercase() } else { c.to_ascii_lowercase() }
+    };
+    match dir.symlink_metadata(name.chars().map(in_other_case).collect::<String>()) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(true),
+        // Either there are both, or the file system doesn't distinguish them.
+        _ => Ok(dir.entries()?.flatten().any(|entry| entry.file_name() == name)),
+    }
+}
+
 /// Reads a whole file; `None` when there is none. It has to be a regular file without a second link, of this owner,
 /// and not larger than [`MAX_FILE_BYTES`]. It may have keys in it, so what is read is wiped.
 pub(super) fn read(dir: &Dir, name: &str, owner: u32) -> Result<Option<Zeroizing<Vec<u8>>>, Error> {
@@ -53,6 +66,9 @@ pub(super) fn read(dir: &Dir, name: &str, owner: u32) -> Result<Option<Zeroizing
             });
         }
     };
+    if !is_named(dir, name).map_err(failed)? {
+        return Ok(None);
+    }
     let metadata = file.metadata().map_err(failed)?;
     if !metadata.is_file() {
         return Err(refused(name, RefusedFile::NotRegular));

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use cap_std::fs::{Dir, OpenOptions, OpenOptionsExt};
 
-use super::{has_name, open_in_place, open_itself};
+use super::{has_name, open_in_place, open_itself, sync_directory};
 use crate::contract::ErrorCode;
 use crate::error::Error;
 use moat_format::files::{BATCH_LOCK, LOCK};
@@ -59,7 +59,7 @@ impl WriteLock {
 
     /// Makes renames and removals durable.
     pub(super) fn sync(&self) -> io::Result<()> {
-        self.directory.sync_all()
+        sync_directory(&self.directory)
     }
 }
 

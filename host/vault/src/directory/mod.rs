@@ -10,9 +10,10 @@ mod names;
 
 use std::ffi::OsString;
 use std::fs::File;
-use std::io::{self, Write};
+use std::io::{self, ErrorKind, Write};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::MetadataExt as _;
+use std::sync::Once;
 use std::time::Duration;
 
 use cap_std::fs::{Dir, MetadataExt as _, OpenOptions, OpenOptionsExt};
@@ -123,8 +124,10 @@ impl Directory {
         let written = Written { name: plain(name)?, contents, replaces };
         let lock = self.lock()?;
         self.check(written)?;
-        match self.replace(&lock, &[written]) {
-            Ok(true) => Ok(revision(contents)),
+        match self.replace(&[written]) {
+            Ok(true) => {
+                lock.sync().map(|()| revision(contents)).map_err(|error| unsynced(name, error))
+            }
             Ok(false) => Err(conflict(name)),
             Err(error) => Err(Error::io(format_args!("writing {name:?}"), error)),
         }
@@ -138,7 +141,7 @@ impl Directory {
         let checked: Vec<_> = files.clone().map(|file| self.check(file)).collect();
         let sound: Vec<_> =
             files.zip(&checked).filter_map(|(file, ok)| ok.is_ok().then_some(file)).collect();
-        if matches!(self.replace(&lock, &sound), Ok(true)) {
+        if matches!(self.replace(&sound), Ok(true)) && lock.sync().is_ok() {
             return Ok(checked);
         }
         drop(lock);
@@ -146,8 +149,7 @@ impl Directory {
             let Change { name, contents, replaces } = change;
             // It may have been done before the failure.
             if self.revision_of(name)?.as_deref() == Some(revision(contents).as_str()) {
-                return sync(&self.dir)
-                    .map_err(|error| Error::io(format_args!("writing {name:?}"), error));
+                return sync(&self.dir).map_err(|error| unsynced(name, error));
             }
             self.write(name, contents, replaces.as_deref()).map(drop)
         });
@@ -163,11 +165,14 @@ impl Directory {
         if self.revision_of(name)?.as_deref() != written.replaces {
             return Err(conflict(name));
         }
+        if written.replaces.is_none() && self.dir.symlink_metadata(name).is_ok() {
+            return Err(taken(&self.dir, name));
+        }
         Ok(())
     }
 
     /// Whether they were; if not, somebody has taken away or put another in place of what was to be renamed.
-    fn replace(&self, lock: &WriteLock, files: &[Written<'_>]) -> io::Result<bool> {
+    fn replace(&self, files: &[Written<'_>]) -> io::Result<bool> {
         let replaced = self.write_temporaries(files).and_then(|temporaries| {
             // The first one last, since it is the one that the next writer looks for after a crash.
             for (number, (written, file)) in files.iter().zip(&temporaries).enumerate().rev() {
@@ -182,10 +187,8 @@ impl Directory {
         if !matches!(replaced, Ok(true)) {
             // The first error is the one to report; what is left behind the next writer removes.
             let _ = self.remove_temporaries();
-            return replaced;
         }
-        lock.sync()?;
-        Ok(true)
+        replaced
     }
 
     fn write_temporaries(&self, files: &[Written<'_>]) -> io::Result<Vec<File>> {
@@ -220,12 +223,21 @@ impl Directory {
         if expected.is_some() && self.revision_of(name)?.as_deref() != expected {
             return Err(conflict(name));
         }
+        let failed = |error| Error::io(format_args!("removing {name:?}"), error);
+        if !file::is_named(&self.dir, name).map_err(failed)? {
+            return Ok(false);
+        }
         match self.dir.remove_file(name) {
             Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
-            Err(error) => return Err(Error::io(format_args!("removing {name:?}"), error)),
+            Err(error) => return Err(failed(error)),
         }
-        lock.sync().map_err(|error| Error::io(format_args!("removing {name:?}"), error))?;
+        lock.sync().map_err(|error| {
+            Error::io(
+                format_args!("{name:?} is removed, but may be there again after a crash"),
+                error,
+            )
+        })?;
         Ok(true)
     }
 
@@ -338,9 +350,45 @@ fn conflict(name: &str) -> Error {
     Error::new(ErrorCode::Conflict, message)
 }
 
+/// There is a file of another name that the file system takes for the same.
+fn taken(dir: &Dir, name: &str) -> Error {
+    let is_same = |other: &String| other.to_lowercase() == name.to_lowercase();
+    let found = names::sample(dir, 1, |other| Some(other.to_owned()).filter(is_same));
+    let other = found.ok().and_then(|mut names| names.pop());
+    let other = other.map_or_else(|| "another name".to_owned(), |other| format!("{other:?}"));
+    let message =
+        format!("the file system doesn't distinguish {name:?} from {other}, which exists");
+    Error::caused(ErrorCode::Conflict, message, io::Error::from(ErrorKind::AlreadyExists))
+}
+
+fn unsynced(name: &str, error: io::Error) -> Error {
+    Error::io(format_args!("the new {name:?} is in place, but may be lost in a crash"), error)
+}
+
 /// Makes changes to a directory's names durable.
 pub(crate) fn sync(dir: &Dir) -> io::Result<()> {
-    open_itself(dir)?.sync_all()
+    sync_directory(&open_itself(dir)?)
+}
+
+/// Makes changes to a directory's names durable, as far as its file system can. Some can't, such as those of network
+/// shares and of folders shared with virtual machines: this says so once.
+///
+/// # Errors
+///
+/// Any other error of the system, after which it is not known what is on the disk.
+pub fn sync_directory(directory: &File) -> io::Result<()> {
+    static WARNING: Once = Once::new();
+    match directory.sync_all() {
+        Err(error) if matches!(error.kind(), ErrorKind::InvalidInput | ErrorKind::Unsupported) => {
+            WARNING.call_once(|| {
+                tracing::warn!(
+                    "the file system can't sync a directory, so the last changes may be lost in a crash: {error}"
+                );
+            });
+            Ok(())
+        }
+        synced => synced,
+    }
 }
 
 /// Opens the directory itself: the handle may be opened with O_PATH, which can be neither synced nor locked.

@@ -8,6 +8,7 @@ mod records;
 mod rollback;
 mod rotation;
 
+pub use crate::directory::sync_directory;
 pub use age::{is_older_than, time_ago};
 pub use batch::{Selection, affects_all_records, for_each};
 pub use directory::{DirectoryReport, SettingsState, free_space};

@@ -15,6 +15,9 @@ const {
 /** As it stands: without following a link, and without waiting for a FIFO's other end. */
 const IN_PLACE = O_NOFOLLOW | O_NONBLOCK;
 
+/** Whether it was said that a directory can't be synced. */
+let warned = false;
+
 const LOCK = '.moat.lock';
 
 /** How the names of all temporary files begin; this host has one at a time. */
@@ -68,6 +71,11 @@ export class NodeDirectory implements Directory {
     }
     this.#locked(() => {
       this.#expect(name, replaces);
+      if (replaces === undefined && this.#status(name) !== undefined) {
+        const quoted = JSON.stringify(name);
+        throw new MoatError('conflict',
+          `the file system doesn't distinguish ${quoted} from a file that exists`);
+      }
       attempt(`writing ${JSON.stringify(name)}`, () => this.#replace(path, name, contents));
     });
     return { revision: revisionOf(contents) };
@@ -80,6 +88,9 @@ export class NodeDirectory implements Directory {
         this.#expect(name, expected);
       }
       return attempt(`removing ${JSON.stringify(name)}`, () => {
+        if (!this.#isNamed(name)) {
+          return { existed: false };
+        }
         try {
           unlinkSync(path);
         } catch (error) {
@@ -88,7 +99,7 @@ export class NodeDirectory implements Directory {
           }
           throw error;
         }
-        fsyncSync(this.#opened());
+        this.#sync();
         return { existed: true };
       });
     });
@@ -127,7 +138,7 @@ export class NodeDirectory implements Directory {
         }
       }
       try {
-        return this.#readFrom(file, name);
+        return this.#isNamed(name) ? this.#readFrom(file, name) : undefined;
       } finally {
         closeSync(file);
       }
@@ -171,6 +182,16 @@ export class NodeDirectory implements Directory {
       : fstatSync(file).nlink === 0;
   }
 
+  /**
+   * Whether the directory has this very name. If not, its file system takes another user's, in other
+   * case, for the same.
+   */
+  #isNamed(name: string): boolean {
+    const inOtherCase = name.replace(/[a-z]|([A-Z])/g, (letter, upper) =>
+      upper ? letter.toLowerCase() : letter.toUpperCase());
+    return this.#status(inOtherCase) === undefined || readdirSync(this.#path('.')).includes(name);
+  }
+
   /** Whether this is the name of the very file that was opened. */
   #hasName(file: number, name: string): boolean {
     const named = this.#status(name);
@@ -207,7 +228,23 @@ export class NodeDirectory implements Directory {
       this.#removeTemporaries();
       throw error;
     }
-    fsyncSync(this.#opened());
+    this.#sync();
+  }
+
+  /** Makes changes to names durable, if the file system can do that to a directory. */
+  #sync(): void {
+    try {
+      fsyncSync(this.#opened());
+    } catch (error) {
+      if (!['EINVAL', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS'].includes(codeOf(error) ?? '')) {
+        throw error;
+      }
+      if (!warned) {
+        warned = true;
+        process.emitWarning(
+          "the file system can't sync a directory: the last changes may be lost in a crash");
+      }
+    }
   }
 
   /** Does this as the only writer, after clearing away what a writer that crashed left. */

@@ -13,6 +13,7 @@ import heapq
 import os
 import stat
 import time
+import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 
@@ -26,6 +27,8 @@ LOCK = ".moat.lock"
 # How the names of all temporary files begin; this host has one at a time.
 TEMPORARY = ".moat.tmp"
 RETRY_SECONDS = 0.005
+
+UNSYNCED = "the file system can't sync a directory: the last changes may be lost in a crash"
 
 # Without following a link, and without waiting for a FIFO's other end.
 IN_PLACE = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -68,6 +71,9 @@ class Directory:
             raise _too_large(name)
         with self._locked():
             self._expect(file, name, replaces)
+            if replaces is None and self._status(file) is not None:
+                message = f"the file system doesn't distinguish {name!r} from a file that exists"
+                raise Conflict(message)
             with _failing(f"writing {name!r}"):
                 self._replace(file, name, contents)
         return revision_of(contents)
@@ -79,11 +85,13 @@ class Directory:
             if expected is not None:
                 self._expect(file, name, expected)
             with _failing(f"removing {name!r}"):
+                if not self._is_named(file):
+                    return False
                 try:
                     os.unlink(file, dir_fd=self._handle)
                 except FileNotFoundError:
                     return False
-                os.fsync(self._handle)
+                self._sync()
         return True
 
     def names(self, cursor: str | None, limit: int) -> tuple[list[str], str | None]:
@@ -118,6 +126,8 @@ class Directory:
         with _failing(f"reading {name!r}"):
             try:
                 with open(file, "rb", opener=self._open) as opened:
+                    if not self._is_named(file):
+                        return None
                     _check_file(os.fstat(opened.fileno()), name)
                     if not self._is_nowhere_else(file, opened.fileno()):
                         raise _changed(name)
@@ -167,7 +177,16 @@ class Directory:
             with suppress(OSError):
                 self._remove_temporaries()
             raise
-        os.fsync(self._handle)
+        self._sync()
+
+    def _sync(self) -> None:
+        """Makes changes to names durable, if the file system can do that to a directory."""
+        try:
+            os.fsync(self._handle)
+        except OSError as error:
+            if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.ENOSYS):
+                raise
+            warnings.warn(UNSYNCED, RuntimeWarning, stacklevel=2)
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
@@ -212,6 +231,14 @@ class Directory:
         names = (name for name in os.listdir(self._handle) if name.startswith(TEMPORARY))
         for file in sorted(names, reverse=True):
             os.unlink(file, dir_fd=self._handle)
+
+    def _is_named(self, file: str) -> bool:
+        """Whether the directory has this very name.
+
+        If not, its file system takes another user's, in other case, for the same.
+        """
+        in_other_case = "".join(c.swapcase() if c.isascii() else c for c in file)
+        return self._status(in_other_case) is None or file in os.listdir(self._handle)
 
     def _has_name(self, file: str, opened: int) -> bool:
         """Whether this is the name of the very file that was opened."""
