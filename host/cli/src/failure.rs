@@ -164,19 +164,16 @@ impl Failure {
         Self::other(format!("starting a process: {error}"), THREADS_HINT)
     }
 
-    /// The process could not be confined, although the kernel supports it.
+    /// The process could not be confined, although the system supports it.
     pub(super) fn confinement(error: &dyn std::error::Error) -> Self {
-        Self::other(
-            format!("the process can't confine itself: {error}"),
-            "a filter around this program, such as a unit's SystemCallFilter=, must allow seccomp and landlock_*",
-        )
+        Self::other(format!("the process can't confine itself: {error}"), "report this as a bug")
     }
 
     /// The kernel doesn't support a part of the confinement that is required.
     pub(super) fn not_confined(part: &Part) -> Self {
         Self::other(
             format!("the process is not confined as required: {part}"),
-            "run this on a kernel that supports it, or accept the risk: without --require-confinement and FOSSAWORK_REQUIRE_CONFINEMENT",
+            "run this on a kernel that supports it and where no filter forbids it, or accept the risk: without --require-confinement and FOSSAWORK_REQUIRE_CONFINEMENT",
         )
     }
 

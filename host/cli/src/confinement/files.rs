@@ -9,13 +9,16 @@ use landlock::{
 };
 use moat::Access;
 
-use super::Part;
+use super::{Part, missing};
 
 /// The requested version. An older kernel enforces the part that it supports.
 const NEWEST: ABI = ABI::V6;
 
 pub(super) fn confine(directories: &[(BorrowedFd<'_>, Access)]) -> Result<Part, RulesetError> {
-    restrict(directories).map(|status| describe(&status, directories.len()))
+    match restrict(directories) {
+        Ok(status) => Ok(describe(&status, directories.len())),
+        Err(error) => missing("Landlock", &error).ok_or(error),
+    }
 }
 
 fn restrict(directories: &[(BorrowedFd<'_>, Access)]) -> Result<RestrictionStatus, RulesetError> {

@@ -10,6 +10,7 @@ mod system_calls;
 
 use std::error::Error;
 use std::fmt;
+use std::io;
 use std::os::fd::BorrowedFd;
 
 use moat::Access;
@@ -30,7 +31,8 @@ pub(crate) fn lock_memory() -> Part {
 }
 
 /// Confines the calling thread, and all that it starts, to what each access needs in its directory; without
-/// directories, to no files at all. Skips what the kernel doesn't support; fails if anything else goes wrong.
+/// directories, to no files at all. Skips what the kernel doesn't support, and what a filter around this program forbids;
+/// fails if anything else goes wrong.
 pub(crate) fn confine(
     directories: &[(BorrowedFd<'_>, Access)],
 ) -> Result<[Part; 2], Box<dyn Error>> {
@@ -44,6 +46,19 @@ pub(crate) enum Part {
     InForce(String),
     /// The system doesn't support it, or only in part.
     Missing(String),
+}
+
+/// What the error of a system call says of this part of the confinement; `None`: it isn't that the part is missing.
+fn missing(part: &str, error: &(dyn Error + 'static)) -> Option<Part> {
+    let mut errors = std::iter::successors(Some(error), |&error| error.source());
+    let error = errors.find_map(|error| error.downcast_ref::<io::Error>())?;
+    let why = match error.raw_os_error()? {
+        libc::ENOSYS => "this kernel doesn't support it",
+        // An administrator's: a unit's SystemCallFilter=, or that of a container.
+        libc::EPERM | libc::EACCES => "a filter around this program forbids its system calls",
+        _ => return None,
+    };
+    Some(Part::Missing(format!("{part}: {why}")))
 }
 
 impl Part {

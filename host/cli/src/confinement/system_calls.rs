@@ -21,7 +21,7 @@ use seccompiler::{
     SeccompCondition, SeccompFilter, SeccompRule, TargetArch,
 };
 
-use super::Part;
+use super::{Part, missing};
 
 /// Calls that are allowed with any arguments.
 const ALLOWED: [i64; 52] = [
@@ -87,14 +87,14 @@ pub(super) fn confine() -> Result<Part, Error> {
         Ok(calls) => {
             Ok(Part::InForce(format!("seccomp: only {calls} system calls, no new native code")))
         }
-        // The error of a kernel without seccomp; below, that of the crate for an unknown CPU.
+        // The error of a kernel without filters; below, that of the crate for an unknown CPU.
         Err(Error::Seccomp(error)) if error.raw_os_error() == Some(EINVAL) => {
             Ok(Part::Missing("seccomp: this kernel doesn't support it".to_owned()))
         }
         Err(Error::Backend(BackendError::InvalidTargetArch(_))) => {
             Ok(Part::Missing("seccomp: not supported on this CPU".to_owned()))
         }
-        Err(error) => Err(error),
+        Err(error) => missing("seccomp", &error).ok_or(error),
     }
 }
 

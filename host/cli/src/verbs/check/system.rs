@@ -45,7 +45,7 @@ pub(super) fn check(
 
 fn check_part(context: &Context, part: &Part, checks: &mut Checks<'_>) -> Result<(), Failure> {
     const NAME: &str = "confinement";
-    let remedy = "run this on a kernel that supports it";
+    let remedy = "run this on a kernel that supports it, and where no filter forbids it";
     match (part.is_in_force(), context.requires_confinement) {
         (true, _) => checks.ok(NAME, part),
         (false, false) => checks.warn(NAME, part, remedy),
