@@ -2,7 +2,7 @@
 //! is made.
 
 use std::fs::{self, File};
-use std::os::unix::process::ExitStatusExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -110,11 +110,22 @@ fn no_child_inherits_the_key() {
     assert!(stderr.contains("PATH=") && !stderr.contains("of the environment"), "{stderr}");
 }
 
-/// Kernels without Landlock or seccomp: how each answers the call that asks for it.
-const LESSER_KERNELS: [(&str, &str); 3] = [
+/// Systems without Landlock or seccomp: how each answers the call that asks for it. The last are filters, such as that of
+/// a unit with `SystemCallErrorNumber=EPERM`.
+const LESSER_KERNELS: [(&str, &str); 7] = [
     ("landlock_create_ruleset:error=ENOSYS", "Landlock: this kernel doesn't support it"),
     ("landlock_create_ruleset:error=EOPNOTSUPP", "Landlock: not enabled in this kernel"),
     ("seccomp:error=EINVAL", "seccomp: this kernel doesn't support it"),
+    ("seccomp:error=ENOSYS", "seccomp: this kernel doesn't support it"),
+    ("seccomp:error=EPERM", "seccomp: a filter around this program forbids its system calls"),
+    (
+        "landlock_add_rule:error=EPERM",
+        "Landlock: a filter around this program forbids its system calls",
+    ),
+    (
+        "landlock_restrict_self:error=EACCES",
+        "Landlock: a filter around this program forbids its system calls",
+    ),
 ];
 
 #[test]
@@ -138,7 +149,10 @@ fn where_the_kernel_can_not_confine_the_process_it_warns_or_fails_as_asked() {
             &["rotate"],
             &["component"],
         ];
-        for verb in verbs {
+        // Without a directory there is nothing to add a rule for.
+        let is_called =
+            |verb: &&[&str]| !injected.starts_with("landlock_add_rule") || verb != &["component"];
+        for verb in verbs.into_iter().filter(is_called) {
             let (_, stderr) = expect(0, &run(&mut under(verb)));
             assert!(stderr.contains(&format!("warning: not in force: {missing}")), "{stderr}");
 
@@ -165,6 +179,69 @@ fn where_the_kernel_can_not_confine_the_process_it_warns_or_fails_as_asked() {
     }
     let arguments = ["--require-confinement", "get", "anna", "--field", "password"];
     assert_eq!(expect(0, &run(&mut store.moat(&arguments))).0, "horse\n");
+}
+
+/// As a unit has it with `SystemCallFilter=@system-service` and `SystemCallErrorNumber=EPERM`.
+#[test]
+fn under_a_filter_that_knows_neither_everything_goes_on() {
+    let Some(strace) = tool("strace") else { return };
+    let store = Store::new();
+    store.put("anna", "horse");
+    let calls = "seccomp,landlock_create_ruleset,landlock_add_rule,landlock_restrict_self";
+    for arguments in [&["exec", "anna", "--", "echo", "started"][..], &["verify"], &["list"]] {
+        let mut filter = strace.command();
+        filter.args(["-f", "-o", "/dev/null", "-e", &format!("trace={calls}")]);
+        filter.args(["-e", &format!("inject={calls}:error=EPERM")]);
+        let (_, stderr) = expect(0, &run(&mut store.moat_under(filter, arguments)));
+        assert_eq!(stderr.matches("warning: not in force: ").count(), 2, "{stderr}");
+    }
+}
+
+/// As a unit has it with `MemoryDenyWriteExecute=yes`: the component's code is executable from the start.
+#[test]
+fn nothing_has_to_be_made_executable() {
+    const PR_SET_MDWE: i32 = 65;
+    const REFUSE_EXEC_GAIN: libc::c_ulong = 1;
+    const UNUSED: libc::c_ulong = 0;
+    let store = Store::new();
+    store.put("anna", "horse");
+    let denied = |arguments: &[&str]| {
+        let mut command = store.moat(arguments);
+        // SAFETY: the call sets a flag of the process, and accesses no memory.
+        unsafe {
+            command.pre_exec(|| {
+                match libc::prctl(PR_SET_MDWE, REFUSE_EXEC_GAIN, UNUSED, UNUSED, UNUSED) {
+                    0 => Ok(()),
+                    _ => Err(std::io::Error::last_os_error()),
+                }
+            });
+        }
+        let output = command.stdin(Stdio::null()).output();
+        output
+            .inspect_err(|error| skipped(&format!("this kernel has no PR_SET_MDWE: {error}")))
+            .ok()
+    };
+    let Some(output) = denied(&["get", "anna", "--field", "password"]) else { return };
+    assert_eq!(expect(0, &output).0, "horse\n");
+    for arguments in
+        [&["touch", "anna"][..], &["rotate"], &["exec", "anna", "--", "true"], &["component"]]
+    {
+        expect(0, &denied(arguments).unwrap());
+    }
+    let (findings, _) = expect(0, &denied(&["check"]).unwrap());
+    assert!(findings.contains("ok    records       1 can be decrypted"), "{findings}");
+
+    // systemd's own filter refuses the call, whatever it is for.
+    let Some(strace) = tool("strace") else { return };
+    let trace = store.beside("trace");
+    let mut traced = strace.command();
+    traced.args(["-f", "-e", "trace=mprotect,mmap", "-o"]).arg(&trace);
+    expect(0, &run(&mut store.moat_under(traced, &["get", "anna"])));
+    let trace = fs::read_to_string(trace).unwrap();
+    let is_made_executable = |line: &&str| {
+        line.contains("PROT_EXEC") && (line.contains("mprotect(") || line.contains("PROT_WRITE"))
+    };
+    assert_eq!(trace.lines().find(is_made_executable), None);
 }
 
 #[test]

@@ -23,21 +23,37 @@ fn main() -> Result<()> {
 
     let target = env::var("TARGET")?;
     let levels = cpu_levels(&target);
-    let mut table = String::new();
+    let (mut code, mut table) = (String::new(), String::new());
     for CpuLevel { name, features } in levels {
         let config = moat_guest_build::config(&target, features)?;
         let precompiled = moat_guest_build::precompiled(&component, &config)?;
         let file = out.join(format!("component-{name}.cwasm"));
+        let bytes = if target.starts_with("x86_64") {
+            let symbol = format!("moat_code_{}", name.replace('-', "_"));
+            code += &among_the_programs_code(&symbol, &file, precompiled.len());
+            // The comment is for clippy.
+            format!(
+                "// SAFETY: these bytes are never written.\nunsafe {{ &programs_code::{symbol} }}"
+            )
+        } else {
+            format!("include_bytes!({file:?})")
+        };
         writeln!(
             table,
-            "Precompiled {{ cpu: {name:?}, code: {{ static CODE: PageAligned<{}> = PageAligned(*include_bytes!({file:?})); &CODE.0 }}, runs: AtomicBool::new(false), sha256: {:?} }},",
-            precompiled.len(),
+            "Precompiled {{ cpu: {name:?}, runs: AtomicBool::new(false), sha256: {:?}, code: {bytes} }},",
             sha256(&precompiled)
         )?;
         fs::write(&file, precompiled)?;
     }
     let item = format!(
-        "/// The best CPU first.\npub(crate) static PRECOMPILED: [Precompiled; {}] = [{table}];",
+        r#"
+        #[allow(unsafe_code, reason = "bytes of a file")]
+        mod programs_code {{ {code} }}
+
+        /// The best CPU first.
+        #[allow(unsafe_code, reason = "bytes of a file")]
+        pub(crate) static PRECOMPILED: [Precompiled; {}] = [{table}];
+        "#,
         levels.len()
     );
     fs::write(out.join("precompiled.rs"), item)?;
@@ -45,6 +61,33 @@ fn main() -> Result<()> {
     fs::write(out.join("component.sha256"), sha256(&component))?;
     fs::write(out.join("component.wasm"), component)?;
     Ok(())
+}
+
+/// A file among the program's own code, in whole pages: the system maps it as executable from the start, so that it runs
+/// also where nothing may be made executable later.
+fn among_the_programs_code(symbol: &str, file: &Path, length: usize) -> String {
+    let file = file.display();
+    format!(
+        r##"
+        std::arch::global_asm!(
+            r#"
+            .pushsection .text.{symbol}, "ax", @progbits
+            .balign 4096
+            .globl {symbol}
+            .hidden {symbol}
+            .type {symbol}, @object
+            .size {symbol}, {length}
+            {symbol}:
+            .incbin "{file}"
+            .popsection
+            "#,
+            options(raw)
+        );
+        unsafe extern "C" {{
+            pub(super) static {symbol}: [u8; {length}];
+        }}
+        "##
+    )
 }
 
 /// The component that came with the package.

@@ -5,7 +5,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use cap_std::fs::Dir;
@@ -35,6 +35,8 @@ pub(super) struct Context {
     keyring: Option<PathBuf>,
     master_key_file: Option<PathBuf>,
     master_key_command: Option<String>,
+    /// The first sandbox of a process alone runs the component where the program has it.
+    sandbox: OnceLock<Arc<Sandbox>>,
     #[cfg(feature = "compiler")]
     component: Option<(PathBuf, String)>,
 }
@@ -54,6 +56,7 @@ impl Context {
             keyring: options.keyring,
             master_key_file: options.master_key_file,
             master_key_command: options.master_key_command,
+            sandbox: OnceLock::new(),
             #[cfg(feature = "compiler")]
             component: options.component.zip(options.component_sha256),
         })
@@ -166,7 +169,7 @@ impl Context {
             .chain(ring.map(|ring| (ring.as_fd(), writable)))
             .chain(audit.as_ref().map(|(_, directory)| (directory.as_fd(), writable)));
         let parts = self.confine(&directories.collect::<Vec<_>>())?;
-        let builder = Vault::builder(directory, keys).sandbox(Arc::new(sandbox));
+        let builder = Vault::builder(directory, keys).sandbox(sandbox);
         let builder = match audit {
             Some((log, _)) => builder.audit(log),
             None => builder,
@@ -204,7 +207,17 @@ impl Context {
         builder.build().map_err(|error| self.explain(&error))
     }
 
-    pub(super) fn sandbox(&self) -> Result<Sandbox, Failure> {
+    pub(super) fn sandbox(&self) -> Result<Arc<Sandbox>, Failure> {
+        match self.sandbox.get() {
+            Some(sandbox) => Ok(Arc::clone(sandbox)),
+            None => {
+                let sandbox = Arc::new(self.new_sandbox()?);
+                Ok(Arc::clone(self.sandbox.get_or_init(|| sandbox)))
+            }
+        }
+    }
+
+    fn new_sandbox(&self) -> Result<Sandbox, Failure> {
         #[cfg(feature = "compiler")]
         if let Some((path, sha256)) = &self.component {
             let bytes = ambient::read_file(path).map_err(|error| {

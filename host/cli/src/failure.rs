@@ -266,11 +266,11 @@ fn hint(error: &Error, path: &Path) -> String {
         ErrorCode::UnsupportedVersion => {
             "nothing was changed; a newer release of moat may support this version".to_owned()
         }
-        ErrorCode::Conflict if error.io_kind() == Some(io::ErrorKind::AlreadyExists) => {
-            format!("nothing was changed; choose another user id, or move {shown} to a file system that distinguishes such names")
-        }
         ErrorCode::NeedsMigration => {
             "first compare it with a backup, or change the password with `moat put USER`: anyone who could write to the directory could have put it there; `moat migrate --dry-run` names the flag that accepts it".to_owned()
+        }
+        ErrorCode::Conflict if error.io_kind() == Some(io::ErrorKind::AlreadyExists) => {
+            format!("nothing was changed; choose another user id, or move {shown} to a file system that distinguishes such names")
         }
         ErrorCode::Conflict => "nothing was changed; check the current credential with `moat get USER`, then run this again".to_owned(),
         ErrorCode::Locked => "run this again when the other process has finished, or wait longer with --lock-wait SECONDS".to_owned(),
@@ -278,6 +278,9 @@ fn hint(error: &Error, path: &Path) -> String {
         ErrorCode::Audit => audit_hint(error),
         ErrorCode::Unavailable if error.io_kind() == Some(io::ErrorKind::WouldBlock) => {
             THREADS_HINT.to_owned()
+        }
+        ErrorCode::Unavailable if error.io_kind() == Some(io::ErrorKind::PermissionDenied) => {
+            "allow it for this program (MemoryDenyWriteExecute= of the unit, execmem of SELinux)".to_owned()
         }
         ErrorCode::Unavailable if error.io_kind() == Some(io::ErrorKind::OutOfMemory) => {
             "allow this process or container more memory (ulimit -v, the memory limit), then run this again".to_owned()

@@ -6,7 +6,6 @@ use std::sync::atomic::AtomicBool;
 use crate::contract::ErrorCode;
 use crate::digest::sha256;
 use crate::error::Error;
-use crate::sandbox::PageAligned;
 
 /// The component, for hosts with an engine of their own.
 pub const BYTES: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/component.wasm"));

@@ -16,6 +16,7 @@ mod ticker;
 mod violation;
 mod write_policy;
 
+use std::io::ErrorKind;
 use std::sync::{Arc, OnceLock};
 
 use wasmtime::component::{Component, HasSelf, Instance, InstancePre, Linker};
@@ -24,7 +25,6 @@ use wasmtime::{Config, Engine, Store, UpdateDeadline};
 pub(crate) use answer::Answer;
 pub(crate) use backend::VaultBackend;
 pub(crate) use call::Call;
-pub(crate) use code::PageAligned;
 pub(crate) use grant::Grant;
 pub use limits::Limits;
 pub use memory::Protection;
@@ -324,5 +324,11 @@ fn new_engine() -> Result<(Engine, Protection), Error> {
 
 fn unusable(what: &str) -> impl FnOnce(wasmtime::Error) -> Error {
     let message = format!("the component can't be {what}");
-    move |error| Error::caused(ErrorCode::Sandbox, message, error)
+    move |error| match error.downcast_ref::<std::io::Error>().map(std::io::Error::kind) {
+        Some(ErrorKind::PermissionDenied) => {
+            let message = "this process may not make memory executable";
+            Error::caused(ErrorCode::Unavailable, message, error)
+        }
+        _ => Error::caused(ErrorCode::Sandbox, message, error),
+    }
 }

@@ -1,6 +1,7 @@
 //! Checks what surrounds the sandbox: the component itself, and what the system provides.
 
 use std::io::ErrorKind;
+use std::sync::Arc;
 
 use moat::{Error, Sandbox, component};
 
@@ -35,7 +36,7 @@ pub(super) fn check_memory(context: &Context, checks: &mut Checks<'_>) -> Result
 /// Checks the component and its confinement. The process must be confined by now.
 pub(super) fn check(
     context: &Context,
-    sandbox: Result<Sandbox, Failure>,
+    sandbox: Result<Arc<Sandbox>, Failure>,
     confinement: &[Part],
     checks: &mut Checks<'_>,
 ) -> Result<(), Failure> {
@@ -54,7 +55,7 @@ fn check_part(context: &Context, part: &Part, checks: &mut Checks<'_>) -> Result
 }
 
 fn check_component(
-    sandbox: Result<Sandbox, Failure>,
+    sandbox: Result<Arc<Sandbox>, Failure>,
     checks: &mut Checks<'_>,
 ) -> Result<(), Failure> {
     const NAME: &str = "component";
