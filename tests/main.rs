@@ -20,6 +20,7 @@ mod benchmarks;
 mod callers;
 mod check;
 mod claims;
+mod clocks;
 mod commands;
 mod concurrency;
 mod confinement;

@@ -28,6 +28,7 @@
 //! The feature `tokio` adds calls for asynchronous code, `http` authorization for the requests of plugins, and `compiler`
 //! support for components other than the embedded one.
 
+mod age;
 pub mod audit;
 #[cfg(feature = "http")]
 mod authorization;

@@ -25,6 +25,7 @@ use super::entry::{Entry, Takeover, is_signed_by, link, random_id};
 use super::key::AuditKey;
 use super::keys::AuditKeys;
 use super::segments;
+use crate::age::AHEAD;
 use crate::directory::{open_in_place, sync};
 
 /// How far from its end the last entry of a file is looked for, in bytes.
@@ -352,7 +353,8 @@ impl Open {
         let (sequence, time) = self.first?;
         let age = OffsetDateTime::from(SystemTime::now()) - time;
         let is_due = rotation.size.is_some_and(|size| self.end >= size)
-            || rotation.age.is_some_and(|limit| age >= limit);
+            // From a time in the future no age can be told.
+            || rotation.age.is_some_and(|limit| age >= limit || -age > AHEAD);
         is_due.then_some(sequence)
     }
 

@@ -11,6 +11,7 @@ use super::entry::{Entry, link};
 use super::key::{AuditKey, Purpose};
 use super::keys::AuditKeys;
 use super::segments::{self, Segment};
+use crate::age::is_in_the_future;
 use crate::contract::ErrorCode;
 use crate::digest::hex;
 use crate::error::Error;
@@ -131,6 +132,8 @@ pub struct Verification {
     pub notes: Vec<String>,
     /// The first break; `None`: the log is whole.
     pub finding: Option<Finding>,
+    /// The sequence of the first entry that is dated in the future, and how many are.
+    ahead: (Option<u64>, u64),
     end: Option<End>,
 }
 
@@ -213,6 +216,11 @@ fn walk_through(
     let mut chain = Chain { lines, keys, head, link: Sha256::new(), stray: None, unheld: None };
     result.finding = chain.walk(&mut result)?;
     if let Some(first) = result.first.filter(|first| *first > 1) {
+    if let (Some(first), entries) = result.ahead {
+        result.notes.push(format!(
+            "{entries} entries, the first of them entry {first}, are dated in the future: a clock was wrong"
+        ));
+    }
         result
             .notes
             .push(format!("the log begins with entry {first}: the files before it are missing"));
@@ -316,6 +324,10 @@ impl<L: Iterator<Item = io::Result<Line>>> Chain<'_, L> {
             }
             result.entries += 1;
             result.first.get_or_insert(entry.sequence);
+            if is_in_the_future(Some(&entry.time)) {
+                result.ahead.0.get_or_insert(entry.sequence);
+                result.ahead.1 += 1;
+            }
             result.end = Some(End {
                 sequence: entry.sequence,
                 time: entry.time.clone(),

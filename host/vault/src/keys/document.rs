@@ -14,6 +14,7 @@ use zeroize::Zeroizing;
 
 use super::ring::{KeyRing, KeyStrength, MasterKey, generate_key, random_bytes};
 use super::usage::KeyUsage;
+use crate::age::AHEAD;
 use crate::contract::{ErrorCode, KeyWeakness};
 use crate::digest::hex;
 use crate::directory::{Directory, MAX_FILE_BYTES, revision};
@@ -86,6 +87,11 @@ impl RingKey {
     /// How long the key has been in the ring.
     pub fn age(&self) -> Duration {
         (now() - self.added_at).try_into().unwrap_or_default()
+    }
+
+    /// Whether the key was added by a clock that was wrong: more than a day from now.
+    pub fn is_in_the_future(&self) -> bool {
+        self.added_at - now() > AHEAD
     }
 }
 
@@ -399,9 +405,10 @@ impl RingDocument {
         Ok(())
     }
 
-    /// Whether the primary key has been in the ring for at least this long.
+    /// Whether the primary key has been in the ring for at least this long, or since a time in the future, which doesn't
+    /// tell its age.
     pub fn is_due(&self, age: Duration) -> bool {
-        self.primary().age() >= age
+        self.primary().age() >= age || self.primary().is_in_the_future()
     }
 
     /// Makes a new random key the primary one, and returns its id.

@@ -8,7 +8,7 @@ use std::sync::{Mutex, PoisonError, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::is_older_than;
+use crate::age::is_older_than;
 use crate::contract::ErrorCode;
 use crate::error::Error;
 use crate::vault::Vault;

@@ -1,6 +1,5 @@
 //! Looking after a whole directory: work on many records at once, key rotation, and examining what is there.
 
-mod age;
 mod batch;
 mod directory;
 mod names;
@@ -8,8 +7,8 @@ mod records;
 mod rollback;
 mod rotation;
 
+pub use crate::age::{is_in_the_future, is_older_than, time_ago};
 pub use crate::directory::sync_directory;
-pub use age::{is_older_than, time_ago};
 pub use batch::{Selection, affects_all_records, for_each};
 pub use directory::{DirectoryReport, SettingsState, free_space};
 pub use names::Names;

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::slice;
 use std::time::Duration;
 
-use super::age::is_older_than;
 use super::batch::{Selection, for_each};
 use super::names::Names;
+use crate::age::{is_in_the_future, is_older_than};
 use crate::contract::{
     Envelope, ErrorCode, KeyInfo, KeyWeakness, MigrateOptions, RecordKind, Summary, TokenEncoding,
 };
@@ -39,6 +39,8 @@ pub struct RecordsReport {
     pub version_2: Names,
     /// Records whose credential was created longer ago than was asked for.
     pub overdue: Names,
+    /// Records that were created or encrypted in the future, by a clock that was wrong.
+    pub ahead: Names,
     /// The number of records encrypted with each key that has a label.
     pub keys: BTreeMap<String, usize>,
     /// Files that are unencrypted backups of the application's old migration.
@@ -95,7 +97,10 @@ impl RecordsReport {
             self.unversioned.add(user.as_str());
         }
         self.add_readers(user, &summary.envelope);
-        if is_older_than(summary.created_at.as_deref(), credential_age) {
+        let times = [&summary.created_at, &summary.envelope.encrypted_at];
+        if times.into_iter().any(|time| is_in_the_future(time.as_deref())) {
+            self.ahead.add(user.as_str());
+        } else if is_older_than(summary.created_at.as_deref(), credential_age) {
             self.overdue.add(user.as_str());
         }
         if let Some(id) = &summary.key.id {

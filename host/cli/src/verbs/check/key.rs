@@ -89,7 +89,14 @@ fn check_ring(
     let age = document.primary().age();
     let days = age.as_secs() / 86_400;
     let id = document.primary().id();
-    if age >= arguments.key_age {
+    if document.primary().is_in_the_future() {
+        let added = document.primary().added_at();
+        checks.warn(
+            "key ring",
+            format!("the primary key {id:?} was added in the future, at {added}"),
+            "set the clock (timedatectl), then replace the key: moat rotate --if-older-than 90d --new-key",
+        )?;
+    } else if age >= arguments.key_age {
         checks.warn(
             "key ring",
             format!("the primary key {id:?} is {days} days old"),

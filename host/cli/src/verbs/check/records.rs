@@ -156,6 +156,14 @@ fn print(
             "change the passwords where they are used, then store them with `moat put USER`",
         )?;
     }
+    if !report.ahead.is_empty() {
+        let finding = format!("dated in the future: {}", shown(&report.ahead));
+        checks.warn(
+            NAME,
+            finding,
+            "set the clock (timedatectl), then store them again with `moat put USER`",
+        )?;
+    }
     if !report.backups.is_empty() {
         let finding = format!("copies with a password in the clear: {}", shown(&report.backups));
         checks.fail("backups", finding, "moat migrate --remove-plaintext-backups")?;
