@@ -877,12 +877,13 @@ const LOGROTATE: &str = "/usr/sbin/logrotate";
 
 /// The tool that sets a log aside, with the file that is shipped for it.
 fn logrotate(tool: Tool, audited: &Audited, compresses: bool) -> Command {
-    let shipped = support::tests().join("../host/units/moat-audit.logrotate");
+    let shipped = support::tests().join("../host/units/logrotate.d/moat");
     let path = audited.path().display().to_string();
     let text = fs::read_to_string(shipped).unwrap().replace("/var/log/moat/audit.log", &path);
-    let lines = text.split_inclusive('\n').filter(|l| compresses || !l.ends_with("compress\n"));
+    let compress = if compresses { "compress\ndelaycompress" } else { "nocompress" };
+    let text = text.replace("nocompress", compress);
     let configuration = audited.store.beside("logrotate.conf");
-    write_private(&configuration, lines.collect::<String>().as_bytes());
+    write_private(&configuration, text.as_bytes());
     let mut logrotate = tool.command();
     logrotate.arg("--force").arg("--state").arg(audited.store.beside("state")).arg(configuration);
     logrotate
@@ -915,6 +916,21 @@ fn a_log_that_is_set_aside_while_it_is_verified_is_whole() {
             is_over.store(true, Ordering::Relaxed);
             verifying.join().unwrap();
         });
+    }
+}
+
+#[test]
+fn a_log_that_logrotate_sets_aside_as_it_is_told_here_is_read_whole() {
+    let Some(tool) = tool(LOGROTATE) else { return };
+    let audited = three_operations();
+    let vault = audited.vault(audited.log(Rotation::default()));
+    let mut logrotate = logrotate(tool, &audited, false);
+    for turn in 1..=3 {
+        expect(0, &run(&mut logrotate));
+        vault.inspect(&user("anna")).unwrap();
+        let verification = audited.verify();
+        assert_eq!((verification.finding, verification.entries), (None, 6 + 2 * turn));
+        assert_eq!(verification.notes, Vec::<String>::new());
     }
 }
 
@@ -980,10 +996,15 @@ fn a_log_may_have_more_files_than_a_process_may_open() {
 #[test]
 fn a_log_that_is_compressed_is_left_out_and_named() {
     let audited = three_operations();
-    write_private(&audited.store.beside("log").join("audit.log.2.gz"), b"\x1f\x8b not an entry");
+    let log = audited.store.beside("log");
+    for name in ["audit.log.2.gz", "audit.log.3.gz"] {
+        write_private(&log.join(name), b"\x1f\x8b not an entry");
+    }
     let verification = audited.verify();
     assert_eq!((verification.finding, verification.entries), (None, 6));
-    assert!(verification.notes[0].contains("audit.log.2.gz"), "{:?}", verification.notes);
+    let note = "skipped, because they don't begin with an entry: audit.log.2.gz, audit.log.3.gz";
+    assert!(verification.notes[0].starts_with(note), "{:?}", verification.notes);
+    assert_eq!(verification.notes.len(), 1, "{:?}", verification.notes);
 }
 
 #[test]

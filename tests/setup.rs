@@ -18,7 +18,7 @@ const TESTS: [(&str, &str); 7] = [
     ("callers::the_example_in_c_opens_a_record", "gcc is missing"),
     ("callers::the_npm_packages_readme_does_what_it_says", "node is missing"),
     ("prompts::signals_leave_the_terminal_as_it_was_below_zsh", "zsh is missing"),
-    ("rotation::the_units_are_sound", "systemd-analyze is missing"),
+    ("services::systemd_has_nothing_to_say_about_the_units", "systemd-analyze is missing"),
     (OF_ALL_CALLERS, "node is missing"),
 ];
 

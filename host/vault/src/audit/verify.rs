@@ -204,10 +204,11 @@ fn walk_through(
     let mut result = Verification::default();
     let (segments, unread): (Vec<_>, Vec<_>) =
         segments.iter().partition(|segment| segment.first.is_some() || segment.name == name);
-    for segment in unread {
+    if !unread.is_empty() {
+        let names: Vec<_> = unread.iter().map(|segment| segment.name.as_str()).collect();
         let note = format!(
-            "{:?} doesn't begin with an entry and was skipped; if it is compressed, unpack it first",
-            segment.name
+            "skipped, because they don't begin with an entry: {}; unpack what is compressed first",
+            names.join(", ")
         );
         result.notes.push(note);
     }
@@ -215,12 +216,12 @@ fn walk_through(
     let lines = segments.into_iter().flat_map(|segment| Line::all(segment, dir, name));
     let mut chain = Chain { lines, keys, head, link: Sha256::new(), stray: None, unheld: None };
     result.finding = chain.walk(&mut result)?;
-    if let Some(first) = result.first.filter(|first| *first > 1) {
     if let (Some(first), entries) = result.ahead {
         result.notes.push(format!(
             "{entries} entries, the first of them entry {first}, are dated in the future: a clock was wrong"
         ));
     }
+    if let Some(first) = result.first.filter(|first| *first > 1) {
         result
             .notes
             .push(format!("the log begins with entry {first}: the files before it are missing"));
@@ -323,11 +324,11 @@ impl<L: Iterator<Item = io::Result<Line>>> Chain<'_, L> {
                 result.log = Some(log.clone());
             }
             result.entries += 1;
-            result.first.get_or_insert(entry.sequence);
             if is_in_the_future(Some(&entry.time)) {
                 result.ahead.0.get_or_insert(entry.sequence);
                 result.ahead.1 += 1;
             }
+            result.first.get_or_insert(entry.sequence);
             result.end = Some(End {
                 sequence: entry.sequence,
                 time: entry.time.clone(),
