@@ -131,11 +131,11 @@ fn a_key_of_somebody_else() {
     done(Command::new("sh").args(["-c", command]).current_dir(store.beside("")));
     assert_eq!(expect(0, &run(&mut moat(&store, &get))).0, "horse\n");
 
-    // A key that is mounted into a container: root's, for a group of the user's. The user can't change that.
+    // A key of root's that everybody can read. The user can't change that.
     let all = [store.path(), store.file("anna"), store.beside(""), store.path().join(".moat.lock")];
     all.iter().for_each(|path| chown(path, Some(NOBODY), Some(NOBODY)).unwrap());
     chown(store.beside("exposed"), Some(0), Some(NOBODY)).unwrap();
-    set_mode(&store.beside("exposed"), 0o440);
+    set_mode(&store.beside("exposed"), 0o444);
     fs::copy(MOAT.as_str(), store.beside("moat")).unwrap();
     let as_nobody = |arguments: &[&str]| {
         let mut setpriv = setpriv.command();

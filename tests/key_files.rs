@@ -8,9 +8,11 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::thread;
 
-use support::{KEY, Store, as_root, done, expect, run};
+use support::{KEY, MOAT, Store, as_root, done, expect, run, write_private};
 
 const STRANGER: u32 = 12345;
+/// A group that a container's user is given.
+const GROUP: u32 = 22222;
 
 fn store() -> Store {
     let store = Store::new();
@@ -77,4 +79,116 @@ fn a_pipe_of_somebody_else_is_taken_from_whoever_starts_the_program_only() {
     let descriptor = reader.as_raw_fd();
     symlink(format!("/proc/{}/fd/{descriptor}", std::process::id()), &planted).unwrap();
     refused(&run(&mut get(&store, &planted)), "planted: it belongs to uid 12345");
+}
+
+/// A store of another user's, who has a group of its own besides [`GROUP`], and a copy of the program that this user can
+/// start.
+fn of_a_containers_user() -> Store {
+    let store = store();
+    fs::copy(MOAT.as_str(), store.beside("moat")).unwrap();
+    for path in
+        [store.beside(""), store.path(), store.file("anna"), store.path().join(".moat.lock")]
+    {
+        chown(path, Some(STRANGER), Some(STRANGER)).unwrap();
+    }
+    store
+}
+
+/// Runs `get` as this user, after the script has made `volume/key` of `key`, in a mount namespace of its own.
+fn in_a_container(store: &Store, script: &str) -> Output {
+    let get = format!(
+        "mkdir volume\n{script}\nexec setpriv --reuid {STRANGER} --regid {STRANGER} --groups {GROUP} \
+        ./moat get anna --field password --master-key-file volume/key"
+    );
+    write_private(&store.beside("key"), KEY.as_bytes());
+    let mut command = Command::new("unshare");
+    command.args(["--mount", "--propagation", "private", "bash", "-euc", &get]);
+    store.surround(&mut command).env_remove("FOSSAWORK_MASTER_KEY");
+    let output = run(command.current_dir(store.beside("")));
+    fs::remove_dir_all(store.beside("volume")).unwrap();
+    output
+}
+
+/// As Kubernetes has it: the links, and root's file that a group can read.
+fn with_fs_group(mode: &str, owner: u32, group: u32) -> String {
+    format!(
+        "mkdir volume/..2026\ninstall -m {mode} -o {owner} -g {group} key volume/..2026/key\n\
+        ln -s ..2026 volume/..data\nln -s ..data/key volume/key"
+    )
+}
+
+#[test]
+fn a_file_of_roots_for_a_group_of_ones_own_is_taken() {
+    if !as_root("make files of others") {
+        return;
+    }
+    let store = of_a_containers_user();
+    for mode in ["0440", "0640"] {
+        let output = in_a_container(&store, &with_fs_group(mode, 0, GROUP));
+        assert_eq!(expect(0, &output).0, "horse\n", "{mode}");
+    }
+    let refusals = [
+        ("0444", 0, GROUP, "others can read it (mode 0444)"),
+        ("0460", 0, GROUP, "others can read it (mode 0460)"),
+        // Its owner can change it.
+        ("0440", STRANGER + 1, GROUP, "others can read it (mode 0440)"),
+        ("0440", STRANGER, GROUP, "others can read it (mode 0440)"),
+    ];
+    for (mode, owner, group, why) in refusals {
+        refused(&in_a_container(&store, &with_fs_group(mode, owner, group)), why);
+    }
+    // Of a group that the user isn't in, through an access control list or not at all.
+    refused(&in_a_container(&store, &with_fs_group("0440", 0, GROUP + 1)), "Permission denied");
+}
+
+#[test]
+fn a_file_that_was_mounted_for_the_container_alone_is_taken() {
+    if !as_root("mount files") {
+        return;
+    }
+    let store = of_a_containers_user();
+    const FILE: &str =
+        "install -m 0444 key secret; touch volume/key; mount --bind secret volume/key";
+    const VOLUME: &str = "mount -t tmpfs -o mode=755 tmpfs volume";
+    let volume = format!("{VOLUME}\n{}", with_fs_group("0644", 0, 0));
+    for script in [
+        format!("{FILE}; mount -o remount,ro,bind volume/key"),
+        format!("{VOLUME}; install -m 0444 key volume/key; mount -o remount,ro volume"),
+        format!("{volume}\nmount -o remount,ro volume"),
+    ] {
+        assert_eq!(expect(0, &in_a_container(&store, &script)).0, "horse\n", "{script}");
+    }
+    for script in [
+        "install -m 0444 key volume/key".to_owned(),
+        FILE.to_owned(),
+        volume,
+        // Read-only, but with more in it than the secret.
+        format!(
+            "{VOLUME}; mkdir volume/a; install -m 0444 key volume/a/b; ln -s a/b volume/key; mount -o remount,ro volume"
+        ),
+    ] {
+        refused(&in_a_container(&store, &script), "others can read it");
+    }
+}
+
+#[test]
+fn a_credential_of_any_name_is_taken_from_systemd() {
+    let store = store();
+    let credentials = store.beside("credentials.d");
+    fs::create_dir(&credentials).unwrap();
+    let (inside, outside) = (credentials.join("mykey"), store.beside("mykey"));
+    for file in [&inside, &outside] {
+        write_private(file, KEY.as_bytes());
+        // What an access control list for the service's user looks like.
+        fs::set_permissions(file, PermissionsExt::from_mode(0o440)).unwrap();
+    }
+    let with = |file: &Path| run(get(&store, file).env("CREDENTIALS_DIRECTORY", &credentials));
+    assert_eq!(expect(0, &with(&inside)).0, "horse\n");
+    refused(&with(&outside), "others can read it (mode 0440)");
+    fs::set_permissions(&inside, PermissionsExt::from_mode(0o444)).unwrap();
+    refused(&with(&inside), "others can read it (mode 0444)");
+    // Nor what leads out of the directory.
+    let link = credentials.join("link");
+    symlink(&outside, &link).unwrap();
+    refused(&with(&link), "others can read it (mode 0440)");
 }

@@ -1,6 +1,7 @@
 //! Everything that the program accesses by name: paths, environment variables, processes. No other file of this
 //! crate does so; they get the handles and values that are opened here.
 
+mod private;
 pub(crate) mod processes;
 
 use std::ffi::{OsStr, OsString};
@@ -15,11 +16,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use cap_std::ambient_authority;
 use cap_std::fs::Dir;
 use moat::UserId;
-use zeroize::Zeroizing;
 use moat::maintenance::sync_directory;
+use zeroize::Zeroizing;
 
 /// The longest secret that is read from a file, a command or a terminal, in bytes.
 pub(crate) const MAX_SECRET_BYTES: usize = 64 * 1024;
+
+/// Where systemd puts a service's credentials, among them its master key.
+const SYSTEMD_CREDENTIALS: &str = "CREDENTIALS_DIRECTORY";
 
 /// The arguments of the process.
 pub(crate) fn arguments() -> Vec<OsString> {
@@ -123,7 +127,7 @@ impl From<io::Error> for SecretFileError {
 }
 
 /// Reads a file that contains a secret. It must belong to the user or to root, and must not be accessible to anyone
-/// else. A pipe that this process was started with (`/dev/fd/3`) may be anyone's: with sudo, it is the caller's.
+/// else, as [`private`] has it. A pipe that this process was started with (`/dev/fd/3`) may be anyone's: with sudo, it is the caller's.
 pub(crate) fn read_secret_file(path: &Path) -> Result<Zeroizing<Vec<u8>>, SecretFileError> {
     let file = File::open(path)?;
     let metadata = file.metadata()?;
@@ -131,7 +135,7 @@ pub(crate) fn read_secret_file(path: &Path) -> Result<Zeroizing<Vec<u8>>, Secret
         return Err(io::Error::from_raw_os_error(libc::EISDIR).into());
     }
     let (mode, owner) = (metadata.mode() & 0o777, metadata.uid());
-    if mode & 0o077 != 0 {
+    if !private::is_private(path, &metadata) {
         return Err(SecretFileError::Exposed { mode, owner });
     }
     let is_given = || metadata.file_type().is_fifo() && is_inherited(&file, &metadata);
@@ -159,8 +163,8 @@ fn is_trusted(owner: u32) -> bool {
 
 /// The mode of a file with a secret, if others can access it.
 pub(crate) fn exposed_mode(path: &Path) -> Option<u32> {
-    let mode = std::fs::metadata(path).ok().filter(|file| !file.is_dir())?.mode() & 0o777;
-    (mode & 0o077 != 0).then_some(mode)
+    let metadata = std::fs::metadata(path).ok().filter(|file| !file.is_dir())?;
+    (!private::is_private(path, &metadata)).then(|| metadata.mode() & 0o777)
 }
 
 /// A directory whose entries others can replace.
@@ -237,7 +241,7 @@ pub(crate) fn swaps() -> String {
 pub(crate) fn read_systemd_credential(
     name: &str,
 ) -> Result<Option<Zeroizing<Vec<u8>>>, SecretFileError> {
-    let Some(directory) = std::env::var_os("CREDENTIALS_DIRECTORY") else {
+    let Some(directory) = std::env::var_os(SYSTEMD_CREDENTIALS) else {
         return Ok(None);
     };
     match File::open(Path::new(&directory).join(name)) {
@@ -316,11 +320,6 @@ pub(crate) fn standard_output_is_terminal() -> bool {
     io::stdout().is_terminal()
 }
 
-/// The controlling terminal, independent of standard input and output. Opened in non-blocking mode.
-pub(crate) fn terminal() -> io::Result<File> {
-    let flags = rustix::fs::OFlags::NOCTTY | rustix::fs::OFlags::NONBLOCK;
-    let mut options = File::options();
-    options.read(true).write(true).custom_flags(flags.bits().cast_signed()).open("/dev/tty")
 /// Whether the terminal, as it is named, can't move its cursor.
 pub(crate) fn terminal_is_dumb() -> bool {
     std::env::var_os("TERM").is_none_or(|name| name.is_empty() || name == "dumb")
@@ -339,6 +338,11 @@ pub(crate) fn has_the_terminal() -> bool {
     foreground.map_or(true, |group| group == rustix::process::getpgrp())
 }
 
+/// The controlling terminal, independent of standard input and output. Opened in non-blocking mode.
+pub(crate) fn terminal() -> io::Result<File> {
+    let flags = rustix::fs::OFlags::NOCTTY | rustix::fs::OFlags::NONBLOCK;
+    let mut options = File::options();
+    options.read(true).write(true).custom_flags(flags.bits().cast_signed()).open("/dev/tty")
 }
 
 /// Asks a question on standard error and reads a line of arbitrary bytes from standard input.
@@ -375,6 +379,7 @@ pub(crate) fn write_new_secret_file(path: &Path, secret: &[u8]) -> io::Result<()
         // The caller says that it failed, so that nobody uses this one.
         let _ = std::fs::remove_file(path);
     }
+    synced
 }
 
 /// As [`write_new_secret_file`], in place of the file that is there, if there is one.
@@ -390,7 +395,6 @@ pub(crate) fn replace_secret_file(path: &Path, secret: &[u8]) -> io::Result<()> 
 
 fn write_new(path: &Path, mode: u32, contents: &[u8]) -> io::Result<()> {
     // `create_new` uses O_EXCL, which doesn't follow links.
-    synced
     let mut file = File::options().write(true).create_new(true).mode(mode).open(path)?;
     let written = file.write_all(contents).and_then(|()| file.sync_all());
     if written.is_err() {

@@ -1,16 +1,19 @@
 //! Processes: a child that works apart, commands that print a secret, and the program that this one becomes.
 
 use std::ffi::{OsStr, OsString};
-use std::io::{self, PipeReader, PipeWriter};
+use std::io::{self, PipeReader, PipeWriter, Read};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::process::{Command, ExitStatus, Stdio};
+use std::process::{ChildStdout, Command, ExitStatus, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::{self, SigHandler, Signal};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::retry_on_intr;
 use rustix::process::{Pid, WaitOptions, set_parent_process_death_signal, waitpid};
 use zeroize::Zeroizing;
 
-use super::{SecretFileError, read_limited, read_secrets};
+use super::{SYSTEMD_CREDENTIALS, SecretFileError, read_limited, read_secrets};
 
 /// The variables that contain a key or say where it is. No child process inherits them.
 const KEY_VARIABLES: [&str; 6] = [
@@ -22,9 +25,8 @@ const KEY_VARIABLES: [&str; 6] = [
     "FOSSAWORK_AUDIT_KEY_FILE",
 ];
 
-/// Where systemd puts a service's credentials, among them its master key. A key command may need it, as it may need
-/// descriptors: it is there to get the key. The program of `exec` gets neither.
-const SYSTEMD_CREDENTIALS: &str = "CREDENTIALS_DIRECTORY";
+/// How long a command that prints a secret may take: long enough to ask somebody for a passphrase.
+const COMMAND_LIMIT: Duration = Duration::from_secs(120);
 
 /// The two processes that a fork returns in.
 pub(crate) enum Forked {
@@ -83,22 +85,67 @@ impl Child {
     }
 }
 
-/// Runs a shell command and returns its output. The command gets no input, and its standard error is not captured.
+/// Runs a shell command and returns its output. The command gets no input, and its standard error is not captured. One
+/// that takes more than [`COMMAND_LIMIT`] is ended.
 pub(crate) fn run_secret_command(command: &str) -> Result<Zeroizing<Vec<u8>>, SecretFileError> {
+    run_within(COMMAND_LIMIT, command)
+}
+
+fn run_within(limit: Duration, command: &str) -> Result<Zeroizing<Vec<u8>>, SecretFileError> {
+    let deadline = Instant::now() + limit;
     let mut child = without_keys(Command::new("/bin/sh").arg("-c").arg(command))
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .spawn()?;
-    let output = child.stdout.take().map_or_else(|| Ok(Zeroizing::default()), read_limited);
-    let status = child.wait()?;
+    let stdout = child.stdout.take().map(|stdout| Until { stdout, deadline });
+    let output = stdout.map_or_else(|| Ok(Zeroizing::default()), read_limited);
+    let Some(status) = wait_until(deadline, &mut child)? else {
+        child.kill()?;
+        child.wait()?;
+        let message = format!("it did not end within {} seconds", limit.as_secs());
+        return Err(io::Error::new(io::ErrorKind::TimedOut, message).into());
+    };
     if !status.success() {
         return Err(io::Error::other(format!("failed with {status}")).into());
     }
     output
 }
 
+/// The output of a command, until a deadline.
+struct Until {
+    stdout: ChildStdout,
+    deadline: Instant,
+}
+
+impl Read for Until {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let left = self.deadline.saturating_duration_since(Instant::now());
+        let left = Timespec::try_from(left).map_err(io::Error::other)?;
+        match poll(&mut [PollFd::new(&self.stdout, PollFlags::IN)], Some(&left))? {
+            0 => Err(io::ErrorKind::TimedOut.into()),
+            _ => self.stdout.read(buffer),
+        }
+    }
+}
+
+/// Waits until a child has ended; `None`: it hasn't by then.
+fn wait_until(
+    deadline: Instant,
+    child: &mut std::process::Child,
+) -> io::Result<Option<ExitStatus>> {
+    let mut pause = Duration::from_millis(1);
+    loop {
+        let status = child.try_wait()?;
+        if status.is_some() || Instant::now() >= deadline {
+            return Ok(status);
+        }
+        thread::sleep(pause);
+        pause = (pause * 2).min(Duration::from_millis(100));
+    }
+}
+
 /// Replaces the process with another program, with these variables added. It gets no variable and no descriptor
-/// through which it could read the master key. Returns only on failure.
+/// through which it could read the master key, as a key command may have to. Returns only on failure.
 pub(crate) fn become_program(
     program: &OsStr,
     arguments: &[OsString],
@@ -129,4 +176,23 @@ fn close_descriptors_on_exec() -> io::Result<()> {
 
 fn without_keys(command: &mut Command) -> &mut Command {
     KEY_VARIABLES.iter().fold(command, |command, name| command.env_remove(name))
+}
+
+#[cfg(test)]
+#[allow(clippy::panic, clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_that_hangs_is_ended() {
+        let limit = Duration::from_millis(300);
+        // One that prints nothing, one that prints and goes on, and one that closes its output.
+        for command in ["exec sleep 60", "echo key; exec sleep 60", "exec sleep 60 >/dev/null"] {
+            let begun = Instant::now();
+            let Err(SecretFileError::Io(error)) = run_within(limit, command) else { panic!() };
+            assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+            assert!(begun.elapsed() >= limit && begun.elapsed() < limit * 20);
+        }
+        assert_eq!(**run_within(limit * 100, "sleep 0.1; echo key").unwrap(), *b"key\n");
+    }
 }
