@@ -63,11 +63,8 @@ pub(super) fn describe(what: &str, error: &SecretFileError) -> String {
 
 /// Removes one trailing line break, as left by editors and `echo`.
 pub(super) fn without_newline(mut text: Zeroizing<Vec<u8>>) -> Zeroizing<Vec<u8>> {
-    if text.ends_with(b"\n") {
-        text.pop();
-        if text.ends_with(b"\r") {
-            text.pop();
-        }
-    }
+    // What is cut off is wiped with the rest.
+    let length = moat::without_line_break(&text).len();
+    text.truncate(length);
     text
 }

@@ -59,7 +59,7 @@ pub use directory::{Directory, Lock, MAX_FILE_BYTES, RefusedFile};
 pub use error::Error;
 pub use keys::{
     KeyCache, KeyRing, KeySource, KeyState, KeyStrength, KeyUsage, MasterKey, RingDocument,
-    RingError, RingKey, generate_key, generate_token,
+    RingError, RingKey, generate_key, generate_token, without_line_break,
 };
 pub use moat_format::user_id::{UserId, UserIdError};
 pub use moat_format::version::Version;

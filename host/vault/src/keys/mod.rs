@@ -8,5 +8,7 @@ mod usage;
 pub use cache::KeyCache;
 pub(crate) use cache::Slot;
 pub use document::{KeyState, RingDocument, RingError, RingKey};
-pub use ring::{KeyRing, KeySource, KeyStrength, MasterKey, generate_key, generate_token};
+pub use ring::{
+    KeyRing, KeySource, KeyStrength, MasterKey, generate_key, generate_token, without_line_break,
+};
 pub use usage::KeyUsage;

@@ -70,6 +70,14 @@ pub(super) fn random_bytes<const N: usize>() -> Result<Zeroizing<[u8; N]>, getra
     Ok(bytes)
 }
 
+/// A secret without one `\n` or `\r\n` at its end, which is no part of it in a file or in the output of a command.
+pub fn without_line_break(text: &[u8]) -> &[u8] {
+    match text.strip_suffix(b"\n") {
+        Some(line) => line.strip_suffix(b"\r").unwrap_or(line),
+        None => text,
+    }
+}
+
 /// A master key: any bytes, used exactly as given. Clones share the one copy of them.
 #[derive(Clone)]
 pub struct MasterKey {
@@ -81,6 +89,15 @@ impl MasterKey {
     /// A key without a label. The bytes are copied; wiping the original is up to the caller.
     pub fn new(material: &[u8]) -> Self {
         Self { id: None, material: Arc::new(SecretSlice::from(material.to_vec())) }
+    }
+
+    /// The key in a file with these contents: without one line break at the end, as `moat keygen`, editors and `echo` leave
+    /// it. With [`Self::new`], the line break would be a part of the key, and the key another one than that of `moat`.
+    ///
+    /// A file may also contain a ring: see [`RingDocument::is_meant`](crate::RingDocument::is_meant). Whether others can
+    /// read the file is for the caller to check.
+    pub fn from_file_contents(contents: &[u8]) -> Self {
+        Self::new(without_line_break(contents))
     }
 
     /// Labels the key. Records that it encrypts bear the label unencrypted: choose it freely or at random, but never derive
