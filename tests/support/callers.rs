@@ -32,6 +32,14 @@ pub fn below_host(name: &str) -> PathBuf {
     tests().join("../host").join(name).canonicalize().unwrap()
 }
 
+/// The blocks of a language in a README below `host`, one after the other.
+pub fn readme_blocks(readme: &str, language: &str) -> String {
+    let text = fs::read_to_string(below_host(readme)).unwrap();
+    let parts = text.split("```").skip(1).step_by(2);
+    let blocks = parts.filter_map(|part| part.strip_prefix(&format!("{language}\n")));
+    blocks.map(|block| format!("{block}\n")).collect()
+}
+
 /// The component's file.
 pub fn component() -> PathBuf {
     set_up("moat.component.wasm", moat::component::digest().as_bytes(), |path| {
@@ -176,8 +184,8 @@ pub fn c() -> Option<C> {
 
 impl C {
     /// All objects of the host.
-    pub const OBJECTS: [&str; 5] =
-        ["moat_host.o", "imports.o", "grant.o", "values.o", "directory.o"];
+    pub const OBJECTS: [&str; 6] =
+        ["moat_host.o", "imports.o", "grant.o", "values.o", "directory.o", "master_key.o"];
 
     pub fn program(&self, name: &str) -> Command {
         Command::new(self.build.join(name))

@@ -1,15 +1,15 @@
 /// Opens a credential through Moat's component:
 ///
-///     FOSSAWORK_MASTER_KEY=… get COMPONENT DIRECTORY USER [--password]
+///     FOSSAWORK_MASTER_KEY_FILE=… get COMPONENT DIRECTORY USER [--password]
 ///
-/// It prints the user name, and of the password only the length; with --password, the password and
+/// The key comes from what `moat_environment_keys` looks at. It prints the user name, and of the password only the length; with --password, the password and
 /// nothing else.
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 
+#include "master_key.h"
 #include "moat_host.h"
 
 /// Text of the credential; NULL where the component didn't answer as the contract has it.
@@ -46,12 +46,11 @@ int main(int argc, char **argv)
     if (prctl(PR_SET_DUMPABLE, 0) != 0)
         perror("warning: the process can be dumped");
 
-    char *material = getenv("FOSSAWORK_MASTER_KEY");
-    const size_t size = material ? strlen(material) : 0;
-    const struct moat_key key = {.material = (const uint8_t *)material, .size = size};
-
     struct moat_error error;
-    struct moat *moat = moat_open(argv[1], NULL, argv[2], &key, size > 0, &error);
+    struct moat_keys keys;
+    struct moat *moat = NULL;
+    if (moat_environment_keys(&keys, &error))
+        moat = moat_open(argv[1], NULL, argv[2], keys.ring, keys.size, &error);
     wasmtime_component_val_t revealed;
     bool done = false;
     if (moat) {
@@ -59,8 +58,7 @@ int main(int argc, char **argv)
         done = moat_call(moat, "reveal", "reveal", &user, 1, &revealed, &error);
     }
     moat_close(moat);
-    if (material)
-        explicit_bzero(material, size);
+    moat_wipe_keys(&keys);
     if (done) {
         done = print(&revealed, password_only) ||
                moat_fail(&error, "sandbox", "the credential can't be printed");
