@@ -12,4 +12,4 @@ for function, user in zip(calls[::2], calls[1::2], strict=True):
         getattr(vault, function)(user, *more)
         print("done")
     except MoatError as error:
-        print(f"{error.code}: {error}")
+        print(f"{error.code}: {error.args[0]}")

@@ -1,6 +1,7 @@
-"""Builds the wheel with setuptools (PEP 517), and puts the component and its SHA-256 into it.
+"""Builds wheels and source distributions with setuptools (PEP 517), with the component in them.
 
-All of it is done in a copy, so that nothing is left in the checkout.
+All of it is done in a copy, so that nothing is left in the checkout. The component's source isn't
+in this directory, so a source distribution carries the component that was built.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from pathlib import Path
 from setuptools import build_meta
 
 VARIABLE = "MOAT_COMPONENT"
+# A source distribution has it already.
+COMPONENT = "src/moat/moat.component.wasm"
 HERE = Path(__file__).resolve().parent.parent
 REPOSITORY = HERE.parent.parent.parent
 BOTH_WAYS = (
@@ -28,51 +31,51 @@ BOTH_WAYS = (
 Settings = Mapping[str, str | list[str] | None] | None
 
 
-class UnsupportedOperation(Exception):
-    """What PEP 517 has a backend raise for a kind of distribution that it doesn't make."""
-
-
 def build_wheel(
     wheel_directory: str,
     config_settings: Settings = None,
     metadata_directory: str | None = None,
 ) -> str:
-    """Builds the wheel with the component in it, and returns the wheel's name."""
+    """Builds the wheel, and returns its name."""
     wheel_directory = os.path.abspath(wheel_directory)
-    with _copy() as copy:
-        component = copy / "src/moat/moat.component.wasm"
+    with _copy():
+        return build_meta.build_wheel(wheel_directory, config_settings)
+
+
+def build_sdist(sdist_directory: str, config_settings: Settings = None) -> str:
+    """Builds the source distribution, and returns its name."""
+    sdist_directory = os.path.abspath(sdist_directory)
+    with _copy():
+        return build_meta.build_sdist(sdist_directory, config_settings)
+
+
+@contextmanager
+def _copy() -> Iterator[None]:
+    """Works in a copy with the component and its SHA-256 in it."""
+    with tempfile.TemporaryDirectory() as directory:
+        copy = Path(directory, "python")
+        for name in ("src", "backend"):
+            ignored = shutil.ignore_patterns("__pycache__", "*.egg-info")
+            shutil.copytree(HERE / name, copy / name, ignore=ignored)
+        for name in ("pyproject.toml", "README.md", "MANIFEST.in", "LICENSE"):
+            shutil.copy(HERE / name, copy)
+        component = copy / COMPONENT
         _put_component(component)
         digest = hashlib.sha256(component.read_bytes()).hexdigest()
         component.with_suffix(".sha256").write_text(digest, "ascii")
         with chdir(copy):
-            return build_meta.build_wheel(wheel_directory, config_settings)
-
-
-def build_sdist(sdist_directory: str, config_settings: Settings = None) -> str:
-    """Refuses: the component's source is not in this directory, so it would not be whole."""
-    raise UnsupportedOperation("there is no source distribution; build a wheel")
-
-
-@contextmanager
-def _copy() -> Iterator[Path]:
-    with tempfile.TemporaryDirectory() as directory:
-        copy = Path(directory, "python")
-        copy.mkdir()
-        shutil.copytree(HERE / "src", copy / "src", ignore=shutil.ignore_patterns("__pycache__"))
-        for name in ("pyproject.toml", "README.md"):
-            shutil.copy(HERE / name, copy)
-        yield copy
+            yield
 
 
 def _put_component(target: Path) -> None:
     named = os.environ.get(VARIABLE)
-    if named is None:
+    if named is not None:
+        try:
+            shutil.copyfile(named, target)
+        except OSError as error:
+            raise SystemExit(f"{VARIABLE} names no component: {error}; {BOTH_WAYS}") from error
+    elif not target.exists():
         _build_component(target)
-        return
-    try:
-        shutil.copyfile(named, target)
-    except OSError as error:
-        raise SystemExit(f"{VARIABLE} names no component: {error}; {BOTH_WAYS}") from error
 
 
 def _build_component(target: Path) -> None:

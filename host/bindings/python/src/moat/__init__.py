@@ -1,5 +1,6 @@
 """Moat: encrypted credentials in a directory, whose cryptography is a sandboxed component."""
 
+from .environment import environment_keys, read_key_ring, read_master_key
 from .errors import (
     AuditFailure,
     Conflict,
@@ -21,7 +22,7 @@ from .errors import (
     UnsupportedVersion,
     WrongKeyOrTampered,
 )
-from .keys import MasterKey, environment_keys
+from .keys import MasterKey
 from .records import (
     Credential,
     Envelope,
@@ -37,6 +38,8 @@ from .records import (
     TokenEncoding,
 )
 from .vault import Vault
+
+__version__ = "0.1.0"
 
 __all__ = [
     "AuditFailure",
@@ -72,5 +75,8 @@ __all__ = [
     "UnsupportedVersion",
     "Vault",
     "WrongKeyOrTampered",
+    "__version__",
     "environment_keys",
+    "read_key_ring",
+    "read_master_key",
 ]

@@ -11,6 +11,18 @@ class MoatError(Exception):
     code: ClassVar[str]
     """The contract's name for it, such as `not-found`."""
 
+    user_id: str | None = None
+    """The user that the call was about, if it was one."""
+
+    directory: str | None = None
+    """The path of the vault's directory."""
+
+    def __str__(self) -> str:
+        """The message, and what it is about."""
+        about = {"user": self.user_id, "directory": self.directory}
+        known = [f"{what} {name!r}" for what, name in about.items() if name is not None]
+        return super().__str__() + (f" ({', '.join(known)})" if known else "")
+
 
 class NotFound(MoatError):
     """There is no credential of this user."""

@@ -25,8 +25,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from .environment import environment_keys
 from .errors import MoatError, NotFound
-from .keys import MasterKey, environment_keys
+from .keys import MasterKey
 from .records import Credential
 from .vault import Vault
 
@@ -101,8 +102,8 @@ class CredentialManager:
             credential = self._vault.reveal(user_id).credential
         except NotFound:
             return None
-        age = _age(credential.created_at)
-        if age is not None and age > RENEWAL_AGE:
+        made = credential.created_at_utc
+        if made is not None and (age := datetime.now(UTC) - made) > RENEWAL_AGE:
             logger.warning("the credential of %r is %d days old", user_id, age.days)
         return {
             "username": credential.username,
@@ -169,12 +170,3 @@ def _default_path() -> Path:
         return Path(named)
     data = Path(os.environ.get("XDG_DATA_HOME", ""))
     return (data if data.is_absolute() else Path.home() / ".local/share") / "moat/credentials"
-
-
-def _age(created_at: str | None) -> timedelta | None:
-    """None where the text, which the component hands out as it stands, is no time."""
-    try:
-        made = datetime.fromisoformat(created_at or "")
-    except ValueError:
-        return None
-    return datetime.now(UTC) - (made if made.tzinfo else made.replace(tzinfo=UTC))

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from .errors import MasterKeyMissing
-
-VARIABLE = b"FOSSAWORK_MASTER_KEY"
-PREVIOUS_VARIABLE = b"FOSSAWORK_MASTER_KEY_PREVIOUS"
 
 # What the keys begin with that `moat keygen` makes. The component checks the rest.
 STRONG_PREFIX = b"MOAT-MASTER-KEY-1"
@@ -26,43 +22,38 @@ class MasterKey:
     def __post_init__(self) -> None:
         if not isinstance(self.material, bytes):
             raise TypeError("the material of a master key has to be bytes")
+        if self.id is not None and not isinstance(self.id, str):
+            raise TypeError("the id of a master key has to be a string or None")
         if self.id is not None:
             self.id.encode()
-
-
-def environment_keys() -> list[MasterKey]:
-    """The key in FOSSAWORK_MASTER_KEY, and those in FOSSAWORK_MASTER_KEY_PREVIOUS, one a line.
-
-    Raises `MasterKeyMissing` when the first is unset or empty.
-    """
-    primary = os.environb.get(VARIABLE, b"")
-    if not primary:
-        raise MasterKeyMissing(f"{VARIABLE.decode()} is not set")
-    lines = os.environb.get(PREVIOUS_VARIABLE, b"").split(b"\n")
-    previous = [line.removesuffix(b"\r") for line in lines]
-    return [MasterKey(key) for key in (primary, *previous) if key]
 
 
 class KeyRing:
     """The keys as calls get them: copies, the first of which encrypts."""
 
-    def __init__(self, keys: MasterKey | Iterable[MasterKey] | None) -> None:
-        """With None the environment is read when the keys are first needed, and not again."""
-        if isinstance(keys, MasterKey):
-            keys = [keys]
-        self._keys = None if keys is None else _copies(keys)
+    def __init__(
+        self, keys: MasterKey | Iterable[MasterKey] | Callable[[], Iterable[MasterKey]]
+    ) -> None:
+        """A function is asked when the keys are first needed, and not again."""
+        self._source: Callable[[], Iterable[MasterKey]] | None = None
+        self._keys: list[tuple[str | None, bytearray]] = []
+        if callable(keys):
+            self._source = keys
+        else:
+            self._keys = _copies(keys)
 
     def copies(self) -> list[tuple[str | None, bytes]]:
         """The label and the material of each key; raises `MasterKeyMissing` when there is none."""
-        if self._keys is None:
-            self._keys = _copies(environment_keys())
+        if self._source is not None:
+            self._keys = _copies(self._source())
+            self._source = None
         if not self._keys:
             raise MasterKeyMissing("there is no master key")
         return [(label, bytes(material)) for label, material in self._keys]
 
     def labels(self) -> list[str]:
         """The labels of the keys that were given out."""
-        return [label for label, _ in self._keys or () if label is not None]
+        return [label for label, _ in self._keys if label is not None]
 
     def is_strong(self) -> bool:
         """Whether the key that encrypts is one that `moat keygen` made, of 256 random bits."""
@@ -71,10 +62,19 @@ class KeyRing:
 
     def wipe(self) -> None:
         """Zeroes the copies; from then on there is no key."""
-        for _, material in self._keys or ():
+        for _, material in self._keys:
             material[:] = bytes(len(material))
         self._keys = []
+        self._source = None
 
 
-def _copies(keys: Iterable[MasterKey]) -> list[tuple[str | None, bytearray]]:
+def _copies(keys: MasterKey | Iterable[MasterKey]) -> list[tuple[str | None, bytearray]]:
+    if isinstance(keys, MasterKey):
+        keys = [keys]
+    elif not isinstance(keys, Iterable) or isinstance(keys, str | bytes | bytearray):
+        raise TypeError(f"keys have to be moat.MasterKey objects, not {type(keys).__name__}")
+    keys = list(keys)
+    for key in keys:
+        if not isinstance(key, MasterKey):
+            raise TypeError(f"keys have to be moat.MasterKey objects, not {type(key).__name__}")
     return [(key.id, bytearray(key.material)) for key in keys]

@@ -1,12 +1,15 @@
 """The records of the contract (wit/types.wit, wit/vault.wit, wit/reveal.wit).
 
-Their representations show no password and no value of a field. Times are UTC without a zone:
-`2025-01-14T10:00:00`.
+Their representations show no password and no value of a field. Times are texts, UTC without a zone:
+`2025-01-14T10:00:00`; what ends with `_utc` is the same as a `datetime` with the zone UTC, or None
+where the record has none or another text than a time.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Literal
 
 RecordKind = Literal["current", "legacy-plaintext", "legacy-encrypted"]
@@ -28,22 +31,59 @@ class Field:
     value: str = field(repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, init=False)
 class Credential:
     """The secret part of a record."""
 
     username: str
     password: str = field(repr=False)
-    fields: tuple[Field, ...] = ()
+    fields: tuple[Field, ...]
     """Further values, each name once."""
-    created_at: str | None = None
+    created_at: str | None
     """When it was made; `put` takes None for now."""
-    last_used: str | None = None
+    last_used: str | None
     """When it was last used; None: never."""
-    is_valid: bool = False
+    is_valid: bool
     """Whether the last login attempt with it succeeded."""
-    validation_attempts: int = 0
+    validation_attempts: int
     """How many login attempts were reported, from 0 to 2**32 - 1."""
+
+    def __init__(
+        self,
+        username: str,
+        password: str,
+        fields: Mapping[str, str] | Iterable[Field] = (),
+        created_at: str | None = None,
+        last_used: str | None = None,
+        is_valid: bool = False,
+        validation_attempts: int = 0,
+    ) -> None:
+        """`fields` may be a mapping of their names to their values."""
+        given = {
+            "username": username,
+            "password": password,
+            "fields": _fields(fields),
+            "created_at": created_at,
+            "last_used": last_used,
+            "is_valid": is_valid,
+            "validation_attempts": validation_attempts,
+        }
+        for name, value in given.items():
+            object.__setattr__(self, name, value)
+
+    def field(self, name: str) -> str | None:
+        """The value of a further field; None: there is no such field."""
+        return next((field.value for field in self.fields if field.name == name), None)
+
+    @property
+    def created_at_utc(self) -> datetime | None:
+        """When it was made."""
+        return _utc(self.created_at)
+
+    @property
+    def last_used_utc(self) -> datetime | None:
+        """When it was last used."""
+        return _utc(self.last_used)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +119,16 @@ class Envelope:
     revision: str
     """For a conditional `put` or `remove`; changes with the contents."""
 
+    @property
+    def created_at_utc(self) -> datetime | None:
+        """When the record says that it was made."""
+        return _utc(self.created_at)
+
+    @property
+    def encrypted_at_utc(self) -> datetime | None:
+        """The time inside the token."""
+        return _utc(self.encrypted_at)
+
 
 @dataclass(frozen=True, slots=True)
 class Summary:
@@ -94,6 +144,16 @@ class Summary:
     key: KeyInfo
     """The key that the record is encrypted with."""
     envelope: Envelope
+
+    @property
+    def created_at_utc(self) -> datetime | None:
+        """When the credential was made."""
+        return _utc(self.created_at)
+
+    @property
+    def last_used_utc(self) -> datetime | None:
+        """When the credential was last used."""
+        return _utc(self.last_used)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,3 +196,21 @@ class Leftover:
     name: str
     backup_of: str | None
     """Whose record it is a copy of, as the application's old migration left them: in the clear."""
+
+
+def _fields(fields: Mapping[str, str] | Iterable[Field]) -> tuple[Field, ...]:
+    if isinstance(fields, Mapping):
+        return tuple(Field(name, value) for name, value in fields.items())
+    given = tuple(fields) if isinstance(fields, Iterable) else (fields,)
+    if not all(isinstance(one, Field) for one in given):
+        raise TypeError("fields are neither a mapping of names to values nor moat.Field objects")
+    return given
+
+
+def _utc(text: str | None) -> datetime | None:
+    """The time in a text, which the component hands out as it stands."""
+    try:
+        time = datetime.fromisoformat(text or "")
+    except ValueError:
+        return None
+    return time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)

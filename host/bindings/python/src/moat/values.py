@@ -58,6 +58,8 @@ def optional_text(
 
 def choice(what: str, value: str | None, choices: tuple[str, ...]) -> str | None:
     """A case of an enum, or None."""
+    if value is not None and not isinstance(value, str):
+        raise TypeError(f"{what} is not a string")
     if value is not None and value not in choices:
         raise ValueError(f"{what} is none of {', '.join(choices)}")
     return value
@@ -70,8 +72,17 @@ def flag(what: str, value: bool) -> bool:
     return value
 
 
+def seconds(what: str, value: float) -> float:
+    """A number of seconds."""
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        raise TypeError(f"{what} is not a number of seconds")
+    return value
+
+
 def lower_credential(credential: Credential) -> Record:
     """A credential as the component takes it. Raises `InvalidCredential`, `TypeError`."""
+    if not isinstance(credential, Credential):
+        raise TypeError(f"the credential is not a moat.Credential, but {type(credential).__name__}")
     attempts = credential.validation_attempts
     if not isinstance(attempts, int) or isinstance(attempts, bool):
         raise TypeError("validation_attempts is not an integer")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Self, TypeVar, get_args
 
@@ -14,7 +15,8 @@ from . import neighbours, values
 from .cache import KeyCache
 from .call import Call
 from .directory import Directory
-from .errors import InvalidUserId, MoatError
+from .environment import environment_keys
+from .errors import InvalidUserId, MoatError, SandboxFailure
 from .keys import KeyRing, MasterKey
 from .records import (
     Credential,
@@ -46,7 +48,9 @@ class Vault:
     strong one. A user's derived key is kept for `cache_lifetime` seconds, what version 2.0 derives
     for all users only for the call.
 
-    Failures are raised as subclasses of `MoatError`; wrong types are a `TypeError`.
+    Failures are raised as subclasses of `MoatError`, with the user and the directory that they are
+    about; values of a wrong type are a `TypeError`. Calls block: asynchronous code makes them with
+    `asyncio.to_thread`.
     """
 
     def __init__(
@@ -61,18 +65,21 @@ class Vault:
     ) -> None:
         """Opens a directory that belongs to this user and in which nobody else can write.
 
-        The first of `keys` encrypts, all decrypt. None: FOSSAWORK_MASTER_KEY and, one a line,
-        FOSSAWORK_MASTER_KEY_PREVIOUS, read when a call first needs them. `component` is the file of
+        The first of `keys` encrypts, all decrypt. None: those of `environment_keys`, which is asked
+        when a call first needs them. `component` is the file of
         the component; another one than the package's own needs its SHA-256 in hexadecimal as
         `component_digest`. A write waits for writers in other processes `lock_timeout` seconds.
         Raises `DirectoryFailure`, `SandboxFailure`, and `ValueError` for a digest without a file.
         """
+        values.optional_text("component_digest", component_digest)
         if component is None and component_digest is not None:
             raise ValueError("component_digest is for another component: name its file, too")
-        self._keys = KeyRing(keys)
-        self._cache = KeyCache(cache_lifetime)
+        self._path = os.fsdecode(directory)
+        self._keys = KeyRing(environment_keys if keys is None else keys)
+        self._cache = KeyCache(values.seconds("cache_lifetime", cache_lifetime))
         self._sandbox = load(component, component_digest)
-        self._directory = Directory(directory, lock_timeout)
+        with self._about(None):
+            self._directory = Directory(directory, values.seconds("lock_timeout", lock_timeout))
         # Whether the records were looked at, and a new one may be written beside them.
         self._knows_neighbours = False
         self._is_open = True
@@ -128,9 +135,10 @@ class Vault:
         )
         lowered = values.lower_credential(credential)
         allow_new_key = values.flag("allow_new_key", allow_new_key)
-        others_known = self._knows_neighbours or neighbours.prepare(
-            self, self._directory, self._keys, user_id, version, encoding, allow_new_key
-        )
+        with self._about(user_id):
+            others_known = self._knows_neighbours or neighbours.prepare(
+                self, self._directory, self._keys, user_id, version, encoding, allow_new_key
+            )
         stored = values.stored(self._call("put", user_id, lowered, options))
         self._knows_neighbours |= others_known and encoding is None
         return stored
@@ -247,10 +255,12 @@ class Vault:
         `allow_new_key` says that it is meant.
         """
         version = values.optional_text("version", version)
-        if version is not None and not values.flag("allow_new_key", allow_new_key):
-            neighbours.check_keys(self, neighbours.some(self))
-        answer = self._enter("configure", (), None, version, _encoding(encoding))
-        return bool(values.members(values.payload(answer))["changed"])
+        allow_new_key = values.flag("allow_new_key", allow_new_key)
+        if version is not None and not allow_new_key:
+            with self._about(None):
+                neighbours.check_keys(self, neighbours.some(self))
+        answer = self._answer("configure", (), None, version, _encoding(encoding))
+        return bool(values.members(answer)["changed"])
 
     def leftovers(self) -> Iterator[Leftover]:
         """The files that are neither records nor Moat's own, in the order of the directory.
@@ -268,33 +278,50 @@ class Vault:
         values.text("name", name)
         backup = BACKUP.fullmatch(name)
         users = (backup[1],) if backup else ()
-        answer = self._enter("remove-backup", users, name if backup else None, name)
-        return bool(values.members(values.payload(answer))["existed"])
+        with self._about(backup and backup[1]):
+            answer = self._answer("remove-backup", users, name if backup else None, name)
+        return bool(values.members(answer)["existed"])
 
     def _call(self, function: str, user_id: str, *args: Any) -> Record:
         """Calls a function that is about one user."""
-        user_id = values.text("the user id", user_id, InvalidUserId)
-        return values.payload(self._enter(function, (user_id,), None, user_id, *args))
+        with self._about(user_id):
+            user_id = values.text("the user id", user_id, InvalidUserId)
+            return self._answer(function, (user_id,), None, user_id, *args)
 
     def _batch(
         self, lift: Callable[[Record], T], function: str, user_ids: Iterable[str], *args: Any
     ) -> list[T | MoatError]:
         """Calls a function that answers for each of some users."""
-        if isinstance(user_ids, str):
-            raise TypeError("user_ids is one string, not several")
-        users = [values.text("a user id", user_id, InvalidUserId) for user_id in user_ids]
-        found = map(values.outcome, self._enter(function, tuple(users), None, users, *args))
+        if isinstance(user_ids, str) or not isinstance(user_ids, Iterable):
+            raise TypeError(f"user_ids is not a list of user ids, but {type(user_ids).__name__}")
+        with self._about(None):
+            users = [values.text("a user id", user_id, InvalidUserId) for user_id in user_ids]
+            found = list(
+                map(values.outcome, self._enter(function, tuple(users), None, users, *args))
+            )
+            if len(found) != len(users):
+                raise SandboxFailure("the component answered for others than it was asked about")
+        for user_id, one in zip(users, found, strict=True):
+            if isinstance(one, MoatError):
+                one.user_id, one.directory = user_id, self._path
         return [one if isinstance(one, MoatError) else lift(one) for one in found]
 
     def _pages(self, function: str) -> Iterator[dict[str, Any]]:
         """Calls a function that answers in pages, until the last."""
         cursor = None
         while True:
-            page = values.members(values.payload(self._enter(function, (), None, cursor, PAGE)))
+            page = values.members(self._answer(function, (), None, cursor, PAGE))
             yield page
             cursor = page["next"]
             if cursor is None:
                 return
+
+    def _answer(
+        self, function: str, users: tuple[str, ...], backup: str | None, *args: Any
+    ) -> Record:
+        """Calls a function that answers once."""
+        with self._about(None):
+            return values.payload(self._enter(function, users, backup, *args))
 
     def _enter(self, function: str, users: tuple[str, ...], backup: str | None, *args: Any) -> Any:
         """Calls a function of the component, granted what it needs for these users."""
@@ -302,6 +329,16 @@ class Vault:
         if not self._is_open:
             raise ValueError("the vault is closed")
         return self._sandbox.call(call, *args)
+
+    @contextmanager
+    def _about(self, user_id: str | None) -> Iterator[None]:
+        """Tells a failure which directory it is about, and which user."""
+        try:
+            yield
+        except MoatError as error:
+            error.user_id = error.user_id or user_id
+            error.directory = self._path
+            raise
 
 
 def _encoding(encoding: TokenEncoding | None) -> str | None:
