@@ -40,6 +40,11 @@ export class Credential implements CredentialInput {
     return this.#fields;
   }
 
+  /** The value of a further field; none: there is no such field. */
+  field(name: string): string | undefined {
+    return this.#fields.find((field) => field.name === name)?.value;
+  }
+
   /** What may be shown: all but the password and the values of fields. */
   toJSON(): object {
     return { ...this, fieldNames: this.#fields.map((field) => field.name) };

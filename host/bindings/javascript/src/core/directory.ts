@@ -11,6 +11,8 @@ const MAX_NAMES = 4096;
  * `MoatError`. The component calls it synchronously.
  */
 export interface Directory {
+  /** Where it is, for failures to tell; none: it has no path. */
+  readonly path?: string;
   /** Reads a whole file; none: there is no such file. */
   read(name: string): { file?: { contents: Uint8Array; revision: string } };
   /**

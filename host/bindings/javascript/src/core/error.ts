@@ -24,9 +24,26 @@ export class MoatError extends Error {
   override readonly name = 'MoatError';
   /** What callers decide by; the message is for people. */
   readonly code: ErrorCode;
+  /** The user that the call was about, if it was one. */
+  declare userId?: string;
+  /** The path of the vault's directory, if it has one. */
+  declare directory?: string;
 
   constructor(code: ErrorCode, message: string, options?: ErrorOptions) {
     super(message, options);
     this.code = code;
   }
+}
+
+/** Notes in a failure which user and which directory it is about; returns it. */
+export function noting(error: unknown, userId?: string, directory?: string): unknown {
+  if (error instanceof MoatError) {
+    if (userId !== undefined) {
+      error.userId ??= userId;
+    }
+    if (directory !== undefined) {
+      error.directory ??= directory;
+    }
+  }
+  return error;
 }

@@ -1,3 +1,4 @@
+import { text } from './checks.js';
 import { MoatError } from './error.js';
 
 /** What the keys begin with that `moat keygen` makes. The component checks the rest. */
@@ -72,7 +73,7 @@ export class KeyRing {
 function copiesOf(keys: readonly MasterKey[]): ProvidedKey[] {
   return keys.map(({ material, id }, place) => {
     const key = { primary: place === 0, material: bytesOf(material) };
-    return id === undefined ? key : { ...key, id };
+    return id === undefined ? key : { ...key, id: text('the id of a key', id) };
   });
 }
 

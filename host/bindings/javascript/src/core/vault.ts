@@ -1,9 +1,10 @@
 import type { Result } from '../generated/interfaces/fossawork-credentials-vault.js';
 import { type Host, SYSTEM } from './call.js';
+import { flag, seconds, userList } from './checks.js';
 import { type Exports, call } from './component.js';
 import { Credential } from './credential.js';
 import type { Directory } from './directory.js';
-import { type ErrorCode, MoatError } from './error.js';
+import { type ErrorCode, MoatError, noting } from './error.js';
 import { KeyCache } from './key-cache.js';
 import { type Keys, KeyRing } from './keys.js';
 import { checkKeys, prepareDirectory, someUsers } from './neighbours.js';
@@ -12,13 +13,28 @@ import type {
   RecordVersion, Removed, Rewritten, Stored, Summary, TokenEncoding,
 } from './records.js';
 
+/** What is called for one user, and for some. */
+type OfOneUser =
+  'put' | 'reveal' | 'describe' | 'inspect' | 'markUsed' | 'markValidated' | 'remove';
+type OfUsers = 'verify' | 'migrate' | 'rewrap';
+
+/** The arguments after the user or the users. */
+type Rest<A extends readonly unknown[]> = A extends [unknown, ...infer R] ? R : never;
+
+type Failure = { code: ErrorCode; message: string };
+
+/** What a function answers for a user. */
+type AnswerOf<F extends OfUsers> =
+  ReturnType<Exports[F]>[number] extends Result<infer T, unknown> ? T : never;
+
 /** How many names of the directory one call looks at. */
 const PAGE = 4096;
 
 /**
  * The credentials of one directory. Every call runs in a new instance of the component.
  *
- * Failures are thrown as `MoatError`; a value of the wrong type is a `TypeError`. A call computes
+ * Failures are thrown as `MoatError`, with the user and the directory that they are about; a value of
+ * the wrong type is a `TypeError`. A call computes
  * on the thread that makes it: 30 to 50 ms where a key has to be derived first (RFC 8018, 100,000
  * rounds; six times as many in version 2.0, unless the key is a strong one).
  */
@@ -33,7 +49,7 @@ export class Vault {
   constructor(directory: Directory, keys: Keys, cacheLifetime = 300) {
     this.#directory = directory;
     this.#keys = new KeyRing(keys);
-    this.#cache = new KeyCache(cacheLifetime);
+    this.#cache = new KeyCache(seconds('cacheLifetime', cacheLifetime));
   }
 
   /**
@@ -47,23 +63,22 @@ export class Vault {
     credential: CredentialInput,
     { allowNewKey = false, ...options }: PutOptions = {},
   ): Promise<Stored> {
-    const asked = { ...options, allowNewKey };
-    const knowsOthers = this.#knowsNeighbours
-      || await prepareDirectory(this, this.#directory, this.#keys, userId, asked);
+    const asked = { ...options, allowNewKey: flag('allowNewKey', allowNewKey) };
+    const createOnly = flag('createOnly', options.createOnly ?? false);
+    const keepFields = flag('keepFields', options.keepFields ?? false);
+    const isValid = flag('isValid', credential.isValid ?? false);
     const { username, password, fields, createdAt, lastUsed } = credential;
-    const stored = await this.#call('put', userId, {
+    const knowsOthers = this.#knowsNeighbours || await this.#about(userId, () =>
+      prepareDirectory(this, this.#directory, this.#keys, userId, asked));
+    const stored = await this.#callFor('put', userId, {
       username,
       password,
       fields: [...fields ?? []],
       createdAt,
       lastUsed,
-      isValid: credential.isValid ?? false,
+      isValid,
       validationAttempts: credential.validationAttempts ?? 0,
-    }, {
-      ...options,
-      createOnly: options.createOnly ?? false,
-      keepFields: options.keepFields ?? false,
-    });
+    }, { ...options, createOnly, keepFields });
     this.#knowsNeighbours ||= knowsOthers && options.encoding === undefined;
     return stored;
   }
@@ -76,7 +91,7 @@ export class Vault {
    */
   async change(userId: string, changes: Changes, expectedRevision?: string): Promise<Summary> {
     const { username, password, fields, removedFields } = changes;
-    return this.#call('change', userId, {
+    return this.#callFor('change', userId, {
       username,
       password,
       fields: [...fields ?? []],
@@ -86,33 +101,33 @@ export class Vault {
 
   /** Decrypts a record and returns all of it. */
   async reveal(userId: string): Promise<{ credential: Credential; summary: Summary }> {
-    const { credential, summary } = await this.#call('reveal', userId);
+    const { credential, summary } = await this.#callFor('reveal', userId);
     return { credential: new Credential(credential), summary };
   }
 
   /** Decrypts a record and returns all but its secrets. */
   async describe(userId: string): Promise<Summary> {
-    return this.#call('describe', userId);
+    return this.#callFor('describe', userId);
   }
 
   /** Returns a record's envelope; needs no key. */
   async inspect(userId: string): Promise<Envelope> {
-    return this.#call('inspect', userId);
+    return this.#callFor('inspect', userId);
   }
 
   /** Sets `lastUsed` to now. */
   async markUsed(userId: string): Promise<Summary> {
-    return this.#call('markUsed', userId);
+    return this.#callFor('markUsed', userId);
   }
 
   /** Counts a login attempt and notes whether it succeeded. */
   async markValidated(userId: string, valid: boolean): Promise<Summary> {
-    return this.#call('markValidated', userId, valid);
+    return this.#callFor('markValidated', userId, flag('valid', valid));
   }
 
   /** Removes a record, readable or not. Fails with `conflict` when it isn't the expected one. */
   async remove(userId: string, expectedRevision?: string): Promise<Removed> {
-    return this.#call('remove', userId, expectedRevision);
+    return this.#callFor('remove', userId, expectedRevision);
   }
 
   /** All users, in ascending order of their ids' bytes. */
@@ -124,7 +139,7 @@ export class Vault {
 
   /** Decrypts each record, an outcome for each in the order asked; for a few users at a time. */
   async verify(userIds: readonly string[]): Promise<Outcome<Summary>[]> {
-    return outcomes(await this.#call('verify', [...userIds]));
+    return this.#callForEach('verify', userIds);
   }
 
   /**
@@ -136,12 +151,12 @@ export class Vault {
     userIds: readonly string[],
     options: MigrateOptions = {},
   ): Promise<Outcome<Rewritten>[]> {
-    return outcomes(await this.#call('migrate', [...userIds], {
+    return this.#callForEach('migrate', userIds, {
       ...options,
-      dryRun: options.dryRun ?? false,
-      acceptDefaultKey: options.acceptDefaultKey ?? false,
-      acceptPlaintext: options.acceptPlaintext ?? false,
-    }));
+      dryRun: flag('dryRun', options.dryRun ?? false),
+      acceptDefaultKey: flag('acceptDefaultKey', options.acceptDefaultKey ?? false),
+      acceptPlaintext: flag('acceptPlaintext', options.acceptPlaintext ?? false),
+    });
   }
 
   /**
@@ -152,7 +167,7 @@ export class Vault {
     userIds: readonly string[],
     { dryRun = false }: { readonly dryRun?: boolean | undefined } = {},
   ): Promise<Outcome<Rewritten>[]> {
-    return outcomes(await this.#call('rewrap', [...userIds], dryRun));
+    return this.#callForEach('rewrap', userIds, flag('dryRun', dryRun));
   }
 
   /**
@@ -166,8 +181,8 @@ export class Vault {
     encoding?: TokenEncoding,
     { allowNewKey = false }: { readonly allowNewKey?: boolean | undefined } = {},
   ): Promise<Configured> {
-    if (version !== undefined && !allowNewKey) {
-      await checkKeys(this, await someUsers(this));
+    if (!flag('allowNewKey', allowNewKey) && version !== undefined) {
+      await this.#about(undefined, async () => checkKeys(this, await someUsers(this)));
     }
     return this.#call('configure', version, encoding);
   }
@@ -190,6 +205,35 @@ export class Vault {
     this.#cache.clear();
   }
 
+  /** Calls a function that is about one user. */
+  #callFor<F extends OfOneUser>(
+    name: F,
+    userId: string,
+    ...args: Rest<Parameters<Exports[F]>>
+  ): Promise<ReturnType<Exports[F]>> {
+    const all = [userId, ...args] as unknown as Parameters<Exports[F]>;
+    return this.#about(userId, () => this.#call(name, ...all));
+  }
+
+  /** Calls a function that answers for each of some users. */
+  async #callForEach<F extends OfUsers>(
+    name: F,
+    userIds: readonly string[],
+    ...args: Rest<Parameters<Exports[F]>>
+  ): Promise<Outcome<AnswerOf<F>>[]> {
+    const users = userList('userIds', userIds);
+    const all = [users, ...args] as unknown as Parameters<Exports[F]>;
+    const results = await this.#call(name, ...all) as Result<AnswerOf<F>, Failure>[];
+    return results.map((result, place) => {
+      if (result.tag === 'ok') {
+        return { ok: true, value: result.val };
+      }
+      const error = new MoatError(result.val.code, result.val.message);
+      noting(error, users[place], this.#directory.path);
+      return { ok: false, error };
+    });
+  }
+
   #call<F extends keyof Exports>(
     name: F,
     ...args: Parameters<Exports[F]>
@@ -197,7 +241,16 @@ export class Vault {
     const host: Host = {
       directory: this.#directory, keys: this.#keys, cache: this.#cache, ...SYSTEM,
     };
-    return call(host, name, ...args);
+    return this.#about(undefined, () => call(host, name, ...args));
+  }
+
+  /** Notes in a failure which user and which directory it is about. */
+  async #about<T>(userId: string | undefined, work: () => Promise<T>): Promise<T> {
+    try {
+      return await work();
+    } catch (error) {
+      throw noting(error, userId, this.#directory.path);
+    }
   }
 
   async *#pages<F extends 'users' | 'leftovers'>(
@@ -210,12 +263,4 @@ export class Vault {
       cursor = page.next;
     } while (cursor !== undefined);
   }
-}
-
-function outcomes<T>(
-  results: readonly Result<T, { code: ErrorCode; message: string }>[],
-): Outcome<T>[] {
-  return results.map((result) => result.tag === 'ok'
-    ? { ok: true, value: result.val }
-    : { ok: false, error: new MoatError(result.val.code, result.val.message) });
 }

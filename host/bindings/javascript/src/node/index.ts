@@ -1,5 +1,7 @@
 /** Moat's credentials for Node on Linux. */
 
+import { seconds, text } from '../core/checks.js';
+import { noting } from '../core/error.js';
 import { Vault as CoreVault } from '../core/vault.js';
 import type { Keys } from '../core/keys.js';
 import { checkComponent } from './component-check.js';
@@ -9,13 +11,14 @@ import { NodeDirectory } from './node-directory.js';
 export {
   Credential, type ErrorCode, type Keys, type MasterKey, MoatError, componentDigest,
 } from '../core/index.js';
+export { environmentKeys, readKeyRing, readMasterKey } from './environment.js';
 export type * from '../core/records.js';
 
 /** How a vault is opened. */
 export interface OpenOptions {
   /**
-   * The first encrypts, all open. By default FOSSAWORK_MASTER_KEY and, one a line,
-   * FOSSAWORK_MASTER_KEY_PREVIOUS, read when a call first needs them.
+   * The first encrypts, all open. By default those of `environmentKeys`, which is asked when a call
+   * first needs them.
    */
   readonly keys?: Keys | undefined;
   /** How long derived keys are kept between calls, at most 1,024 of them: seconds, 300; 0: not. */
@@ -40,8 +43,14 @@ export class Vault extends CoreVault {
    */
   static open(directory: string, options: OpenOptions = {}): Vault {
     const { keys = environmentKeys, cacheLifetime, lockTimeout = 10 } = options;
+    text('directory', directory);
+    seconds('lockTimeout', lockTimeout);
     checkComponent();
-    return new Vault(new NodeDirectory(directory, lockTimeout), keys, cacheLifetime);
+    try {
+      return new Vault(new NodeDirectory(directory, lockTimeout), keys, cacheLifetime);
+    } catch (error) {
+      throw noting(error, undefined, directory);
+    }
   }
 
   /** Closes the directory and zeroes the keys; the vault can't be used any more. */

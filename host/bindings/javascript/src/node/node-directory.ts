@@ -29,6 +29,7 @@ const TEMPORARY = '.moat.tmp';
  * lock.
  */
 export class NodeDirectory implements Directory {
+  readonly path: string;
   /** None: it was closed, and another file may have its number. */
   #handle: number | undefined;
   readonly #owner: number;
@@ -36,6 +37,7 @@ export class NodeDirectory implements Directory {
 
   /** Opens a directory; a write waits at most `lockTimeout` seconds for other writers. */
   constructor(path: string, lockTimeout: number) {
+    this.path = path;
     this.#lockTimeout = lockTimeout;
     const handle = attempt('opening the directory', () => openSync(path, O_RDONLY | O_DIRECTORY));
     const { uid, mode } = fstatSync(handle);
