@@ -1,10 +1,15 @@
 import {
   MAX_FILE_BYTES, MemoryDirectory, MoatError, Vault, componentDigest,
 } from '../core/index.js';
+import { userIdOf } from './file-name.js';
 import { wordsFor } from './messages.js';
 import { fill, credentialParts, envelopeParts } from './show.js';
 
-const SUFFIX = '.cred';
+/** How long a credential stays in the page when nothing is done with it. */
+const SECONDS = 60;
+
+/** The failures that are the key's; all others are the file's. */
+const OF_THE_KEY = ['master-key-missing', 'master-key-refused', 'wrong-key-or-tampered'];
 
 const form = element('form', HTMLFormElement);
 const file = element('file', HTMLInputElement);
@@ -18,12 +23,23 @@ const forget = element('forget', HTMLButtonElement);
 
 /** The file that was chosen. */
 let record: { userId: string; directory: MemoryDirectory } | undefined;
+/** Removes the credential. */
+let timer: ReturnType<typeof setTimeout> | undefined;
 
+element('not-started', HTMLElement).remove();
 element('digest', HTMLElement).textContent = componentDigest;
 file.addEventListener('change', () => file.files?.[0] && take(file.files[0]));
 forget.addEventListener('click', wipe);
 // A page that is left may be kept for the way back.
 addEventListener('pagehide', wipe);
+document.addEventListener('visibilitychange', () => {
+  if (document.hidden) {
+    removeCredential('while the page was out of sight');
+  }
+});
+for (const kind of ['click', 'keydown', 'focusin']) {
+  opened.addEventListener(kind, restartTimer);
+}
 
 // Anywhere, since the browser would leave the page for a file that is dropped beside its place.
 addEventListener('dragover', (event) => {
@@ -50,22 +66,19 @@ form.addEventListener('submit', (event) => {
 async function take(chosen: File): Promise<void> {
   clear();
   try {
-    if (!chosen.name.endsWith(SUFFIX)) {
-      throw new MoatError('invalid-user-id', 'the name doesn\'t end with .cred');
-    }
     if (chosen.size > MAX_FILE_BYTES) {
       throw new MoatError('too-large', 'the file is too large');
     }
-    const userId = chosen.name.slice(0, -SUFFIX.length);
     const contents = new Uint8Array(await chosen.arrayBuffer());
-    const directory = new MemoryDirectory([[chosen.name, contents]]);
+    const userId = userIdOf(chosen.name, contents);
+    const directory = new MemoryDirectory([[`${userId}.cred`, contents]]);
     const envelope = await new Vault(directory, []).inspect(userId);
     record = { userId, directory };
     fill(envelopeList, envelopeParts(userId, envelope));
     envelopeList.hidden = false;
     key.focus();
   } catch (error) {
-    showMessage(wordsFor(error));
+    showFailure(error);
   }
 }
 
@@ -74,15 +87,14 @@ async function read(): Promise<void> {
   const typed = key.value;
   key.value = '';
   if (record === undefined) {
-    showMessage('There is no record yet. Choose a .cred file first.');
+    showMessage('There is no record yet. Choose a .cred file first.', 'wrong', file);
     return;
   }
   const { userId, directory } = record;
   const vault = new Vault(directory, typed === '' ? [] : [{ material: typed }]);
-  fill(credentialList, []);
-  opened.hidden = true;
+  emptyCredential();
   open.disabled = true;
-  showMessage('Opening …', true);
+  showMessage('Opening …', 'busy');
   try {
     // The derivation keeps the thread busy, so let the page show this first.
     await new Promise((painted) => requestAnimationFrame(() => setTimeout(painted)));
@@ -95,8 +107,9 @@ async function read(): Promise<void> {
     opened.hidden = false;
     showMessage('');
     opened.focus();
+    restartTimer();
   } catch (error) {
-    showMessage(wordsFor(error));
+    showFailure(error);
   } finally {
     vault.close();
     open.disabled = false;
@@ -114,17 +127,58 @@ function clear(): void {
   record?.directory.clear();
   record = undefined;
   fill(envelopeList, []);
-  fill(credentialList, []);
   envelopeList.hidden = true;
-  opened.hidden = true;
+  emptyCredential();
   showMessage('');
 }
 
-/** Shows a message, or with an empty one none. */
-function showMessage(text: string, busy = false): void {
+/** Removes the credential, and says why. */
+function removeCredential(why: string): void {
+  if (opened.hidden) {
+    return;
+  }
+  const hadFocus = opened.contains(document.activeElement);
+  emptyCredential();
+  showMessage(`The credential was removed from the page ${why}. The key opens it again.`, 'notice');
+  if (hadFocus) {
+    key.focus();
+  }
+}
+
+function emptyCredential(): void {
+  clearTimeout(timer);
+  fill(credentialList, []);
+  opened.hidden = true;
+}
+
+/** From now on, the credential stays for so long if nothing is done with it. */
+function restartTimer(): void {
+  clearTimeout(timer);
+  timer = setTimeout(() => removeCredential(`after ${SECONDS} seconds`), SECONDS * 1000);
+}
+
+function showFailure(error: unknown): void {
+  const isKeys = error instanceof MoatError && OF_THE_KEY.includes(error.code);
+  showMessage(wordsFor(error), 'wrong', isKeys ? key : file);
+}
+
+/** Shows a message, with an empty one none; and at which field something is wrong. */
+function showMessage(
+  text: string,
+  kind: 'wrong' | 'busy' | 'notice' = 'wrong',
+  field?: HTMLInputElement,
+): void {
   message.textContent = text;
-  message.classList.toggle('busy', busy);
+  message.className = `message ${kind}`;
   message.hidden = text === '';
+  for (const input of [file, key]) {
+    input.removeAttribute('aria-invalid');
+    input.removeAttribute('aria-describedby');
+  }
+  if (field !== undefined) {
+    field.setAttribute('aria-invalid', 'true');
+    field.setAttribute('aria-describedby', message.id);
+  }
 }
 
 function element<T extends HTMLElement>(id: string, kind: abstract new () => T): T {

@@ -45,20 +45,41 @@ export function fill(list: HTMLElement, parts: readonly Part[]): void {
 
 /** A value that is in the page only while it is shown. */
 function secret(name: string, value: string): HTMLElement {
-  const [line, output] = [document.createElement('div'), document.createElement('output')];
-  const button = document.createElement('button');
+  const [line, shownValue] = [document.createElement('div'), document.createElement('span')];
+  const [toggle, copy] = [quietButton(), quietButton()];
   line.className = 'secret';
-  button.type = 'button';
-  button.className = 'quiet';
+  // No live region, which a screen reader would speak aloud.
+  shownValue.className = 'value';
   const show = (shown: boolean): void => {
-    output.textContent = shown ? value : HIDDEN;
-    button.textContent = shown ? 'Hide' : 'Show';
-    button.setAttribute('aria-label', `${button.textContent} ${name}`);
-    button.onclick = () => show(!shown);
+    shownValue.textContent = shown ? value : HIDDEN;
+    label(toggle, shown ? 'Hide' : 'Show', name);
+    toggle.onclick = () => show(!shown);
   };
   show(false);
-  line.append(output, button);
+  line.append(shownValue, toggle);
+  // Only pages from the own machine or by HTTPS get to the clipboard.
+  if (navigator.clipboard !== undefined) {
+    label(copy, 'Copy', name);
+    copy.onclick = async () => {
+      const done = await navigator.clipboard.writeText(value).then(() => true, () => false);
+      label(copy, done ? 'Copied' : 'Not copied', name);
+    };
+    line.append(copy);
+  }
   return line;
+}
+
+function quietButton(): HTMLButtonElement {
+  const button = document.createElement('button');
+  button.type = 'button';
+  button.className = 'quiet';
+  return button;
+}
+
+/** What a button says, and to a screen reader also of what. */
+function label(button: HTMLButtonElement, text: string, name: string): void {
+  button.textContent = text;
+  button.setAttribute('aria-label', `${text} ${name}`);
 }
 
 /** A record's time, which is UTC. */
