@@ -1,11 +1,13 @@
 //! With the compiler built in, another component than the embedded one can be named: by file and digest.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use moat::{
     Credential, ErrorCode, KeyRing, MasterKey, PutOptions, Sandbox, UserId, Vault, component,
 };
-use support::{KEY, Store, expect, run, sha256};
+use support::{KEY, Store, expect, run, sha256, tests};
+use wit_parser::Resolve;
 
 #[test]
 fn a_component_named_by_file_and_digest_is_used() {
@@ -68,4 +70,33 @@ fn a_component_that_gives_another_answer_may_not_write() {
     assert_eq!(error.code(), ErrorCode::Sandbox);
     assert_eq!(error.to_string(), "the component failed its self-test");
     assert!(store.names().is_empty());
+}
+
+/// As it is printed, one document is the whole contract.
+#[test]
+fn the_contract_is_one_document_and_the_same_as_its_files() {
+    let store = Store::new();
+    let (printed, _) = expect(0, &run(&mut store.moat(&["component", "--wit"])));
+    let mut of_document = Resolve::default();
+    let package = of_document.push_str("moat.wit", &printed).unwrap();
+    let mut of_files = Resolve::default();
+    let (folder, _) = of_files.push_dir(tests().join("../wit")).unwrap();
+
+    assert_eq!(printed, component::wit());
+    assert_eq!(of_document.packages[package].name, of_files.packages[folder].name);
+    let functions = |of: &Resolve| -> BTreeMap<String, Vec<String>> {
+        let interfaces = of.interfaces.iter().filter_map(|(id, interface)| {
+            Some((of.id_of(id)?, interface.functions.keys().cloned().collect()))
+        });
+        interfaces.collect()
+    };
+    assert_eq!(functions(&of_document), functions(&of_files));
+    assert_eq!(functions(&of_document)["wasi:random/random@0.2.6"].len(), 2);
+    for world in ["credential-vault", "plugin"] {
+        let imports = |of: &Resolve, package| -> Vec<String> {
+            let world = of.select_world(&[package], Some(world)).unwrap();
+            of.worlds[world].imports.keys().map(|key| of.name_world_key(key)).collect()
+        };
+        assert_eq!(imports(&of_document, package), imports(&of_files, folder), "{world}");
+    }
 }

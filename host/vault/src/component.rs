@@ -58,8 +58,8 @@ pub struct Import {
 /// second files.
 pub const PARTS: &[Part] = include!(concat!(env!("OUT_DIR"), "/parts.rs"));
 
-/// The contract in WIT, as one package.
-pub const WIT: [&str; 8] = [
+/// The files of the contract.
+const CONTRACT: [&str; 8] = [
     include_str!("../wit/world.wit"),
     include_str!("../wit/vault.wit"),
     include_str!("../wit/reveal.wit"),
@@ -69,6 +69,35 @@ pub const WIT: [&str; 8] = [
     include_str!("../wit/key-cache.wit"),
     include_str!("../wit/types.wit"),
 ];
+
+/// What it uses of other packages, a file for each.
+const DEPENDENCIES: [&str; 2] = [
+    include_str!("../wit/deps/clocks/wall-clock.wit"),
+    include_str!("../wit/deps/random/random.wit"),
+];
+
+/// The contract in WIT, as one document that tools such as `wit-bindgen` read: the package `fossawork:credentials`, and
+/// nested in it what it uses of WASI.
+pub fn wit() -> String {
+    let mut document = String::new();
+    for file in CONTRACT {
+        let (package, contents) = file.split_once(";\n").unwrap_or_default();
+        if document.is_empty() {
+            document = format!("{package};\n");
+        }
+        document += contents;
+    }
+    for file in DEPENDENCIES {
+        let (package, contents) = file.split_once(";\n").unwrap_or_default();
+        document += &format!("\n{package} {{\n");
+        for line in contents.trim().lines() {
+            document += format!("    {line}").trim_end();
+            document.push('\n');
+        }
+        document += "}\n";
+    }
+    document
+}
 
 /// SHA-256 of [`BYTES`], in hexadecimal, as they are now.
 pub fn digest() -> &'static str {

@@ -14,7 +14,7 @@ use crate::failure::Failure;
 
 pub(crate) fn run(context: &Context, arguments: &Component) -> Result<ExitCode, Failure> {
     if arguments.wit {
-        context.output.line(component::WIT.join("\n").trim_end())?;
+        context.output.line(component::wit().trim_end())?;
     } else if let Some(path) = &arguments.out {
         component::check().map_err(|error| context.explain(&error))?;
         ambient::write_new_file(path, component::BYTES).map_err(|error| {
