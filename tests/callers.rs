@@ -4,16 +4,8 @@ use std::fs;
 use std::process::Command;
 
 use serde_json::Value;
-use support::callers::{C, CHROMIUM, Node, below_host, c, component, node, python};
+use support::callers::{C, CHROMIUM, Node, below_host, c, component, node, python, readme_blocks};
 use support::{KEY, Store, expect, run, target_tmpdir, tests, tool, write_private};
-
-/// The blocks of a language in a README, one after the other.
-fn blocks(readme: &str, language: &str) -> String {
-    let text = fs::read_to_string(below_host(readme)).unwrap();
-    let parts = text.split("```").skip(1).step_by(2);
-    let blocks = parts.filter_map(|part| part.strip_prefix(&format!("{language}\n")));
-    blocks.map(|block| format!("{block}\n")).collect()
-}
 
 /// Gives a command the master key, and a directory to work in where `credentials` are.
 fn run_beside(store: &Store, command: &mut Command) -> (String, String) {
@@ -37,12 +29,13 @@ fn the_python_packages_readme_does_what_it_says() {
     let Some(python) = python() else { return };
     let store = Store::new();
     let script = store.beside("readme.py");
-    fs::write(&script, blocks("bindings/python/README.md", "python")).unwrap();
+    fs::write(&script, readme_blocks("bindings/python/README.md", "python")).unwrap();
     let (stdout, _) = run_beside(&store, &mut python.run(&script));
     let lines: Vec<_> = stdout.lines().collect();
-    assert_eq!((lines[0], lines.len()), ("correct horse", 5), "{stdout}");
-    assert!(lines[2].starts_with("not-found - "), "{stdout}");
-    assert_eq!(lines[3..], ["battery staple", "None"]);
+    assert_eq!((lines[0], lines.len()), ("correct horse example.com", 6), "{stdout}");
+    assert!(lines[1].ends_with("+00:00"), "{stdout}");
+    assert!(lines[2].starts_with("not-found - ") && lines[2].contains("user 'bob'"), "{stdout}");
+    assert_eq!(lines[3..], ["correct horse", "battery staple", "None"]);
     let get = ["get", "carl", "--field", "password"];
     assert_eq!(expect(0, &run(&mut store.moat(&get))).0, "battery staple\n");
 }
@@ -59,11 +52,13 @@ fn the_drop_in_for_the_application_does_all_of_its_methods() {
 fn the_npm_packages_readme_does_what_it_says() {
     let Some(node) = node() else { return };
     let store = Store::new();
-    fs::write(node.path("readme.mjs"), blocks("bindings/javascript/README.md", "js")).unwrap();
+    fs::write(node.path("readme.mjs"), readme_blocks("bindings/javascript/README.md", "js"))
+        .unwrap();
     let (stdout, _) = run_beside(&store, &mut node.run("readme.mjs"));
     let lines: Vec<_> = stdout.lines().collect();
     assert!(stdout.contains("username: 'anna'") && !stdout.contains("horse"), "{stdout}");
-    assert_eq!(lines[lines.len() - 3..], ["} 13", "anna@example.com", "true not-found"]);
+    let end = ["} 13", "example.com", "anna@example.com", "true not-found bob credentials"];
+    assert_eq!(lines[lines.len() - 4..], end);
     let get = ["get", "anna@example.com", "--field", "password"];
     assert_eq!(expect(0, &run(&mut store.moat(&get))).0, "correct horse\n");
 }
