@@ -37,6 +37,7 @@ async function refused(what, call) {
 // Calls that would do, of which each argument in turn is replaced.
 const calls = {
   put: ['anna', anna],
+  change: ['anna', { username: 'x' }, 'revision'],
   reveal: ['anna'],
   describe: ['anna'],
   inspect: ['anna'],
@@ -71,8 +72,15 @@ for (const [part, wrongs] of Object.entries(parts)) {
     await refused(['put', part, wrong], () => vault.put('bob', { ...anna, [part]: wrong }));
   }
 }
+for (const [part, wrongs] of Object.entries({
+  username: [5], password: [5], fields: [5, [5]], removedFields: [5, [5], 'x'], pasword: ['x'],
+})) {
+  for (const wrong of wrongs) {
+    await refused(['change', part, wrong], () => vault.change('anna', { [part]: wrong }));
+  }
+}
 for (const [name, options] of Object.entries({
-  put: ['createOnly', 'expectedRevision', 'version', 'encoding', 'allowNewKey'],
+  put: ['createOnly', 'expectedRevision', 'version', 'encoding', 'keepFields', 'allowNewKey'],
   migrate: ['dryRun', 'acceptDefaultKey', 'acceptPlaintext', 'version', 'encoding'],
   rewrap: ['dryRun'],
 })) {

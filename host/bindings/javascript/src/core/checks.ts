@@ -24,10 +24,19 @@ export function seconds(what: string, value: number): number {
   return value;
 }
 
-/** An array of user ids. */
-export function userList(what: string, value: readonly string[]): string[] {
+/** An array of texts; a single one, which is iterable too, is none. */
+export function textList(what: string, value: readonly string[]): string[] {
   if (!Array.isArray(value)) {
-    throw new TypeError(`${what} is not an array of user ids`);
+    throw new TypeError(`${what} is not an array of strings`);
   }
-  return value.map((userId) => text('a user id', userId));
+  return value.map((one) => text(`one of ${what}`, one));
+}
+
+/** An object with some of these members and no others: a misspelled one would be passed over. */
+export function members<T extends object>(what: string, value: T, known: readonly (keyof T)[]): T {
+  const names = typeof value === 'object' && value !== null ? Object.keys(value) : [];
+  if (names.length === 0 || !names.every((name) => known.includes(name as keyof T))) {
+    throw new TypeError(`${what} is not an object with some of ${known.join(', ')}`);
+  }
+  return value;
 }

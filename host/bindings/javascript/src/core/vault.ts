@@ -1,6 +1,6 @@
 import type { Result } from '../generated/interfaces/fossawork-credentials-vault.js';
 import { type Host, SYSTEM } from './call.js';
-import { flag, seconds, userList } from './checks.js';
+import { flag, members, seconds, textList } from './checks.js';
 import { type Exports, call } from './component.js';
 import { Credential } from './credential.js';
 import type { Directory } from './directory.js';
@@ -90,12 +90,13 @@ export class Vault {
    * `conflict` when the record isn't the expected one.
    */
   async change(userId: string, changes: Changes, expectedRevision?: string): Promise<Summary> {
-    const { username, password, fields, removedFields } = changes;
+    const { username, password, fields, removedFields } = members('changes', changes,
+      ['username', 'password', 'fields', 'removedFields']);
     return this.#callFor('change', userId, {
       username,
       password,
       fields: [...fields ?? []],
-      removedFields: [...removedFields ?? []],
+      removedFields: textList('removedFields', removedFields ?? []),
     }, expectedRevision);
   }
 
@@ -221,7 +222,7 @@ export class Vault {
     userIds: readonly string[],
     ...args: Rest<Parameters<Exports[F]>>
   ): Promise<Outcome<AnswerOf<F>>[]> {
-    const users = userList('userIds', userIds);
+    const users = textList('userIds', userIds);
     const all = [users, ...args] as unknown as Parameters<Exports[F]>;
     const results = await this.#call(name, ...all) as Result<AnswerOf<F>, Failure>[];
     return results.map((result, place) => {

@@ -62,7 +62,7 @@ class Credential:
         given = {
             "username": username,
             "password": password,
-            "fields": _fields(fields),
+            "fields": field_tuple(fields),
             "created_at": created_at,
             "last_used": last_used,
             "is_valid": is_valid,
@@ -198,7 +198,8 @@ class Leftover:
     """Whose record it is a copy of, as the application's old migration left them: in the clear."""
 
 
-def _fields(fields: Mapping[str, str] | Iterable[Field]) -> tuple[Field, ...]:
+def field_tuple(fields: Mapping[str, str] | Iterable[Field]) -> tuple[Field, ...]:
+    """Fields, of which a mapping has the names and values."""
     if isinstance(fields, Mapping):
         return tuple(Field(name, value) for name, value in fields.items())
     given = tuple(fields) if isinstance(fields, Iterable) else (fields,)

@@ -6,7 +6,7 @@ memory that it never set after a value of another type in the midst of a record.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, cast
 
 from wasmtime.component import Record, Variant
@@ -22,6 +22,7 @@ from .records import (
     Rewritten,
     Stored,
     Summary,
+    field_tuple,
 )
 
 U32_MAX = 2**32 - 1
@@ -100,7 +101,10 @@ def lower_credential(credential: Credential) -> Record:
 
 
 def lower_changes(
-    username: str | None, password: str | None, fields: Iterable[Field], removed: Iterable[str]
+    username: str | None,
+    password: str | None,
+    fields: Mapping[str, str] | Iterable[Field],
+    removed: Iterable[str],
 ) -> Record:
     """Changes as the component takes them. Raises `InvalidCredential`, `TypeError`."""
     if isinstance(removed, str):
@@ -108,7 +112,7 @@ def lower_changes(
     return record(
         username=optional_text("the username", username, InvalidCredential),
         password=optional_text("the password", password, InvalidCredential),
-        fields=[_lower_field(field) for field in fields],
+        fields=[_lower_field(field) for field in field_tuple(fields)],
         removed_fields=[text("the name of a field", name, InvalidCredential) for name in removed],
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Self, TypeVar, get_args
@@ -149,13 +149,14 @@ class Vault:
         *,
         username: str | None = None,
         password: str | None = None,
-        fields: Iterable[Field] = (),
+        fields: Mapping[str, str] | Iterable[Field] = (),
         removed_fields: Iterable[str] = (),
         expected_revision: str | None = None,
     ) -> Summary:
         """Changes a part of a credential and keeps everything else.
 
-        `fields` are added, or replace those of their names; `removed_fields` are names. A new
+        `fields` are added, or replace those of their names; they may be a mapping of names to
+        values. `removed_fields` are names. A new
         password restarts the credential's age: `created_at` becomes now. With another username or
         password, no login attempt has been reported yet. Raises `InvalidCredential` when a field to
         remove isn't there, and `Conflict` when the record isn't the one of `expected_revision`.
