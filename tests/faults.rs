@@ -316,7 +316,7 @@ fn every_limit_on_the_address_space_has_its_own_error() {
     for user in ["anna", "bob", "carol"] {
         store.put(user, "horse");
     }
-    for kib in (36..=96).step_by(if long() { 1 } else { 6 }).map(|mib| mib * 1024) {
+    for kib in (36..=96).step_by(if long() { 1 } else { 4 }).map(|mib| mib * 1024) {
         for arguments in
             [&["get", "anna"][..], &["verify"], &["rotate"], &["exec", "anna", "--", "true"]]
         {

@@ -78,7 +78,7 @@ mod tests {
     fn written(users: &[&str], credential: &Credential) -> Vec<u8> {
         let mut message = Vec::new();
         for user in users {
-            write(&mut message, &UserId::parse(*user).unwrap(), credential).unwrap();
+            write(&mut message, &UserId::parse(user).unwrap(), credential).unwrap();
         }
         message
     }

@@ -12,6 +12,7 @@ mod imports;
 mod limits;
 mod memory;
 mod self_test;
+mod signal_stack;
 mod ticker;
 mod violation;
 mod write_policy;
@@ -262,6 +263,7 @@ impl Sandbox {
         function: impl Function<T>,
     ) -> Result<(Result<T, Error>, Call), Error> {
         tracing::debug!(call = %call.grant(), "entering the sandbox");
+        signal_stack::make()?;
         let mut store = Store::new(self.pre.engine(), call);
         store.limiter(|call| call);
         store.set_hostcall_fuel(Limits::VALUE_BYTES);

@@ -15,7 +15,7 @@ import type {
 
 /** What is called for one user, and for some. */
 type OfOneUser =
-  'put' | 'reveal' | 'describe' | 'inspect' | 'markUsed' | 'markValidated' | 'remove';
+  'put' | 'change' | 'reveal' | 'describe' | 'inspect' | 'markUsed' | 'markValidated' | 'remove';
 type OfUsers = 'verify' | 'migrate' | 'rewrap';
 
 /** The arguments after the user or the users. */

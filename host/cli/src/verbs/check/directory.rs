@@ -171,7 +171,7 @@ fn size(bytes: u64) -> String {
     match units.into_iter().find(|(bits, _)| bytes >> bits > 0) {
         // A digit after the point, while there is but one before it.
         Some((bits, unit)) if bytes >> bits < 10 => {
-            let tenths = (bytes >> (bits - 10)) * 10 >> 10;
+            let tenths = ((bytes >> (bits - 10)) * 10) >> 10;
             format!("{}.{} {unit}", tenths / 10, tenths % 10)
         }
         Some((bits, unit)) => format!("{} {unit}", bytes >> bits),
