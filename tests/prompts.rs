@@ -82,7 +82,7 @@ fn the_questions_are_asked_at_the_terminal_wherever_the_output_goes() {
 fn the_questions_fit_a_narrow_terminal_that_can_do_nothing_but_print() {
     let Some(python) = python() else { return };
     let store = Store::new();
-    let put = format!("stty cols 20; TERM=dumb exec {} {}", MOAT.as_str(), PUT.join(" "));
+    let put = format!("stty cols 20; TERM=dumb exec {} {} --yes", MOAT.as_str(), PUT.join(" "));
     let answers: [&[u8]; 2] = [b"horse\n", b"horse\n"];
     let shown = command_at_a_terminal(&python, &store, 0, &["sh", "-c", &put], &answers);
     assert!(shown.starts_with("password: \r\nrepeat password: \r\nstored anna in "), "{shown:?}");

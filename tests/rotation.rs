@@ -66,7 +66,7 @@ fn what_is_stale_is_rotated_and_only_that() {
         let status = summary(&run(&mut with_both(&store, &["rotate", "--status", "--json"])), 0);
         assert_eq!(
             status,
-            serde_json::json!({"dry_run": true, "done": 0, "stale": 5, "failed": 0, "keys": {"another key": 5}})
+            serde_json::json!({"dry_run": true, "done": 0, "stale": 5, "failed": 0, "keys": [{"id": null, "primary": false, "records": 5}]})
         );
         summary(&run(&mut with_both(&store, &["rotate", "--dry-run", "--json"])), 0);
         assert_eq!(files(&store), before);

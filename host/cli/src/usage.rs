@@ -112,7 +112,8 @@ impl Wrong<'_> {
         let argument = self.argument();
         let argument = argument.as_deref();
         let kind = self.error.kind();
-        if argument == Some("--password") || self.is_password_value() {
+        let is_unknown = kind == ErrorKind::UnknownArgument;
+        if (is_unknown && argument == Some("--password")) || self.is_password_value() {
             return "a password can't be an argument, because other users can see arguments: omit it to be asked for it, or use --password-stdin".to_owned();
         }
         let is_user = argument
