@@ -252,6 +252,21 @@ fn control_characters_reach_a_pipe_but_no_terminal() {
 }
 
 #[test]
+fn a_filled_template_cannot_control_the_terminal() {
+    let Some(python) = python() else { return };
+    let store = Store::new();
+    store.put("anna", "a\u{1b}[2Jb\u{202e}");
+    let template = store.beside("template");
+    fs::write(&template, "one\n{{ moat://anna/password }}\n").unwrap();
+    let inject = ["inject", "--in-file", template.to_str().unwrap()];
+    let shown = at_a_terminal(&python, &store, 0, &inject, &[]);
+    assert!(shown.contains("one\r\na\\u{1b}[2Jb\\u{202e}\r\n"), "{shown:?}");
+    assert!(shown.contains("pipe the output to get the exact value"), "{shown:?}");
+    let (piped, _) = expect(0, &run(&mut store.moat(&inject)));
+    assert_eq!(piped, "one\na\u{1b}[2Jb\u{202e}\n");
+}
+
+#[test]
 fn delete_asks_at_a_terminal() {
     let Some(python) = python() else { return };
     let store = Store::new();

@@ -21,6 +21,10 @@ pub(super) const GREEN: Style = AnsiColor::Green.on_default().bold();
 /// The style of labels.
 pub(super) const BOLD: Style = Style::new().bold();
 
+/// The warning that a terminal shows something else than a pipe would get.
+pub(super) const ESCAPED: &str =
+    "control characters are shown escaped; pipe the output to get the exact value";
+
 /// Prints a message on standard error. Failure to print is ignored, so that the work continues.
 pub(super) fn print_message(style: Style, label: &str, text: &str) {
     let style = on(&io::stderr(), style);

@@ -108,9 +108,7 @@ fn print_text(context: &Context, text: &str, end: &str) -> Result<(), Failure> {
     }
     let shown = Zeroizing::new(style::printable(text));
     if *shown != text {
-        tracing::warn!(
-            "control characters are shown escaped; pipe the output to get the exact value"
-        );
+        tracing::warn!("{}", style::ESCAPED);
     }
     context.output.raw(&Zeroizing::new([shown.as_str(), end].concat().into_bytes()))
 }

@@ -12,6 +12,7 @@ use crate::failure::Failure;
 use crate::input;
 use crate::revealing::{self, Values};
 use crate::secret_file::{describe, file_remedy};
+use crate::style;
 
 const BEGIN: &str = "{{";
 const END: &str = "}}";
@@ -40,6 +41,7 @@ pub(crate) fn run(context: &Context, inject: &Inject) -> Result<ExitCode, Failur
     };
     let filled = fill(&parts, &message.credentials(context)?)?;
     match &inject.out_file {
+        None if ambient::standard_output_is_terminal() => show(context, &filled)?,
         None => context.output.raw(filled.as_bytes())?,
         Some(path) => {
             let written = if inject.force {
@@ -53,6 +55,22 @@ pub(crate) fn run(context: &Context, inject: &Inject) -> Result<ExitCode, Failur
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Prints it at a terminal, with what could control that escaped.
+fn show(context: &Context, text: &str) -> Result<(), Failure> {
+    // Of the maximum length, because a growing buffer would leave copies behind.
+    let mut shown = Zeroizing::new(String::with_capacity(text.len() * "\\u{7f}".len()));
+    for (number, line) in text.split('\n').enumerate() {
+        if number > 0 {
+            shown.push('\n');
+        }
+        shown.push_str(&Zeroizing::new(style::printable(line)));
+    }
+    if *shown != text {
+        tracing::warn!("{}", style::ESCAPED);
+    }
+    context.output.raw(shown.as_bytes())
 }
 
 /// A part of a template.
