@@ -17,6 +17,7 @@ mod failure;
 pub mod fuzzing;
 mod input;
 mod interrupt;
+mod key_text;
 mod master_key;
 mod output;
 mod password;

@@ -13,6 +13,7 @@ use zeroize::Zeroizing;
 use crate::ambient::{self, processes};
 use crate::env_file::Environment;
 use crate::failure::{Failure, MISTYPED_HINT, Remedy};
+use crate::key_text;
 use crate::secret_file::{describe, file_remedy, without_newline};
 
 const VARIABLE: &str = "FOSSAWORK_MASTER_KEY";
@@ -29,6 +30,9 @@ pub(super) struct MasterKeySource {
     place: Place,
     previous: Zeroizing<Vec<u8>>,
     ring: OnceLock<KeyRing>,
+    /// What is odd about the text of the key, once it has been read.
+    oddity: OnceLock<Option<&'static str>>,
+    warned: OnceLock<()>,
 }
 
 enum Place {
@@ -69,7 +73,13 @@ impl MasterKeySource {
             (None, None, None) => Self::from_environment(environment)?,
         };
         let previous = environment.find(PREVIOUS_VARIABLE).unwrap_or_default();
-        Ok(Self { place, previous, ring: OnceLock::new() })
+        Ok(Self {
+            place,
+            previous,
+            ring: OnceLock::new(),
+            oddity: OnceLock::new(),
+            warned: OnceLock::new(),
+        })
     }
 
     fn from_environment(environment: &Environment) -> Result<Place, Failure> {
@@ -183,7 +193,13 @@ impl MasterKeySource {
             return Err(Error::caused(ErrorCode::MasterKeyRefused, message, remedy));
         }
         tracing::info!("using the master key from {}", self.place);
+        self.oddity.get_or_init(|| document.is_none().then(|| key_text::oddity(&text)).flatten());
         Ok((self.ring.get_or_init(|| ring).clone(), document))
+    }
+
+    /// What is odd about the text of the key, if it has been read and isn't a ring.
+    pub(super) fn oddity(&self) -> Option<&'static str> {
+        self.oddity.get().copied().flatten()
     }
 
     /// All keys, including retired ones.
@@ -237,10 +253,16 @@ impl fmt::Display for MasterKeySource {
 
 impl KeySource for MasterKeySource {
     fn ring(&self) -> Result<KeyRing, Error> {
-        match self.ring.get() {
-            Some(ring) => Ok(ring.clone()),
-            None => Ok(self.ring_and_document()?.0),
-        }
+        let ring = match self.ring.get() {
+            Some(ring) => ring.clone(),
+            None => self.ring_and_document()?.0,
+        };
+        self.warned.get_or_init(|| {
+            if let Some(oddity) = self.oddity() {
+                tracing::warn!("is this the master key? {oddity} ({self})");
+            }
+        });
+        Ok(ring)
     }
 }
 

@@ -583,6 +583,7 @@ mod tests {
             ["read", "write", "read settings", "write settings", "keys", "lookup", "remember"];
         for (operation, expected) in [
             (Operation::Put, &settings[..]),
+            (Operation::Change, &rewrite),
             (Operation::Reveal, &open),
             (Operation::Apply, &open),
             (Operation::Describe, &open),
@@ -606,7 +607,7 @@ mod tests {
         ] {
             assert_eq!(granted(operation), expected, "{operation}");
         }
-        assert_eq!(Operation::ALL.len(), 15);
+        assert_eq!(Operation::ALL.len(), 16);
     }
 
     #[test]

@@ -72,6 +72,13 @@ pub(super) fn check(
             format!("it comes from {source} and is long enough; how strong it is can't be told"),
         )?,
     }
+    if let Some(oddity) = source.oddity() {
+        checks.warn(
+            NAME,
+            format!("is it meant? {oddity}"),
+            "check what is there; a new key replaces it with FOSSAWORK_MASTER_KEY_PREVIOUS set to this one: moat rotate",
+        )?;
+    }
     if let Some(document) = &document {
         check_ring(context, arguments, document, source.ring_file().is_some(), checks)?;
     }
