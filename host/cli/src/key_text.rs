@@ -19,12 +19,12 @@ pub(super) fn oddity(key: &[u8]) -> Option<&'static str> {
         Some("it is the assignment of a variable, not its value")
     } else if is_enclosed("\"", "\"") || is_enclosed("'", "'") {
         Some("it is in quotes, which are part of the key")
+    } else if starts("${") || starts("$(") || starts("{{") {
+        Some("it is a reference that wasn't replaced by its value")
     } else if starts("{") && ends("}") {
         Some("it is JSON, as secret stores return it")
     } else if starts("<!") || lower.starts_with(b"<html") {
         Some("it is a web page, perhaps an error's")
-    } else if starts("${") || starts("$(") || starts("{{") {
-        Some("it is a reference that wasn't replaced by its value")
     } else if (starts("<") && ends(">")) || has("changeme") || has("change-me") || has("your-key") {
         Some("it is a placeholder")
     } else if starts("/") || starts("file:") {
