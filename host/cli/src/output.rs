@@ -46,6 +46,25 @@ impl Output {
         printed(ambient::standard_output().and_then(|mut stdout| stdout.write_all(bytes)))
     }
 
+    /// Prints a value: as it is; at a terminal, with what could control that escaped in this way.
+    pub(super) fn secret(
+        &self,
+        text: &str,
+        end: &str,
+        escaped: fn(&str) -> String,
+    ) -> Result<(), Failure> {
+        if !ambient::standard_output_is_terminal() {
+            return self.raw(&Zeroizing::new([text, end].concat().into_bytes()));
+        }
+        let shown = Zeroizing::new(escaped(text));
+        if *shown != text {
+            tracing::warn!(
+                "control characters are shown escaped; pipe the output to get the exact value"
+            );
+        }
+        self.raw(&Zeroizing::new([shown.as_str(), end].concat().into_bytes()))
+    }
+
     /// Prints the requested output as one line of JSON.
     pub(super) fn value(&self, value: &impl Serialize) -> Result<(), Failure> {
         let terminal = ambient::standard_output_is_terminal();

@@ -1,7 +1,7 @@
 //! Changing the file with the key ring.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use moat::{Directory, Error, ErrorCode, RingDocument, RingError};
 
@@ -26,8 +26,7 @@ impl RingFile {
                 "specify its file with --keyring PATH or FOSSAWORK_KEYRING; `moat keys add` creates it",
             )
         })?;
-        let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-        let parent = parent.unwrap_or(Path::new("."));
+        let parent = ambient::parent(path);
         let failed = |error: Error| match error.io_kind() {
             Some(io::ErrorKind::NotFound) => {
                 let hint = format!("create it first: mkdir -m 700 {}", parent.display());

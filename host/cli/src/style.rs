@@ -21,10 +21,6 @@ pub(super) const GREEN: Style = AnsiColor::Green.on_default().bold();
 /// The style of labels.
 pub(super) const BOLD: Style = Style::new().bold();
 
-/// The warning that a terminal shows something else than a pipe would get.
-pub(super) const ESCAPED: &str =
-    "control characters are shown escaped; pipe the output to get the exact value";
-
 /// Prints a message on standard error. Failure to print is ignored, so that the work continues.
 pub(super) fn print_message(style: Style, label: &str, text: &str) {
     let style = on(&io::stderr(), style);
@@ -93,6 +89,11 @@ impl Formatter for ForTerminals {
 /// The text, with characters escaped that could control a terminal or hide text.
 pub(super) fn printable(text: &str) -> String {
     escaped(text, is_hidden)
+}
+
+/// As [`printable`], with the ends of lines as they are.
+pub(super) fn printable_lines(text: &str) -> String {
+    escaped(text, |c| c != '\n' && is_hidden(c))
 }
 
 /// The text as one line for standard output. In a pipe, only control characters are escaped.

@@ -79,16 +79,18 @@ pub(crate) fn open_parent(path: &Path) -> io::Result<(Dir, String)> {
     let name = path.file_name().and_then(OsStr::to_str);
     let name =
         name.ok_or_else(|| io::Error::other("the path doesn't end with a plain file name"))?;
+    Ok((open_directory(parent(path))?, name.to_owned()))
+}
+
+/// The directory that contains a file, or will contain it.
+pub(crate) fn parent(path: &Path) -> &Path {
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-    Ok((open_directory(parent.unwrap_or(Path::new(".")))?, name.to_owned()))
+    parent.unwrap_or(Path::new("."))
 }
 
 /// Creates the directory that is to contain a file, and those above it, if necessary, accessible only to the owner.
 pub(crate) fn create_parent(path: &Path) -> io::Result<()> {
-    match path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-        Some(parent) => DirBuilder::new().recursive(true).mode(0o700).create(parent),
-        None => Ok(()),
-    }
+    DirBuilder::new().recursive(true).mode(0o700).create(parent(path))
 }
 
 /// Whether an absolute path is inside a directory, neither of which has to exist.
@@ -373,8 +375,7 @@ pub(crate) fn write_new_file(path: &Path, contents: &[u8]) -> io::Result<()> {
 /// crash. Never overwrites, not even a dangling link.
 pub(crate) fn write_new_secret_file(path: &Path, secret: &[u8]) -> io::Result<()> {
     write_new(path, 0o600, secret)?;
-    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-    let synced = File::open(parent.unwrap_or(Path::new("."))).and_then(|dir| sync_directory(&dir));
+    let synced = File::open(parent(path)).and_then(|parent| sync_directory(&parent));
     if synced.is_err() {
         // The caller says that it failed, so that nobody uses this one.
         let _ = std::fs::remove_file(path);

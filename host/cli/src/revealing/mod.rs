@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use moat::{Error, ErrorCode, Operation, UserId};
 use zeroize::Zeroizing;
 
-pub(super) use message::Values;
+use message::Values;
 
 use crate::ambient::processes::{self, Forked};
 use crate::confinement;
@@ -27,16 +27,22 @@ pub(super) struct Message(Zeroizing<Vec<u8>>);
 
 /// Opens the credentials of these users in a child. `Err` has the code with which this process is to end: in the child, and
 /// after a failure there, which the child has reported. Must be called before any thread is started.
-pub(super) fn reveal(
+pub(super) fn reveal<'u>(
     context: &Context,
-    users: &[UserId],
+    users: impl IntoIterator<Item = &'u UserId>,
 ) -> Result<Result<Message, ExitCode>, Failure> {
+    let mut each: Vec<&UserId> = Vec::new();
+    for user in users {
+        if !each.contains(&user) {
+            each.push(user);
+        }
+    }
     let child = match processes::fork().map_err(|error| Failure::no_process(&error))? {
-        Forked::Child(pipe) => return send(context, users, pipe).map(Err),
+        Forked::Child(pipe) => return send(context, &each, pipe).map(Err),
         Forked::Parent(child) => child,
     };
     let (message, status) =
-        child.wait(users.len()).map_err(|error| broken(context, describe(CHILD, &error)))?;
+        child.wait(each.len()).map_err(|error| broken(context, describe(CHILD, &error)))?;
     match status.code().map(u8::try_from) {
         Some(Ok(0)) => Ok(Ok(Message(message))),
         Some(Ok(code)) => Ok(Err(ExitCode::from(code))),
@@ -48,10 +54,21 @@ pub(super) fn reveal(
 }
 
 impl Message {
-    /// The credentials, in the order asked.
-    pub(super) fn credentials(&self, context: &Context) -> Result<Vec<Values<'_>>, Failure> {
+    /// The credentials.
+    pub(super) fn credentials(&self, context: &Context) -> Result<Credentials<'_>, Failure> {
         message::parse(&self.0)
+            .map(Credentials)
             .ok_or_else(|| broken(context, format!("{CHILD} has sent something else instead")))
+    }
+}
+
+/// The credentials in a message.
+pub(super) struct Credentials<'m>(Vec<Values<'m>>);
+
+impl Credentials<'_> {
+    /// That of this user.
+    pub(super) fn of(&self, user: &UserId) -> Option<&Values<'_>> {
+        self.0.iter().find(|values| values.user == user.as_str())
     }
 }
 
@@ -60,7 +77,7 @@ fn broken(context: &Context, what: String) -> Failure {
 }
 
 /// What the child does: sends the credentials to its parent.
-fn send(context: &Context, users: &[UserId], mut pipe: PipeWriter) -> Result<ExitCode, Failure> {
+fn send(context: &Context, users: &[&UserId], mut pipe: PipeWriter) -> Result<ExitCode, Failure> {
     // As its parent did: a child doesn't inherit it.
     let _ = confinement::lock_memory();
     let vault = context.vault(Operation::Reveal.access())?;

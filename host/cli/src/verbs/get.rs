@@ -11,7 +11,6 @@ use serde::Serialize;
 use serde_json::Value;
 use zeroize::Zeroizing;
 
-use crate::ambient;
 use crate::args::Get;
 use crate::context::Context;
 use crate::failure::Failure;
@@ -96,21 +95,11 @@ fn print_fields(context: &Context, revealed: &Revealed, get: &Get) -> Result<(),
         if get.base64 {
             context.output.raw(&decoded(name, &text)?)?;
         } else {
-            print_text(context, &text, if get.no_newline { "" } else { "\n" })?;
+            let end = if get.no_newline { "" } else { "\n" };
+            context.output.secret(&text, end, style::printable)?;
         }
     }
     Ok(())
-}
-
-fn print_text(context: &Context, text: &str, end: &str) -> Result<(), Failure> {
-    if !ambient::standard_output_is_terminal() {
-        return context.output.raw(&Zeroizing::new([text, end].concat().into_bytes()));
-    }
-    let shown = Zeroizing::new(style::printable(text));
-    if *shown != text {
-        tracing::warn!("{}", style::ESCAPED);
-    }
-    context.output.raw(&Zeroizing::new([shown.as_str(), end].concat().into_bytes()))
 }
 
 /// The bytes of a value that was stored with --base64.

@@ -10,7 +10,7 @@ use crate::args::Inject;
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::input;
-use crate::revealing::{self, Values};
+use crate::revealing::{self, Credentials};
 use crate::secret_file::{describe, file_remedy};
 use crate::style;
 
@@ -27,22 +27,17 @@ pub(crate) fn run(context: &Context, inject: &Inject) -> Result<ExitCode, Failur
     };
     let text = input::text("the template", &text)?;
     let parts = parse(&text)?;
-    let mut users: Vec<UserId> = Vec::new();
-    for part in &parts {
-        if let Part::Reference { user, .. } = part
-            && !users.contains(user)
-        {
-            users.push(user.clone());
-        }
-    }
-    let message = match revealing::reveal(context, &users)? {
+    let users = parts.iter().filter_map(|part| match part {
+        Part::Reference { user, .. } => Some(user),
+        Part::Text(_) => None,
+    });
+    let message = match revealing::reveal(context, users)? {
         Ok(message) => message,
         Err(code) => return Ok(code),
     };
     let filled = fill(&parts, &message.credentials(context)?)?;
     match &inject.out_file {
-        None if ambient::standard_output_is_terminal() => show(context, &filled)?,
-        None => context.output.raw(filled.as_bytes())?,
+        None => context.output.secret(&filled, "", style::printable_lines)?,
         Some(path) => {
             let written = if inject.force {
                 ambient::replace_secret_file(path, filled.as_bytes())
@@ -55,22 +50,6 @@ pub(crate) fn run(context: &Context, inject: &Inject) -> Result<ExitCode, Failur
         }
     }
     Ok(ExitCode::SUCCESS)
-}
-
-/// Prints it at a terminal, with what could control that escaped.
-fn show(context: &Context, text: &str) -> Result<(), Failure> {
-    // Of the maximum length, because a growing buffer would leave copies behind.
-    let mut shown = Zeroizing::new(String::with_capacity(text.len() * "\\u{7f}".len()));
-    for (number, line) in text.split('\n').enumerate() {
-        if number > 0 {
-            shown.push('\n');
-        }
-        shown.push_str(&Zeroizing::new(style::printable(line)));
-    }
-    if *shown != text {
-        tracing::warn!("{}", style::ESCAPED);
-    }
-    context.output.raw(shown.as_bytes())
 }
 
 /// A part of a template.
@@ -116,14 +95,13 @@ fn parse(template: &str) -> Result<Vec<Part<'_>>, Failure> {
 }
 
 /// The template with the values that it refers to.
-fn fill(parts: &[Part<'_>], credentials: &[Values<'_>]) -> Result<Zeroizing<String>, Failure> {
+fn fill(parts: &[Part<'_>], credentials: &Credentials<'_>) -> Result<Zeroizing<String>, Failure> {
     let mut pieces: Vec<&str> = Vec::with_capacity(parts.len());
     for part in parts {
         pieces.push(match part {
             Part::Text(text) => text,
             Part::Reference { user, field, line } => {
-                let found = credentials.iter().find(|found| found.user == user.as_str());
-                found.and_then(|found| found.find(field)).ok_or_else(|| {
+                credentials.of(user).and_then(|found| found.find(field)).ok_or_else(|| {
                     Failure::usage(
                         format!(
                             "line {line} of the template: the credential of {user} has no field {field:?}"

@@ -67,22 +67,18 @@ pub(crate) fn man(context: &Context, man: &Man) -> Result<ExitCode, Failure> {
             .find_subcommand(word)
             .ok_or_else(|| Failure::usage("unknown command", "`moat help` lists the commands"))
     })?;
-    context.output.raw(&page(command).map_err(unrendered)?)?;
+    context.output.raw(&page(command).map_err(failure::unprintable)?)?;
     Ok(ExitCode::SUCCESS)
 }
 
 /// Writes the pages of a command and of all below it.
 fn write_all(command: &Command, directory: &Path, pages: &mut u32) -> Result<(), Failure> {
     let path = directory.join(format!("{}.1", title(command)));
-    ambient::write_file(&path, &page(command).map_err(unrendered)?)
+    ambient::write_file(&path, &page(command).map_err(failure::unprintable)?)
         .map_err(|error| Failure::unwritable(&path, &error))?;
     *pages += 1;
     let below = command.get_subcommands().filter(|below| below.get_name() != "help");
     below.into_iter().try_for_each(|below| write_all(below, directory, pages))
-}
-
-fn unrendered(error: io::Error) -> Failure {
-    failure::unprintable(error)
 }
 
 /// `moat-keys-add`.
@@ -103,8 +99,8 @@ fn page(command: &Command) -> io::Result<Vec<u8>> {
         page.render_subcommands_section(&mut text)?;
     }
     if is_program {
-        definitions(&mut text, "ENVIRONMENT", ENVIRONMENT)?;
-        definitions(&mut text, "FILES", FILES)?;
+        definitions(&mut text, "ENVIRONMENT", ENVIRONMENT.iter().copied())?;
+        definitions(&mut text, "FILES", FILES.iter().copied())?;
     }
     let examples = EXAMPLES.iter().filter(|(name, _)| is_program || *name == command.get_name());
     let examples: Vec<&str> = examples.flat_map(|(_, examples)| *examples).copied().collect();
@@ -117,22 +113,21 @@ fn page(command: &Command) -> io::Result<Vec<u8>> {
         roff.to_writer(&mut text)?;
     }
     if is_program {
-        let codes: Vec<(String, &str)> = failure::EXIT_CODES
-            .iter()
-            .map(|(code, meaning)| (code.to_string(), *meaning))
-            .collect();
-        let codes: Vec<(&str, &str)> =
-            codes.iter().map(|(code, meaning)| (code.as_str(), *meaning)).collect();
-        definitions(&mut text, "EXIT STATUS", &codes)?;
+        let codes = failure::EXIT_CODES.map(|(code, meaning)| (code.to_string(), meaning));
+        definitions(&mut text, "EXIT STATUS", codes)?;
     }
     Ok(text)
 }
 
-fn definitions(text: &mut impl Write, heading: &str, terms: &[(&str, &str)]) -> io::Result<()> {
+fn definitions<T: Into<String>>(
+    text: &mut impl Write,
+    heading: &str,
+    terms: impl IntoIterator<Item = (T, &'static str)>,
+) -> io::Result<()> {
     let mut roff = Roff::new();
     roff.control("SH", [heading]);
     for (term, meaning) in terms {
-        roff.control("TP", []).text([bold(*term)]).text([roman(*meaning)]);
+        roff.control("TP", []).text([bold(term)]).text([roman(meaning)]);
     }
     roff.to_writer(text)
 }

@@ -14,13 +14,8 @@ pub(crate) fn run(context: &Context, exec: &Exec) -> Result<ExitCode, Failure> {
     let Some((program, arguments)) = exec.command.split_first() else {
         return Err(Failure::usage("missing program", "put it after `--`"));
     };
-    let mut users = exec.users.clone();
-    for variable in &exec.env {
-        if !users.contains(&variable.user) {
-            users.push(variable.user.clone());
-        }
-    }
-    let message = match revealing::reveal(context, &users)? {
+    let users = exec.users.iter().chain(exec.env.iter().map(|variable| &variable.user));
+    let message = match revealing::reveal(context, users)? {
         Ok(message) => message,
         Err(code) => return Ok(code),
     };

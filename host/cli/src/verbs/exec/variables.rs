@@ -4,7 +4,7 @@ use zeroize::Zeroizing;
 
 use crate::args::{EnvVariable, Exec};
 use crate::failure::Failure;
-use crate::revealing::Values;
+use crate::revealing::Credentials;
 
 type Variable = (String, Zeroizing<String>);
 
@@ -34,11 +34,10 @@ const SPECIAL: &[&str] = &[
 
 /// The variables that the arguments ask for: all values of the named users, in upper case, with `_` for characters not
 /// allowed in names; and single values under names of their own.
-pub(super) fn of(credentials: &[Values<'_>], exec: &Exec) -> Result<Vec<Variable>, Failure> {
+pub(super) fn of(credentials: &Credentials<'_>, exec: &Exec) -> Result<Vec<Variable>, Failure> {
     let mut variables = Variables { all: Vec::new(), allows_special: exec.allow_special_variables };
     for user in &exec.users {
-        let found = credentials.iter().find(|found| found.user == user.as_str());
-        for (name, value) in found.iter().flat_map(|found| &found.values) {
+        for (name, value) in credentials.of(user).into_iter().flat_map(|found| &found.values) {
             // With several, names would collide.
             let of_user =
                 if exec.users.len() > 1 { upper(user.as_str()) + "_" } else { String::new() };
@@ -47,8 +46,7 @@ pub(super) fn of(credentials: &[Values<'_>], exec: &Exec) -> Result<Vec<Variable
         }
     }
     for EnvVariable { variable, user, field } in &exec.env {
-        let found = credentials.iter().find(|found| found.user == user.as_str());
-        let value = found.and_then(|found| found.find(field)).ok_or_else(|| {
+        let value = credentials.of(user).and_then(|found| found.find(field)).ok_or_else(|| {
             Failure::usage(
                 format!("the credential of {user} has no field {field:?}"),
                 format!("run `moat get {user}` to see its fields"),
