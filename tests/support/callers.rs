@@ -80,10 +80,11 @@ pub fn python() -> Option<Python> {
 }
 
 impl Python {
-    /// Python itself, which leaves the folders that it imports from as they are.
+    /// Python itself, which leaves the folders that it imports from as they are. It gets of the test's own environment
+    /// just the path: CI, for example, makes programs use colors at a terminal that can't show any.
     pub fn command(&self) -> Command {
         let mut command = Command::new(&self.program);
-        command.arg("-B");
+        command.arg("-B").env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
         command
     }
 
