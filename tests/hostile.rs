@@ -27,6 +27,11 @@ const VERIFY: Verb = |vault, user| {
         .map_or_else(Some, |answers| answers.into_iter().find_map(Result::err))
 };
 const DESCRIBE: Verb = |vault, user| vault.describe(user).err();
+/// Of which anna's record may be read, but not written.
+const COPY: Verb = |vault, user| vault.copy(user, &UserId::parse("anna").unwrap()).err();
+const HISTORY: Verb = |vault, user| vault.history(user).err();
+const RESTORE: Verb = |vault, user| vault.restore(user, 1, None).err();
+const REVEAL_VERSION: Verb = |vault, user| vault.reveal_version(user, 1).err();
 const PUT: Verb =
     |vault, user| vault.put(user, &Credential::new("anna", "horse"), &PutOptions::default()).err();
 
@@ -93,6 +98,10 @@ const STOPPED: &[(Verb, &str, &str)] = &[
     (INSPECT, "take-the-keys", DENIED),
     (REVEAL, "write", DENIED),
     (PUT, "write-another-user", DENIED),
+    (COPY, "write-another-user", DENIED),
+    (RESTORE, "write-another-user", DENIED),
+    (HISTORY, "write", DENIED),
+    (REVEAL_VERSION, "write", DENIED),
     (PUT, "write-beside-the-records", DENIED),
     (PUT, "remove", DENIED),
     (REMOVE, "remove-another-user", DENIED),
@@ -129,6 +138,9 @@ const STOPPED: &[(Verb, &str, &str)] = &[
     (INSPECT, "version-out-of-bounds", OUT_OF_BOUNDS),
     (INSPECT, "version-that-is-no-text", NO_UTF8),
     (REVEAL, "empty-answer", "the component answered for another user"),
+    (REVEAL_VERSION, "empty-answer", "the component answered for another user"),
+    (HISTORY, "empty-answer", "the component answered for another user"),
+    (COPY, "empty-answer", "the component answered for another user"),
     (VERIFY, "empty-answer", "the component returned the wrong number of answers"),
     (USERS, "users-of-4-gib", OUT_OF_BOUNDS),
     (USERS, "users-at-an-odd-address", UNALIGNED),
@@ -162,6 +174,7 @@ const STOPPED: &[(Verb, &str, &str)] = &[
     (PUT, "key-in-created-at", CREATED_AT),
     (PUT, "key-in-an-object-in-created-at", NO_RECORD),
     (PUT, "another-time-in-created-at", CREATED_AT),
+    (COPY, "another-time-in-created-at", CREATED_AT),
     (PUT, "key-as-label", LABEL),
     (PUT, "label-that-is-a-list", NO_RECORD),
     (PUT, "new-member", SPELLING),
@@ -174,6 +187,8 @@ const STOPPED: &[(Verb, &str, &str)] = &[
     (PUT, "rounds-of-its-own", NO_SETTINGS),
     (PUT, "key-as-label-of-the-settings", NO_SETTINGS),
     (PUT, "settings-of-another-version", NO_SETTINGS),
+    (PUT, "settings-that-keep-versions", NO_SETTINGS),
+    (COPY, "settings-that-keep-versions", NO_SETTINGS),
     // Secrets in answers, and answers that aren't true.
     (DESCRIBE, "key-as-label-in-an-answer", NO_SUCH_KEY),
     (DESCRIBE, "long-label-in-an-answer", NO_SUCH_KEY),

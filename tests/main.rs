@@ -32,6 +32,7 @@ mod exec;
 mod faults;
 mod file_systems;
 mod hints;
+mod history;
 mod host_components;
 mod host_directories;
 mod host_keys;

@@ -38,7 +38,11 @@ async function refused(what, call) {
 const calls = {
   put: ['anna', anna],
   change: ['anna', { username: 'x' }, 'revision'],
+  copy: ['anna', 'bob'],
+  history: ['anna'],
+  restore: ['anna', 1, 'revision'],
   reveal: ['anna'],
+  revealVersion: ['anna', 1],
   describe: ['anna'],
   inspect: ['anna'],
   markUsed: ['anna'],
@@ -53,7 +57,7 @@ const calls = {
 class Other {}
 for (const [name, sound] of Object.entries(calls)) {
   for (const place of sound.keys()) {
-    for (const wrong of [new Other(), 5, [new Other()], Symbol('x')]) {
+    for (const wrong of [new Other(), 5.5, [new Other()], Symbol('x')]) {
       await refused([name, place, wrong], () => vault[name](...sound.with(place, wrong)));
     }
   }
@@ -65,7 +69,7 @@ for (const name of ['verify', 'migrate', 'rewrap']) {
 }
 const parts = {
   username: [5], password: [5, null], fields: [5, [5], [{ name: 'x' }]], createdAt: [5],
-  lastUsed: [5], isValid: ['false', 0], validationAttempts: ['5', -1, 2 ** 32, 1.5],
+  lastUsed: [5], isValid: ['false', 0], validationAttempts: ['5', -1, 2 ** 32, 1.5], expires: [90],
 };
 for (const [part, wrongs] of Object.entries(parts)) {
   for (const wrong of wrongs) {
@@ -73,7 +77,8 @@ for (const [part, wrongs] of Object.entries(parts)) {
   }
 }
 for (const [part, wrongs] of Object.entries({
-  username: [5], password: [5], fields: [5, [5]], removedFields: [5, [5], 'x'], pasword: ['x'],
+  username: [5], password: [5], fields: [5, [5]], removedFields: [5, [5], 'x'], expires: [90],
+  forgetHistory: [1], pasword: ['x'],
 })) {
   for (const wrong of wrongs) {
     await refused(['change', part, wrong], () => vault.change('anna', { [part]: wrong }));
@@ -90,6 +95,9 @@ for (const [name, options] of Object.entries({
       await refused([name, option, wrong], () => vault[name](user, ...rest, { [option]: wrong }));
     }
   }
+}
+for (const history of ['5', -1, 1.5]) {
+  await refused(['configure', history], () => vault.configure(undefined, undefined, { history }));
 }
 for (const [option, wrong] of [
   ['lockTimeout', '5'], ['cacheLifetime', NaN], ['keys', 'text'], ['keys', 5],

@@ -37,7 +37,12 @@ calls = {
                 "expected_revision": None, "version": None, "encoding": None,
                 "keep_fields": False, "allow_new_key": False},
     vault.change: {"user_id": "anna", "username": "x", "password": None, "fields": (),
-                   "removed_fields": (), "expected_revision": None},
+                   "removed_fields": (), "expires": "90d", "forget_history": False,
+                   "expected_revision": None},
+    vault.copy: {"user_id": "anna", "source": "bob"},
+    vault.history: {"user_id": "anna"},
+    vault.restore: {"user_id": "anna", "number": 1, "expected_revision": None},
+    vault.reveal_version: {"user_id": "anna", "number": 1},
     vault.reveal: {"user_id": "anna"},
     vault.describe: {"user_id": "anna"},
     vault.inspect: {"user_id": "anna"},
@@ -47,7 +52,7 @@ calls = {
     vault.migrate: {"user_ids": [], "dry_run": False, "accept_default_key": False,
                     "accept_plaintext": False, "version": None, "encoding": None},
     vault.rewrap: {"user_ids": [], "dry_run": False},
-    vault.configure: {"version": None, "encoding": "app", "allow_new_key": False},
+    vault.configure: {"version": None, "encoding": "app", "history": 0, "allow_new_key": False},
     vault.remove: {"user_id": "anna", "expected_revision": None},
     vault.remove_backup: {"name": "anna.cred.backup_20250616_130236"},
 }
@@ -75,7 +80,8 @@ for credential in ({"username": "x", "password": "y"}, None, "anna",
                    Credential(5, "x"), Credential("x", b"y"), Credential("x", None),
                    Credential("x", "y", {"name": 5}), Credential("x", "y", {5: "value"}),
                    Credential("x", "y", created_at=5), Credential("x", "y", is_valid=1),
-                   Credential("x", "y", validation_attempts="1")):
+                   Credential("x", "y", validation_attempts="1"),
+                   Credential("x", "y", expires=90)):
     refused(credential, vault.put, "bob", credential)
 for fields in ({"name", "value"}, ["name"], [("name", "value")], "name", 5, None):
     refused(fields, Credential, "x", "y", fields)

@@ -24,7 +24,10 @@ fn user(name: &str) -> UserId {
 /// A vault with the credentials of anna and bob.
 fn filled(store: &Store) -> Vault {
     let vault = store.vault(KEY);
+    vault.keep_versions(1).unwrap();
     for name in ["anna", "bob"] {
+        let earlier = Credential::new(name, format!("{name}'s earlier password"));
+        vault.put(&user(name), &earlier, &PutOptions::default()).unwrap();
         let credential = Credential::new(name, format!("{name}'s password"))
             .with_field(Field::new("pin", "1234"))
             .with_field(Field::new("token", "abc"));
@@ -36,7 +39,7 @@ fn filled(store: &Store) -> Vault {
 /// Every operation that a scope has, tried for a user.
 type Attempt = (Operation, fn(&Scope, &UserId) -> Result<(), Error>);
 
-const ATTEMPTS: [Attempt; 14] = [
+const ATTEMPTS: [Attempt; 18] = [
     (Operation::Inspect, |scope, user| scope.inspect(user).map(drop)),
     (Operation::Describe, |scope, user| scope.describe(user).map(drop)),
     (Operation::Reveal, |scope, user| scope.reveal(user).map(drop)),
@@ -58,6 +61,10 @@ const ATTEMPTS: [Attempt; 14] = [
     (Operation::Change, |scope, user| {
         scope.change(user, &Changes::default().username("x"), None).map(drop)
     }),
+    (Operation::Copy, |scope, source| scope.copy(&user("copy"), source).map(drop)),
+    (Operation::History, |scope, user| scope.history(user).map(drop)),
+    (Operation::Restore, |scope, user| scope.restore(user, 1, None).map(drop)),
+    (Operation::RevealVersion, |scope, user| scope.reveal_version(user, 1).map(drop)),
     (Operation::Remove, |scope, user| scope.remove(user, None).map(drop)),
 ];
 
@@ -72,9 +79,10 @@ fn each_operation_is_for_the_scopes_users_and_in_no_other_scope() {
         let vault = filled(&store);
         let before = std::fs::read(store.file("bob")).unwrap();
         let others = Operation::ALL.into_iter().filter(|other| *other != operation);
-        let denied = attempt(&vault.scope("x", [user("anna")], others), &user("anna"));
+        let users = [user("anna"), user("copy")];
+        let denied = attempt(&vault.scope("x", users.clone(), others), &user("anna"));
         assert!(is_denied(&denied), "{operation}: {denied:?}");
-        let scope = vault.scope("x", [user("anna")], [operation]);
+        let scope = vault.scope("x", users, [operation]);
         // The list of users shows those of the scope alone, for whomever it is asked.
         if operation != Operation::Users {
             let denied = attempt(&scope, &user("bob"));
@@ -104,9 +112,21 @@ fn only_what_is_in_scope_is_told() {
     assert!(is_denied(&applied.map(drop)));
     let put = narrower.put(&user("anna"), &Credential::new("x", "y"), &PutOptions::default());
     assert!(is_denied(&put.map(drop)));
+    let change = narrower.change(&user("anna"), &Changes::default().password("y"), None);
+    assert!(is_denied(&change.map(drop)));
+    assert!(is_denied(&narrower.copy(&user("nobody"), &user("anna")).map(drop)));
+    assert!(is_denied(&narrower.restore(&user("anna"), 1, None).map(drop)));
+    let (anna, changes) = (user("anna"), Changes::default().password("new"));
+    vault.change(&anna, &changes, None).unwrap();
+    assert_eq!(narrower.history(&anna).unwrap().versions[0].field_names, ["pin"]);
+    assert_eq!(narrower.history(&anna).unwrap().summary.field_names, ["pin"]);
+    let earlier = narrower.reveal_version(&anna, 2).unwrap();
+    assert_eq!(earlier.credential().expose_password(), "anna's password");
+    assert_eq!(earlier.credential().fields().len(), 1);
 
     let narrowest = narrower.only_secrets(["pin", "token"]);
     assert!(is_denied(&narrowest.reveal(&user("anna")).map(drop)));
+    assert!(is_denied(&narrowest.reveal_version(&anna, 2).map(drop)));
     narrowest.hmac_sha256(&user("anna"), "pin", b"").unwrap();
     assert!(is_denied(&narrowest.hmac_sha256(&user("anna"), "token", b"").map(drop)));
 }

@@ -106,6 +106,7 @@ fn the_iv_is_from_the_hosts_randomness_and_the_time_from_its_clock() {
         last_used: None,
         is_valid: false,
         validation_attempts: 0,
+        expires: None,
     };
     let encoding = Some(TokenEncoding::Documented);
     let options = PutOptions {

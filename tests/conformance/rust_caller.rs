@@ -9,9 +9,9 @@ use base64::engine::general_purpose::STANDARD;
 use cap_std::ambient_authority;
 use cap_std::fs::Dir;
 use moat::{
-    Changes, Credential, Directory, Envelope, Error, ErrorCode, Field, KeyInfo, KeyRing, KeySource,
-    KeyWeakness, MasterKey, MigrateOptions, PutOptions, Rewritten, Summary, TokenEncoding, UserId,
-    Vault,
+    Changes, Credential, Directory, EarlierVersion, Envelope, Error, ErrorCode, Field, KeyInfo,
+    KeyRing, KeySource, KeyWeakness, MasterKey, MigrateOptions, PutOptions, Rewritten, Summary,
+    TokenEncoding, UserId, Vault,
 };
 use serde_json::{Value, json};
 
@@ -94,6 +94,7 @@ impl KeySource for Ring {
 fn take(vault: &Vault, step: &Value) -> Result<Value, Error> {
     let text = |name: &str| step[name].as_str();
     let user = || UserId::parse(text("user_id").unwrap()).map_err(invalid);
+    let number = step["number"].as_u64().map(|number| u32::try_from(number).unwrap());
     let options = &step["options"];
     let is_set = |name: &str| options[name] == true;
     let encoding = |of: &Value| match of["encoding"].as_str() {
@@ -116,8 +117,11 @@ fn take(vault: &Vault, step: &Value) -> Result<Value, Error> {
                 "dropped_fields": stored.dropped_fields,
             })
         }
-        "reveal" => {
-            let revealed = vault.reveal(&user()?)?;
+        "reveal" | "reveal_version" => {
+            let revealed = match number {
+                Some(number) => vault.reveal_version(&user()?, number)?,
+                None => vault.reveal(&user()?)?,
+            };
             let (secret, open) = (revealed.credential(), revealed.summary());
             let fields: Vec<_> = secret
                 .fields()
@@ -133,6 +137,7 @@ fn take(vault: &Vault, step: &Value) -> Result<Value, Error> {
                     "last_used": open.last_used,
                     "is_valid": open.is_valid,
                     "validation_attempts": open.validation_attempts,
+                    "expires": secret.expires(),
                 },
                 "summary": summary(open),
             })
@@ -153,7 +158,25 @@ fn take(vault: &Vault, step: &Value) -> Result<Value, Error> {
             for name in given["removed_fields"].as_array().into_iter().flatten() {
                 changes = changes.without_field(name.as_str().unwrap());
             }
+            if let Some(expires) = given["expires"].as_str() {
+                changes = changes.expires(expires);
+            }
+            if given["forget_history"] == true {
+                changes = changes.forget_history();
+            }
             summary(&vault.change(&user()?, &changes, text("expected_revision"))?)
+        }
+        "copy" => {
+            let source = UserId::parse(text("source").unwrap()).map_err(invalid)?;
+            summary(&vault.copy(&user()?, &source)?)
+        }
+        "history" => {
+            let history = vault.history(&user()?)?;
+            let versions: Vec<_> = history.versions.iter().map(version).collect();
+            json!({ "summary": summary(&history.summary), "versions": versions })
+        }
+        "restore" => {
+            summary(&vault.restore(&user()?, number.unwrap(), text("expected_revision"))?)
         }
         "describe" => summary(&vault.describe(&user()?)?),
         "inspect" => envelope(&vault.inspect(&user()?)?),
@@ -178,7 +201,13 @@ fn take(vault: &Vault, step: &Value) -> Result<Value, Error> {
             let dry_run = step["dry_run"] == true;
             each(step, |users| vault.rewrap(users, dry_run), |found| rewritten(&found))
         }
-        "configure" => json!({ "changed": vault.configure(text("version"), encoding(step))? }),
+        "configure" => {
+            let changed = match step["history"].as_u64() {
+                Some(number) => vault.keep_versions(number.try_into().unwrap())?,
+                None => vault.configure(text("version"), encoding(step))?,
+            };
+            json!({ "changed": changed })
+        }
         "leftovers" => {
             let leftovers = vault.leftovers().map(|leftover| {
                 let leftover = leftover?;
@@ -226,10 +255,24 @@ fn credential(value: &Value) -> Credential {
     let credential = fields.fold(credential, |credential, field| {
         credential.with_field(Field::new(text(&field["name"]), text(&field["value"])))
     });
+    let credential = match value["expires"].as_str() {
+        Some(expires) => credential.with_expires(expires),
+        None => credential,
+    };
     match value["created_at"].as_str() {
         Some(time) => credential.with_created_at(time),
         None => credential,
     }
+}
+
+fn version(version: &EarlierVersion) -> Value {
+    json!({
+        "number": version.number,
+        "username": version.username,
+        "field_names": version.field_names,
+        "created_at": version.created_at,
+        "replaced_at": version.replaced_at,
+    })
 }
 
 fn key(key: &KeyInfo) -> Value {
@@ -264,6 +307,9 @@ fn summary(summary: &Summary) -> Value {
         "last_used": summary.last_used,
         "is_valid": summary.is_valid,
         "validation_attempts": summary.validation_attempts,
+        "expires": summary.expires,
+        "expires_at": summary.expires_at,
+        "earlier_versions": summary.earlier_versions,
         "key": key(&summary.key),
         "envelope": envelope(&summary.envelope),
     })

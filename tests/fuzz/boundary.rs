@@ -152,6 +152,7 @@ fn call(number: u8, sandboxed: &Sandboxed, memory: &Memory) -> bool {
                 last_used: None,
                 is_valid: false,
                 validation_attempts: 0,
+                expires: None,
             };
             let options = contract::PutOptions {
                 create_only: option,

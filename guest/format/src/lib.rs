@@ -2,6 +2,7 @@
 //! and the layout of what is not encrypted. No cryptography.
 
 pub mod error;
+pub mod expiry;
 pub mod files;
 pub mod json_object;
 pub mod kdf;

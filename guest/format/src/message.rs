@@ -6,7 +6,7 @@ use std::fmt;
 use crate::files::SETTINGS;
 
 /// The members that a message can name: of records, of settings, and of what is encrypted.
-const MEMBERS: [&str; 18] = [
+const MEMBERS: [&str; 23] = [
     "user_id",
     "encrypted_data",
     "encryption_version",
@@ -25,6 +25,11 @@ const MEMBERS: [&str; 18] = [
     "validation_attempts",
     "fields",
     "record",
+    "history",
+    "expires",
+    "earlier_versions",
+    "number",
+    "replaced_at",
 ];
 
 /// What is wrong with a member of a JSON object.
@@ -112,11 +117,13 @@ messages! {
     StoredField = "a field occurs twice or is not a string",
     FieldName = "the name of a field is empty or has a control character",
     FieldReserved =
-        "a field can't be named user_id, username, password, created_at, last_used, is_valid, validation_attempts, fields, encryption_version or key_id",
+        "a field can't be named user_id, username, password, created_at, last_used, is_valid, validation_attempts, expires, fields, encryption_version or key_id",
     FieldTwice = "a field is given twice",
     NoSuchField = "the credential has no field of the name to be removed",
     NothingToChange = "nothing to change was specified",
     CreatedAt = "`created_at` is not a time, such as 2025-01-14T10:00:00",
+    Expires = "`expires` is neither a time, such as 2025-01-14T10:00:00, nor an age in days from 1d to 36500d, nor never",
+    NoSuchVersion = "the credential has no earlier version of this number",
     ClockTooLate = "the clock is past the year 9999",
 
     // The settings of the directory.
@@ -124,6 +131,7 @@ messages! {
     SettingsNotJson = "moat.json can't be written as JSON",
     SettingsNotAuthentic =
         "no master key authenticates moat.json: it was altered, or written with another key",
+    LongHistory = "more than 100 earlier versions are not kept",
     UnknownEncoding = "`token_encoding` is unknown",
 
     // Derivation.
@@ -184,7 +192,8 @@ mod tests {
 
     #[test]
     fn names_what_there_is() {
-        let of_settings = [settings::RECORD_VERSION, settings::TOKEN_ENCODING, settings::MAC];
+        let of_settings =
+            [settings::RECORD_VERSION, settings::TOKEN_ENCODING, settings::HISTORY, settings::MAC];
         let names = record::MEMBERS.iter().chain(&record::MEMBERS_OF_2).chain(&of_settings);
         for name in names {
             assert!(MEMBERS.contains(name), "{name}");
@@ -198,6 +207,7 @@ mod tests {
             (Message::NewRecordTooLarge, vec![record::MAX_BYTES - record::HEADROOM]),
             (Message::KdfRounds, vec![kdf::ROUNDS as usize, kdf::MAX_ROUNDS as usize]),
             (Message::LongLabel, vec![record::MAX_LABEL_BYTES]),
+            (Message::LongHistory, vec![settings::MAX_HISTORY as usize]),
             (Message::ShortMasterKey, vec![key_strength::MIN_BYTES]),
         ] {
             for number in numbers {

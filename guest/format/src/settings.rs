@@ -1,7 +1,8 @@
-//! The settings of a directory, [`moat.json`](crate::files::SETTINGS): how new records are written.
+//! The settings of a directory, [`moat.json`](crate::files::SETTINGS): how new records are written, and what is kept of
+//! earlier ones.
 //!
 //! ```json
-//! {"record_version":"2.0","kdf":{"salt":"…","rounds":600000},"mac":{"key_id":null,"tag":"…"}}
+//! {"record_version":"2.0","history":5,"kdf":{"salt":"…","rounds":600000},"mac":{"key_id":null,"tag":"…"}}
 //! ```
 //!
 //! Every member may be missing, and so may the file. With `kdf` there is `mac`, which authenticates the others.
@@ -24,6 +25,12 @@ pub const RECORD_VERSION: &str = "record_version";
 /// The encoding of new tokens.
 pub const TOKEN_ENCODING: &str = "token_encoding";
 
+/// How many earlier versions of each credential are kept.
+pub const HISTORY: &str = "history";
+
+/// The largest [`HISTORY`].
+pub const MAX_HISTORY: u32 = 100;
+
 /// What authenticates the settings.
 pub const MAC: &str = "mac";
 
@@ -34,6 +41,8 @@ pub struct Settings {
     pub version: Option<Version>,
     /// The encoding of new tokens.
     pub token_encoding: Option<Encoding>,
+    /// How many earlier versions of each credential are kept, at most [`MAX_HISTORY`].
+    pub history: Option<u32>,
     /// From which version 2.0 derives the root key.
     pub kdf: Option<DirectoryKdf>,
     /// What authenticates the others.
@@ -72,9 +81,14 @@ impl Settings {
     pub fn read(object: &RawObject) -> Result<Self, FormatError> {
         let version: Option<String> = object.find(RECORD_VERSION)?;
         let encoding: Option<String> = object.find(TOKEN_ENCODING)?;
+        let history: Option<u32> = object.find(HISTORY)?;
+        if history.is_some_and(|versions| versions > MAX_HISTORY) {
+            return Err(FormatError::Malformed(Message::LongHistory));
+        }
         Ok(Self {
             version: version.map(|name| Version::parse(&name)).transpose()?,
             token_encoding: encoding.map(|name| Encoding::parse(&name)).transpose()?,
+            history,
             kdf: DirectoryKdf::find(object)?,
             mac: object.find(MAC)?,
         })
@@ -96,6 +110,9 @@ impl Settings {
         {
             old.set(TOKEN_ENCODING, encoding.name())?;
         }
+        if let Some(history) = self.history.filter(|_| self.history != before.history) {
+            old.set(HISTORY, history)?;
+        }
         if let Some(kdf) = self.kdf.as_ref().filter(|_| self.kdf != before.kdf) {
             old.set(KDF, kdf)?;
         }
@@ -105,14 +122,17 @@ impl Settings {
         serde_json::to_vec(&old).map_err(|_| FormatError::Malformed(Message::SettingsNotJson))
     }
 
-    /// The bytes that [`Mac`] authenticates: version, encoding, salt and rounds; `None` without the latter two.
+    /// The bytes that [`Mac`] authenticates: version, encoding, salt, rounds, and the number of versions if there is one; `None`
+    /// without salt and rounds.
     pub fn authenticated(&self) -> Option<Vec<u8>> {
         let kdf = self.kdf.as_ref()?;
         let version = self.version.map_or("", Version::name);
         let encoding = self.token_encoding.map_or("", Encoding::name);
         // The NULs end the names, none of which has one.
         let parts = [version.as_bytes(), b"\0", encoding.as_bytes(), b"\0", &kdf.salt];
-        Some([&parts.concat()[..], &kdf.rounds.to_be_bytes()].concat())
+        let mut bytes = [&parts.concat()[..], &kdf.rounds.to_be_bytes()].concat();
+        bytes.extend(self.history.map(u32::to_be_bytes).into_iter().flatten());
+        Some(bytes)
     }
 }
 
@@ -121,7 +141,7 @@ impl Settings {
 mod tests {
     use super::*;
 
-    const WHOLE: &str = r#"{"x":[1.50],"token_encoding":"app","kdf":{"salt":"c2FsdGVkIGJ5IGNoYW5jZQ==","rounds":600000},"record_version":"2.0","mac":{"key_id":null,"tag":"BwcH"}}"#;
+    const WHOLE: &str = r#"{"x":[1.50],"token_encoding":"app","history":3,"kdf":{"salt":"c2FsdGVkIGJ5IGNoYW5jZQ==","rounds":600000},"record_version":"2.0","mac":{"key_id":null,"tag":"BwcH"}}"#;
 
     fn object(text: &str) -> RawObject {
         serde_json::from_str(text).unwrap()
@@ -136,10 +156,17 @@ mod tests {
         let settings = read(WHOLE);
         assert_eq!(settings.version, Some(Version::V2));
         assert_eq!(settings.token_encoding, Some(Encoding::App));
+        assert_eq!(settings.history, Some(3));
         assert_eq!(settings.kdf, Some(DirectoryKdf::new(*b"salted by chance")));
         assert_eq!(settings.mac.unwrap().tag(), [7; 3]);
         assert_eq!(read("{}"), Settings::default());
-        for bad in [r#"{"record_version":"3.0"}"#, r#"{"token_encoding":"x"}"#, r#"{"mac":1}"#] {
+        for bad in [
+            r#"{"record_version":"3.0"}"#,
+            r#"{"token_encoding":"x"}"#,
+            r#"{"history":101}"#,
+            r#"{"history":-1}"#,
+            r#"{"mac":1}"#,
+        ] {
             assert!(Settings::read(&object(bad)).is_err(), "{bad}");
         }
     }
@@ -154,12 +181,14 @@ mod tests {
         let others = Settings {
             version: Some(Version::V1),
             token_encoding: Some(Encoding::Documented),
+            history: Some(0),
             kdf: Some(DirectoryKdf { salt: *b"salted by chance", rounds: 700_000 }),
             mac: Some(Mac::new(Some("main".to_owned()), &[8; 3])),
         };
         let expected = WHOLE
             .replace("2.0", "1.0")
             .replace("app", "documented")
+            .replace(":3", ":0")
             .replace("600000", "700000")
             .replace(r#"null,"tag":"BwcH""#, r#""main","tag":"CAgI""#);
         assert_eq!(spelled(&others, WHOLE), expected);
@@ -172,11 +201,13 @@ mod tests {
     fn each_of_them_is_authenticated() {
         let whole = read(WHOLE);
         let bytes = whole.authenticated().unwrap();
-        assert_eq!(bytes, b"2.0\0app\0salted by chance\x00\x09\x27\xc0");
+        assert_eq!(bytes, b"2.0\0app\0salted by chance\x00\x09\x27\xc0\0\0\0\x03");
         let kdf = whole.kdf.clone();
         for other in [
             Settings { version: None, ..whole.clone() },
             Settings { token_encoding: None, ..whole.clone() },
+            Settings { history: Some(0), ..whole.clone() },
+            Settings { history: None, ..whole.clone() },
             Settings {
                 kdf: kdf.map(|kdf| DirectoryKdf { rounds: 600_001, ..kdf }),
                 ..whole.clone()

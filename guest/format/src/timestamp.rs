@@ -1,6 +1,6 @@
 //! Times as records have them: UTC without a zone, since the FossaWork application can't compare others.
 
-use time::OffsetDateTime;
+use time::{Date, Month, OffsetDateTime, Time};
 
 /// `2025-01-14T10:00:00`; `None` for a time after the year 9999.
 pub fn format(seconds_since_1970: u64) -> Option<String> {
@@ -9,6 +9,21 @@ pub fn format(seconds_since_1970: u64) -> Option<String> {
         (time.date().to_calendar_date(), time.to_hms());
     let month = u8::from(month);
     Some(format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}"))
+}
+
+/// This many days after a time, of which a fraction of a second and a zone are left out; `None` when it is no time, or out
+/// of the years that can be named.
+pub fn after_days(text: &str, days: u32) -> Option<String> {
+    if !is_time(text) {
+        return None;
+    }
+    let number = |from: usize, to: usize| text.get(from..to)?.parse::<u16>().ok();
+    let small = |from: usize| u8::try_from(number(from, from + 2)?).ok();
+    let month = Month::try_from(small(5)?).ok()?;
+    let date = Date::from_calendar_date(number(0, 4)?.into(), month, small(8)?).ok()?;
+    let time = Time::from_hms(small(11)?, small(14)?, small(17)?).ok()?;
+    let seconds = OffsetDateTime::new_utc(date, time).unix_timestamp();
+    format(u64::try_from(seconds).ok()?.checked_add(u64::from(days) * 24 * 60 * 60)?)
 }
 
 /// Whether the text is a time: `2025-01-14T10:00:00`, perhaps with a fraction of a second, perhaps with a zone. Whoever

@@ -8,7 +8,7 @@ use crate::bindings::wasi::{clocks::wall_clock, random::random};
 use crate::contract::{
     Changes, Configured, Credential, Derivation, DerivedKey, Envelope, Error, ErrorCode, File,
     LeftoverPage, MigrateOptions, NamePage, PutOptions, Removed, Revealed, Rewritten, RingKey,
-    RootParameters, Stored, Summary, TokenEncoding, UserPage,
+    RootParameters, Stored, Summary, TokenEncoding, UserPage, VersionHistory,
 };
 use crate::{configuration, migration, vault};
 use moat_format::message::Message;
@@ -79,6 +79,22 @@ impl exported::Guest for Component {
         vault::change(&Imports, &user_id, &changes, expected_revision.as_deref())
     }
 
+    fn copy(user_id: String, source: String) -> Result<Summary, Error> {
+        vault::copy(&Imports, &user_id, &source)
+    }
+
+    fn history(user_id: String) -> Result<VersionHistory, Error> {
+        vault::history(&Imports, &user_id)
+    }
+
+    fn restore(
+        user_id: String,
+        number: u32,
+        expected_revision: Option<String>,
+    ) -> Result<Summary, Error> {
+        vault::restore(&Imports, &user_id, number, expected_revision.as_deref())
+    }
+
     fn describe(user_id: String) -> Result<Summary, Error> {
         vault::describe(&Imports, &user_id)
     }
@@ -119,8 +135,9 @@ impl exported::Guest for Component {
     fn configure(
         version: Option<String>,
         encoding: Option<TokenEncoding>,
+        history: Option<u32>,
     ) -> Result<Configured, Error> {
-        let changed = configuration::configure(&Imports, version.as_deref(), encoding)?;
+        let changed = configuration::configure(&Imports, version.as_deref(), encoding, history)?;
         Ok(Configured { changed })
     }
 
@@ -136,6 +153,10 @@ impl exported::Guest for Component {
 impl reveal::Guest for Component {
     fn reveal(user_id: String) -> Result<Revealed, Error> {
         vault::reveal(&Imports, &user_id)
+    }
+
+    fn reveal_version(user_id: String, number: u32) -> Result<Revealed, Error> {
+        vault::reveal_version(&Imports, &user_id, number)
     }
 }
 

@@ -1,22 +1,24 @@
-//! How new records of a directory are written: its settings, which nobody changes without a master key.
+//! How new records of a directory are written, and what is kept of earlier ones: its settings, which nobody changes without a master key.
 //!
 //! The settings are authenticated from when version 2.0 is first asked for, which is when their salt is made.
 
 #![allow(clippy::missing_errors_doc, reason = "the contract in `wit/` says which")]
 
 use moat_format::kdf::DirectoryKdf;
-use moat_format::settings::Mac;
+use moat_format::message::Message;
+use moat_format::settings::{MAX_HISTORY, Mac};
 use moat_format::token::Encoding;
 use moat_format::version::Version;
 
-use crate::contract::{Error, TokenEncoding};
+use crate::contract::{Error, ErrorCode, TokenEncoding};
 use crate::host::Host;
 use crate::keys::Ring;
 use crate::retry::until_written;
 use crate::scheme::Scheme;
 use crate::settings::Settings;
 
-/// Sets the version and the token encoding of new records, each if it is given, and returns whether one of them changed.
+/// Sets the version and the token encoding of new records, and how many earlier versions are kept, each if it is given, and
+/// returns whether one of them changed.
 ///
 /// Settings that another key authenticates, or that were altered, are refused; but with a version, which the caller then
 /// answers for, they are authenticated anew. So are those that a key authenticates that no longer encrypts.
@@ -24,8 +26,12 @@ pub fn configure(
     host: &dyn Host,
     version: Option<&str>,
     encoding: Option<TokenEncoding>,
+    history: Option<u32>,
 ) -> Result<bool, Error> {
     let version = version.map(Version::parse).transpose()?;
+    if history.is_some_and(|versions| versions > MAX_HISTORY) {
+        return Err(Error::new(ErrorCode::InvalidCredential, Message::LongHistory));
+    }
     let encoding = encoding.map(Encoding::from);
     let ring = Ring::new(host);
     until_written(|| {
@@ -44,11 +50,15 @@ pub fn configure(
         if let Some(encoding) = encoding {
             settings.set_token_encoding(encoding);
         }
+        let history = history.filter(|versions| *versions != settings.history());
+        if let Some(versions) = history {
+            settings.set_history(versions);
+        }
         let lacks_kdf = settings.version() == Version::V2 && settings.kdf().is_none();
         if lacks_kdf {
             settings.set_kdf(DirectoryKdf::new(host.random()?));
         }
-        let is_changed = version.is_some() || encoding.is_some();
+        let is_changed = version.is_some() || encoding.is_some() || history.is_some();
         if is_changed || lacks_kdf || !is_current {
             save(settings, &ring)?;
         }
@@ -74,6 +84,16 @@ pub(crate) fn settings(ring: &Ring) -> Result<Settings, Error> {
     let settings = Settings::load(ring.host())?;
     ring.authenticate(&settings)?;
     Ok(settings)
+}
+
+/// How many earlier versions of a credential are kept that has some now, or none. What is kept, or given up, authentic settings
+/// say.
+pub(crate) fn history(ring: &Ring, earlier_versions: u32) -> Result<u32, Error> {
+    let settings = Settings::load(ring.host())?;
+    if settings.history() > 0 || earlier_versions > 0 {
+        ring.authenticate(&settings)?;
+    }
+    Ok(settings.history())
 }
 
 /// The scheme of new records of this version in a directory with these settings, encrypted with the primary key. A dry run

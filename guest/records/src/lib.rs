@@ -22,6 +22,7 @@ pub mod bindings {
 mod component;
 pub mod configuration;
 mod error;
+mod history;
 mod host;
 pub mod keys;
 mod kind;
@@ -40,9 +41,10 @@ pub use host::Host;
 pub mod contract {
     pub use crate::bindings::fossawork::credentials::directory::{File, NamePage};
     pub use crate::bindings::fossawork::credentials::types::{
-        Changes, Configured, Credential, DerivedKey, Envelope, Error, ErrorCode, Field, KeyInfo,
-        KeyWeakness, Leftover, LeftoverPage, MigrateOptions, PutOptions, RecordKind, Removed,
-        Revealed, Rewritten, Stored, Summary, TokenEncoding, UserPage,
+        Changes, Configured, Credential, DerivedKey, EarlierVersion, Envelope, Error, ErrorCode,
+        Field, KeyInfo, KeyWeakness, Leftover, LeftoverPage, MigrateOptions, PutOptions,
+        RecordKind, Removed, Revealed, Rewritten, Stored, Summary, TokenEncoding, UserPage,
+        VersionHistory,
     };
     pub use crate::bindings::moat::parts::user_keys::{Derivation, RingKey, RootParameters};
 }

@@ -1,10 +1,14 @@
 //! What is encrypted in a token: the credential, as JSON.
 //!
 //! `username`, `password` and `created_at` must be there; `last_used`, `is_valid` and `validation_attempts`
-//! may be missing. `fields` holds Moat's additional values and is there only if there are some.
+//! may be missing. `fields` holds Moat's additional values, `expires` when the credential expires, and
+//! `earlier_versions` its [`history`](crate::history); each is there only if there is some.
+
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use moat_format::expiry::Expiry;
 use moat_format::json_object::RawObject;
 use moat_format::message::Message;
 use moat_format::timestamp::is_time;
@@ -12,7 +16,7 @@ use moat_format::timestamp::is_time;
 use crate::contract::{Changes, Credential, Error, ErrorCode, Field};
 
 /// Names that a field can't have, because a part of the credential has it already.
-pub const RESERVED_NAMES: [&str; 10] = [
+pub const RESERVED_NAMES: [&str; 11] = [
     "user_id",
     "username",
     "password",
@@ -20,6 +24,7 @@ pub const RESERVED_NAMES: [&str; 10] = [
     "last_used",
     "is_valid",
     "validation_attempts",
+    "expires",
     "fields",
     "encryption_version",
     "key_id",
@@ -53,8 +58,8 @@ impl Plaintext {
             .map_err(|_| Error::malformed(Message::PlaintextNotAnObject))
     }
 
-    /// Replaces the credential, and keeps what it doesn't name: fields, and members that aren't known here. `created_at` is
-    /// when it was created, unless the credential says so itself.
+    /// Replaces the credential, and keeps what it doesn't name: fields, when it expires, and members that aren't known here.
+    /// `created_at` is when it was created, unless the credential says so itself.
     ///
     /// # Errors
     ///
@@ -67,6 +72,7 @@ impl Plaintext {
         members.set("last_used", &credential.last_used)?;
         members.set("is_valid", credential.is_valid)?;
         members.set("validation_attempts", credential.validation_attempts)?;
+        self.set_expires(credential.expires.as_deref())?;
         self.change_fields(&credential.fields, &[])
     }
 
@@ -89,7 +95,30 @@ impl Plaintext {
             members.set("is_valid", false)?;
             members.set("validation_attempts", 0)?;
         }
+        self.set_expires(changes.expires.as_deref())?;
         self.change_fields(&changes.fields, &changes.removed_fields)
+    }
+
+    /// Puts the secrets of another version in the place of those that are there, which no login attempt was reported for yet.
+    /// What isn't known here stays.
+    pub(crate) fn restore(&mut self, version: &Credential) -> Result<(), Error> {
+        self.0.remove("fields");
+        self.0.remove("expires");
+        version.write_to(&mut self.0)?;
+        self.0.set("is_valid", false)?;
+        Ok(self.0.set("validation_attempts", 0)?)
+    }
+
+    /// Sets when it expires; `None` leaves that as it is.
+    fn set_expires(&mut self, expires: Option<&str>) -> Result<(), Error> {
+        match expires {
+            None => Ok(()),
+            Some(Expiry::NEVER) => {
+                self.0.remove("expires");
+                Ok(())
+            }
+            Some(expires) => Ok(self.0.set("expires", expires)?),
+        }
     }
 
     fn change_fields(&mut self, set: &[Field], removed: &[String]) -> Result<(), Error> {
@@ -118,27 +147,17 @@ impl Plaintext {
     ///
     /// `malformed` when a member is missing or of another type than the format says.
     pub fn credential(&self) -> Result<Credential, Error> {
-        let members = &self.0;
-        let fields: Option<RawObject> = members.find("fields")?;
-        let fields = fields.unwrap_or_default();
-        let fields = fields
-            .iter()
-            .map(|(name, _)| {
-                // Without the name, which is decrypted text and may hold anything.
-                let value = fields.get(name).ok().flatten();
-                let value = value.ok_or_else(|| Error::malformed(Message::StoredField))?;
-                Ok(Field { name: name.to_owned(), value })
-            })
-            .collect::<Result<_, Error>>()?;
-        Ok(Credential {
-            username: members.require("username")?,
-            password: members.require("password")?,
-            fields,
-            created_at: Some(members.require("created_at")?),
-            last_used: members.find::<Option<String>>("last_used")?.flatten(),
-            is_valid: members.find("is_valid")?.unwrap_or(false),
-            validation_attempts: members.find("validation_attempts")?.unwrap_or(0),
-        })
+        credential_of(&self.0)
+    }
+
+    /// All members.
+    pub(crate) fn members(&self) -> &RawObject {
+        &self.0
+    }
+
+    /// As [`Self::members`], to be changed.
+    pub(crate) fn members_mut(&mut self) -> &mut RawObject {
+        &mut self.0
     }
 
     /// Records a use.
@@ -186,22 +205,98 @@ impl Plaintext {
     }
 }
 
+/// The credential that these members tell.
+pub(crate) fn credential_of(members: &RawObject) -> Result<Credential, Error> {
+    let fields: Option<RawObject> = members.find("fields")?;
+    let fields = fields.unwrap_or_default();
+    let fields = fields
+        .iter()
+        .map(|(name, _)| {
+            // Without the name, which is decrypted text and may hold anything.
+            let value = fields.get(name).ok().flatten();
+            let value = value.ok_or_else(|| Error::malformed(Message::StoredField))?;
+            Ok(Field { name: name.to_owned(), value })
+        })
+        .collect::<Result<_, Error>>()?;
+    Ok(Credential {
+        username: members.require("username")?,
+        password: members.require("password")?,
+        fields,
+        created_at: Some(members.require("created_at")?),
+        last_used: members.find::<Option<String>>("last_used")?.flatten(),
+        is_valid: members.find("is_valid")?.unwrap_or(false),
+        validation_attempts: members.find("validation_attempts")?.unwrap_or(0),
+        expires: members.find::<Option<String>>("expires")?.flatten(),
+    })
+}
+
+impl Credential {
+    /// The names of the additional values.
+    pub(crate) fn field_names(&self) -> Vec<String> {
+        self.fields.iter().map(|field| field.name.clone()).collect()
+    }
+
+    /// Whether username, password and additional values are the same.
+    pub(crate) fn has_secrets_of(&self, other: &Self) -> bool {
+        let fields = |of: &Self| -> BTreeMap<_, _> {
+            of.fields.iter().map(|field| (field.name.clone(), field.value.clone())).collect()
+        };
+        self.username == other.username
+            && self.password == other.password
+            && fields(self) == fields(other)
+    }
+
+    /// Sets the members that say what the secrets are, since when, and for how long.
+    pub(crate) fn write_to(&self, members: &mut RawObject) -> Result<(), Error> {
+        members.set("username", &self.username)?;
+        members.set("password", &self.password)?;
+        members.set("created_at", &self.created_at)?;
+        if let Some(expires) = &self.expires {
+            members.set("expires", expires)?;
+        }
+        if self.fields.is_empty() {
+            return Ok(());
+        }
+        let mut fields = RawObject::default();
+        for Field { name, value } in &self.fields {
+            fields.put(name, value).map_err(|_| Error::malformed(Message::PlaintextNotJson))?;
+        }
+        Ok(members.set("fields", fields)?)
+    }
+}
+
 /// Checks what a caller wants to have stored, before anything is read or derived.
 pub(crate) fn check(credential: &Credential) -> Result<(), Error> {
     // It also stands in the envelope, in the clear.
     if credential.created_at.as_deref().is_some_and(|created_at| !is_time(created_at)) {
         return Err(Error::new(ErrorCode::InvalidCredential, Message::CreatedAt));
     }
+    check_expires(credential.expires.as_deref())?;
     check_fields(&credential.fields)
 }
 
 /// Checks what a caller wants to have changed, before anything is read or derived.
 pub(crate) fn check_changes(changes: &Changes) -> Result<(), Error> {
-    let Changes { username, password, fields, removed_fields } = changes;
-    if username.is_none() && password.is_none() && fields.is_empty() && removed_fields.is_empty() {
+    let Changes { username, password, fields, removed_fields, expires, forget_history } = changes;
+    let texts = [username, password, expires];
+    let is_empty = texts.iter().all(|text| text.is_none())
+        && fields.is_empty()
+        && removed_fields.is_empty()
+        && !forget_history;
+    if is_empty {
         return Err(Error::new(ErrorCode::InvalidCredential, Message::NothingToChange));
     }
+    check_expires(expires.as_deref())?;
     check_fields(fields)
+}
+
+fn check_expires(expires: Option<&str>) -> Result<(), Error> {
+    match expires {
+        Some(text) if text != Expiry::NEVER && Expiry::parse(text).is_none() => {
+            Err(Error::new(ErrorCode::InvalidCredential, Message::Expires))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn check_fields(fields: &[Field]) -> Result<(), Error> {
@@ -237,6 +332,7 @@ mod tests {
             last_used: None,
             is_valid: false,
             validation_attempts: 0,
+            expires: None,
         }
     }
 

@@ -90,6 +90,11 @@ impl Record {
         self.created_at = Some(created_at.to_owned());
     }
 
+    /// A record that is yet to be sealed, of the same credential for another user.
+    pub(crate) fn copied(&self) -> Self {
+        Self { created_at: self.created_at.clone(), ..Self::default() }
+    }
+
     /// Puts a new token into this user's record and returns the bytes to write. Members that aren't known here stay as
     /// they are.
     pub(crate) fn seal(

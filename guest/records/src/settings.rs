@@ -45,6 +45,11 @@ impl Settings {
         self.known.token_encoding
     }
 
+    /// How many earlier versions of each credential are kept.
+    pub(crate) fn history(&self) -> u32 {
+        self.known.history.unwrap_or(0)
+    }
+
     /// From what version 2.0 derives the root key, once there is a record of it.
     pub(crate) fn kdf(&self) -> Option<&DirectoryKdf> {
         self.known.kdf.as_ref()
@@ -66,6 +71,10 @@ impl Settings {
 
     pub(crate) fn set_token_encoding(&mut self, encoding: Encoding) {
         self.known.token_encoding = Some(encoding);
+    }
+
+    pub(crate) fn set_history(&mut self, versions: u32) {
+        self.known.history = Some(versions);
     }
 
     pub(crate) fn set_kdf(&mut self, kdf: DirectoryKdf) {

@@ -5,6 +5,7 @@
 
 #![allow(clippy::missing_errors_doc, reason = "the contract in `wit/` says which")]
 
+use moat_format::expiry::Expiry;
 use moat_format::message::Message;
 use moat_format::timestamp;
 use moat_format::token::Encoding;
@@ -14,7 +15,7 @@ use moat_format::version::Version;
 use crate::configuration;
 use crate::contract::{
     Changes, Credential, Envelope, Error, ErrorCode, KeyInfo, PutOptions, RecordKind, Revealed,
-    Stored, Summary, UserPage,
+    Stored, Summary, UserPage, VersionHistory,
 };
 use crate::host::Host;
 use crate::keys::{Ring, UserKeys};
@@ -46,14 +47,24 @@ pub fn put(
     let mut attempt = || {
         let old = find(host, &user)?;
         check_expectations(options, old.as_ref())?;
-        let (before, old_fields) = match &old {
+        let before = match &old {
             Some(record) => replaceable(record, &mut keys)?,
-            None => Default::default(),
+            None => None,
         };
 
         let now = now(host)?;
-        let mut plaintext = if options.keep_fields { before } else { Plaintext::default() };
-        plaintext.replace(credential, &now)?;
+        let mut dropped_fields = Vec::new();
+        let mut plaintext = Plaintext::default();
+        if let Some((old_plaintext, old_credential)) = before {
+            let wanted = configuration::history(&ring, old_plaintext.count_earlier()?)?;
+            let only_earlier = old_plaintext.only_earlier()?;
+            plaintext = if options.keep_fields { old_plaintext } else { only_earlier };
+            plaintext.replace(credential, &now)?;
+            plaintext.keep_earlier(&old_credential, &now, wanted)?;
+            dropped_fields = old_credential.field_names();
+        } else {
+            plaintext.replace(credential, &now)?;
+        }
         let new = plaintext.credential()?;
         let replaced = old.is_some();
         let encoding = options.encoding.map(Into::into);
@@ -63,10 +74,10 @@ pub fn put(
         let (contents, key) = seal(&mut record, &mut plaintext, &format, &mut keys)?;
         record::check_headroom(&contents)?;
         write(&mut record, &contents, &keys)?;
-        let kept = |name: &String| new.fields.iter().any(|field| field.name == *name);
+        dropped_fields.retain(|name| !new.fields.iter().any(|field| field.name == *name));
         Ok(Stored {
-            dropped_fields: old_fields.into_iter().filter(|name| !kept(name)).collect(),
-            summary: summary(&user, &new, key, &record),
+            dropped_fields,
+            summary: summary(&user, &plaintext, &new, key, &record)?,
             replaced,
         })
     };
@@ -82,11 +93,68 @@ pub fn change(
     expected_revision: Option<&str>,
 ) -> Result<Summary, Error> {
     plaintext::check_changes(changes)?;
-    update(host, user_id, expected_revision, record::check_headroom, |record, plaintext, now| {
+    update(host, user_id, expected_revision, record::check_headroom, |rewrite| {
+        let Rewrite { record, plaintext, before, now, ring } = rewrite;
         if changes.password.is_some() {
             record.begin(now);
         }
-        plaintext.change(changes, now)
+        plaintext.change(changes, now)?;
+        if changes.forget_history {
+            plaintext.forget_earlier();
+            return Ok(());
+        }
+        let wanted = configuration::history(ring, plaintext.count_earlier()?)?;
+        plaintext.keep_earlier(before, now, wanted)
+    })
+}
+
+/// Stores the credential of another user for this one.
+pub fn copy(host: &dyn Host, user_id: &str, source: &str) -> Result<Summary, Error> {
+    let (user, source) = (UserId::parse(user_id)?, UserId::parse(source)?);
+    let source_record = existing(host, &source)?;
+    if find(host, &user)?.is_some() {
+        return Err(Error::new(ErrorCode::Conflict, Message::RecordExists));
+    }
+    let ring = Ring::new(host);
+    ring.primary()?;
+    let (mut plaintext, _) = decrypt(&source_record, &mut ring.for_user(&source))?;
+    let credential = plaintext.credential()?;
+
+    let scheme = source_record.scheme();
+    if let Scheme::V2(_) = scheme {
+        plaintext.unbind();
+    }
+    let mut keys = ring.for_user(&user);
+    let version = Some(scheme.version());
+    let format = write_format(&keys, None, version, source_record.encoding(), false)?;
+    let mut record = source_record.copied();
+    let (contents, key) = seal(&mut record, &mut plaintext, &format, &mut keys)?;
+    write(&mut record, &contents, &keys)?;
+    summary(&user, &plaintext, &credential, key, &record)
+}
+
+/// Returns which earlier versions of a credential are kept.
+pub fn history(host: &dyn Host, user_id: &str) -> Result<VersionHistory, Error> {
+    let user = UserId::parse(user_id)?;
+    let record = existing(host, &user)?;
+    let ring = Ring::new(host);
+    let (plaintext, key) = decrypt(&record, &mut ring.for_user(&user))?;
+    let summary = summary(&user, &plaintext, &plaintext.credential()?, key, &record)?;
+    Ok(VersionHistory { summary, versions: plaintext.list_earlier()? })
+}
+
+/// Puts an earlier version in the place of the credential, which is kept however many are to be.
+pub fn restore(
+    host: &dyn Host,
+    user_id: &str,
+    number: u32,
+    expected_revision: Option<&str>,
+) -> Result<Summary, Error> {
+    update(host, user_id, expected_revision, record::check_headroom, |rewrite| {
+        let Rewrite { plaintext, before, now, ring, .. } = rewrite;
+        plaintext.restore(&plaintext.find_earlier(number)?)?;
+        let wanted = configuration::history(ring, plaintext.count_earlier()?)?;
+        plaintext.keep_earlier(before, now, wanted.max(1))
     })
 }
 
@@ -106,7 +174,20 @@ pub fn reveal(host: &dyn Host, user_id: &str) -> Result<Revealed, Error> {
 fn reveal_record(record: &Record, keys: &mut UserKeys) -> Result<Revealed, Error> {
     let (plaintext, key) = decrypt(record, keys)?;
     let credential = plaintext.credential()?;
-    Ok(Revealed { summary: summary(keys.user(), &credential, key, record), credential })
+    Ok(Revealed {
+        summary: summary(keys.user(), &plaintext, &credential, key, record)?,
+        credential,
+    })
+}
+
+/// Decrypts a record and returns an earlier version of its credential.
+pub fn reveal_version(host: &dyn Host, user_id: &str, number: u32) -> Result<Revealed, Error> {
+    let user = UserId::parse(user_id)?;
+    let record = existing(host, &user)?;
+    let ring = Ring::new(host);
+    let (plaintext, key) = decrypt(&record, &mut ring.for_user(&user))?;
+    let credential = plaintext.find_earlier(number)?;
+    Ok(Revealed { summary: summary(&user, &plaintext, &credential, key, &record)?, credential })
 }
 
 /// Returns a record's envelope; needs no key.
@@ -130,7 +211,7 @@ fn mark(
     user_id: &str,
     mark: impl Fn(&mut Plaintext, &str) -> Result<(), Error>,
 ) -> Result<Summary, Error> {
-    update(host, user_id, None, |_| Ok(()), |_, plaintext, now| mark(plaintext, now))
+    update(host, user_id, None, |_| Ok(()), |rewrite| mark(rewrite.plaintext, rewrite.now))
 }
 
 /// Removes a record, readable or not, and returns whether there was one.
@@ -194,13 +275,23 @@ pub(crate) fn until_rewritten<T>(
     })
 }
 
+/// A record that is being changed.
+struct Rewrite<'r> {
+    record: &'r mut Record,
+    plaintext: &'r mut Plaintext,
+    /// The credential as it was found.
+    before: &'r Credential,
+    now: &'r str,
+    ring: &'r Ring<'r>,
+}
+
 /// Decrypts a record, changes its plaintext and writes it back in the format in which it was found.
 fn update(
     host: &dyn Host,
     user_id: &str,
     expected_revision: Option<&str>,
     check: fn(&[u8]) -> Result<(), Error>,
-    change: impl Fn(&mut Record, &mut Plaintext, &str) -> Result<(), Error>,
+    change: impl Fn(Rewrite<'_>) -> Result<(), Error>,
 ) -> Result<Summary, Error> {
     let user = UserId::parse(user_id)?;
     existing(host, &user)?;
@@ -213,14 +304,20 @@ fn update(
         check_revision(expected_revision, Some(&record))?;
         let (mut plaintext, _) = decrypt(&record, &mut keys)?;
         // What can't be read is not repaired in passing: a mark would overwrite the member that is wrong.
-        plaintext.credential()?;
-        change(&mut record, &mut plaintext, &now(host)?)?;
+        let before = plaintext.credential()?;
+        change(Rewrite {
+            record: &mut record,
+            plaintext: &mut plaintext,
+            before: &before,
+            now: &now(host)?,
+            ring: &ring,
+        })?;
         let credential = plaintext.credential()?;
         let format = write_format(&keys, Some(&record), None, None, false)?;
         let (contents, key) = seal(&mut record, &mut plaintext, &format, &mut keys)?;
         check(&contents)?;
         write(&mut record, &contents, &keys)?;
-        Ok(summary(&user, &credential, key, &record))
+        summary(&user, &plaintext, &credential, key, &record)
     };
     if expected_revision.is_none() { until_written(attempt) } else { attempt() }
 }
@@ -327,37 +424,47 @@ fn check_revision(expected: Option<&str>, old: Option<&Record>) -> Result<(), Er
     }
 }
 
-/// The plaintext of a record that is about to be replaced, and the names of its fields.
+/// What is in a record that is about to be replaced.
 ///
 /// A key of the ring has to decrypt it, so that a mistyped key replaces nothing. What anyone could have written, a legacy
 /// record that is not encrypted or only with the published key, may be replaced freely, and nothing of it is kept.
-fn replaceable(record: &Record, keys: &mut UserKeys) -> Result<(Plaintext, Vec<String>), Error> {
+fn replaceable(
+    record: &Record,
+    keys: &mut UserKeys,
+) -> Result<Option<(Plaintext, Credential)>, Error> {
     match decrypt(record, keys) {
         Ok((plaintext, _)) => {
-            let names = field_names(&plaintext.credential()?);
-            Ok((plaintext, names))
+            let credential = plaintext.credential()?;
+            Ok(Some((plaintext, credential)))
         }
-        Err(error) if error.code == ErrorCode::NeedsMigration => Ok(Default::default()),
+        Err(error) if error.code == ErrorCode::NeedsMigration => Ok(None),
         Err(error) => Err(error),
     }
 }
 
-fn field_names(credential: &Credential) -> Vec<String> {
-    credential.fields.iter().map(|field| field.name.clone()).collect()
-}
-
-fn summary(user: &UserId, credential: &Credential, key: KeyInfo, record: &Record) -> Summary {
-    Summary {
+fn summary(
+    user: &UserId,
+    plaintext: &Plaintext,
+    credential: &Credential,
+    key: KeyInfo,
+    record: &Record,
+) -> Result<Summary, Error> {
+    let expiry = credential.expires.as_deref().and_then(Expiry::parse);
+    let created_at = credential.created_at.as_deref().unwrap_or_default();
+    Ok(Summary {
         user_id: user.to_string(),
         username: credential.username.clone(),
-        field_names: field_names(credential),
+        field_names: credential.field_names(),
         created_at: credential.created_at.clone(),
         last_used: credential.last_used.clone(),
         is_valid: credential.is_valid,
         validation_attempts: credential.validation_attempts,
+        expires: credential.expires.clone(),
+        expires_at: expiry.and_then(|expiry| expiry.at(created_at)),
+        earlier_versions: plaintext.count_earlier()?,
         key,
         envelope: record.envelope(),
-    }
+    })
 }
 
 fn now(host: &dyn Host) -> Result<String, Error> {

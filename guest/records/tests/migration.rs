@@ -226,7 +226,7 @@ fn a_token_is_spelled_as_asked_or_as_it_was_or_as_the_directory_is_set_or_for_it
         let case = format!("{kind} {asked:?} {set:?}");
         let contents = record(data, kind);
         let memory = memory(&contents);
-        configuration::configure(&memory, None, set).unwrap();
+        configuration::configure(&memory, None, set, None).unwrap();
         let options = MigrateOptions { encoding: asked, ..ACCEPTING };
         let preview = MigrateOptions { dry_run: true, ..options.clone() };
         assert_eq!(migrate(&memory, &preview).unwrap().changed, changed, "{case}");
@@ -396,8 +396,8 @@ fn the_outside_of_version_2_is_authenticated() {
 #[test]
 fn one_slow_derivation_serves_all_users_of_a_key() {
     let memory = Memory::new([primary(None, KEY)]);
-    assert!(configuration::configure(&memory, Some("2.0"), None).unwrap());
-    assert!(!configuration::configure(&memory, Some("2.0"), None).unwrap());
+    assert!(configuration::configure(&memory, Some("2.0"), None, None).unwrap());
+    assert!(!configuration::configure(&memory, Some("2.0"), None, None).unwrap());
     let users: Vec<String> = (0..50).map(|n| format!("user{n}")).collect();
     for user in &users {
         vault::put(&memory, user, &credential(), &options()).unwrap();
@@ -428,11 +428,11 @@ fn settings_that_cannot_be_read_stop_what_needs_them() {
         let error = vault::put(&memory, "anna", &credential(), &options()).unwrap_err();
         assert_eq!(error.code, expected, "{settings}");
         assert!(error.message.starts_with("moat.json"), "{}", error.message);
-        assert_eq!(code(configuration::configure(&memory, Some("2.0"), None)), expected);
+        assert_eq!(code(configuration::configure(&memory, Some("2.0"), None, None)), expected);
         assert_eq!(memory.file(FILE), None);
     }
     memory.set_file("moat.json", r#"{"x":1.50,"token_encoding":"app"}"#);
-    configuration::configure(&memory, Some("2.0"), None).unwrap();
+    configuration::configure(&memory, Some("2.0"), None, None).unwrap();
     let settings = String::from_utf8(memory.file("moat.json").unwrap()).unwrap();
     assert!(
         settings.starts_with(r#"{"x":1.50,"token_encoding":"app","record_version":"2.0","kdf":"#),
@@ -445,7 +445,7 @@ fn settings_that_cannot_be_read_stop_what_needs_them() {
 #[test]
 fn each_setting_is_set_by_itself() {
     let memory = Memory::new([primary(None, KEY)]);
-    assert!(!configuration::configure(&memory, None, None).unwrap());
+    assert!(!configuration::configure(&memory, None, None, None).unwrap());
     assert_eq!(memory.file("moat.json"), None);
     let documented = Some(TokenEncoding::Documented);
     for (version, encoding, changed, settings) in [
@@ -455,7 +455,7 @@ fn each_setting_is_set_by_itself() {
         (Some("2.0"), documented, true, r#""token_encoding":"documented""#),
         (Some("1.0"), None, true, r#""record_version":"1.0""#),
     ] {
-        assert_eq!(configuration::configure(&memory, version, encoding).unwrap(), changed);
+        assert_eq!(configuration::configure(&memory, version, encoding, None).unwrap(), changed);
         let found = String::from_utf8(memory.file("moat.json").unwrap()).unwrap();
         assert!(found.contains(settings), "{found}");
     }
@@ -464,17 +464,17 @@ fn each_setting_is_set_by_itself() {
 #[test]
 fn settings_are_written_if_they_change_or_an_earlier_key_authenticates_them() {
     let memory = Memory::new([primary(None, OLD_KEY)]);
-    configuration::configure(&memory, Some("2.0"), None).unwrap();
+    configuration::configure(&memory, Some("2.0"), None, None).unwrap();
     vault::put(&memory, "anna", &credential(), &options()).unwrap();
     let settings = memory.file("moat.json").unwrap();
     let writes = |memory: &Memory| memory.take_log_of("write moat.json").len();
     memory.take_log();
-    configuration::configure(&memory, None, None).unwrap();
+    configuration::configure(&memory, None, None, None).unwrap();
     migration::rewrap(&memory, &["anna".to_owned()], false).remove(0).unwrap();
     assert_eq!(writes(&memory), 0);
 
     let renew: [fn(&Memory); 2] = [
-        |memory| assert!(!configuration::configure(memory, None, None).unwrap()),
+        |memory| assert!(!configuration::configure(memory, None, None, None).unwrap()),
         |memory| drop(migration::rewrap(memory, &["anna".to_owned()], false).remove(0).unwrap()),
     ];
     for renew in renew {
@@ -493,7 +493,7 @@ fn settings_are_written_if_they_change_or_an_earlier_key_authenticates_them() {
 fn two_that_make_the_salt_at_once_agree() {
     let memory = memory(&record(&encrypted(KEY), CURRENT));
     let other = Memory::new([primary(None, KEY)]);
-    configuration::configure(&other, Some("2.0"), None).unwrap();
+    configuration::configure(&other, Some("2.0"), None, None).unwrap();
     let theirs = String::from_utf8(other.file("moat.json").unwrap()).unwrap();
     memory.interrupt(1, {
         let theirs = theirs.clone();

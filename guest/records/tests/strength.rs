@@ -18,7 +18,7 @@ use moat_format::message::Message;
 use moat_format::strong_key;
 use moat_format::user_id::UserId;
 use moat_guest_keys::kdf::RootKey;
-use moat_guest_records::contract::{Error, ErrorCode, TokenEncoding};
+use moat_guest_records::contract::{Credential, Error, ErrorCode, TokenEncoding};
 use moat_guest_records::{configuration, migration, vault};
 use serde_json::{Value, json};
 use support::{Memory, credential, options, primary, spare};
@@ -34,7 +34,7 @@ fn strong(byte: u8) -> String {
 /// A directory that is set to version 2.0, with a record of anna's.
 fn directory(key: &str) -> Memory {
     let memory = Memory::new([primary(Some("first"), key)]);
-    assert!(configuration::configure(&memory, Some("2.0"), None).unwrap());
+    assert!(configuration::configure(&memory, Some("2.0"), None, None).unwrap());
     put(&memory, "anna").unwrap();
     memory.cache.borrow_mut().clear();
     memory.take_log();
@@ -145,16 +145,38 @@ fn settings_that_were_altered_are_refused() {
             assert!(error.message.contains("authenticates moat.json"), "{}", error.message);
             assert_eq!(memory.file("bob.cred"), None);
             let app = Some(TokenEncoding::App);
-            let configured = configuration::configure(&memory, None, app);
+            let configured = configuration::configure(&memory, None, app, None);
             assert_eq!(code(configured), ErrorCode::WrongKeyOrTampered);
             // Who has the key and names the version answers for the settings.
-            configuration::configure(&memory, Some("2.0"), None).unwrap();
+            configuration::configure(&memory, Some("2.0"), None, None).unwrap();
             put(&memory, "bob").unwrap();
         }
         let memory = directory(key);
         let text = String::from_utf8(memory.file(SETTINGS).unwrap()).unwrap();
         memory.set_file(SETTINGS, text.replacen('{', r#"{"token_encoding":"app","#, 1));
         assert_eq!(code(put(&memory, "bob")), ErrorCode::WrongKeyOrTampered);
+    }
+}
+
+#[test]
+fn how_many_earlier_versions_are_kept_is_authenticated_too() {
+    for key in [WEAK, &strong(1)] {
+        let memory = directory(key);
+        assert!(configuration::configure(&memory, None, None, Some(3)).unwrap());
+        let change = |password: &str| {
+            let credential = Credential { password: password.to_owned(), ..credential() };
+            vault::put(&memory, "anna", &credential, &options()).map(|stored| stored.summary)
+        };
+        assert_eq!(change("two").unwrap().earlier_versions, 1);
+        let whole = String::from_utf8(memory.file(SETTINGS).unwrap()).unwrap();
+        for other in [r#""history":100"#, r#""history":0"#, r#""other":3"#] {
+            memory.set_file(SETTINGS, whole.replace(r#""history":3"#, other));
+            assert_eq!(code(change("three")), ErrorCode::WrongKeyOrTampered, "{other}");
+            let configured = configuration::configure(&memory, None, None, Some(5));
+            assert_eq!(code(configured), ErrorCode::WrongKeyOrTampered, "{other}");
+        }
+        memory.set_file(SETTINGS, whole);
+        assert_eq!(change("three").unwrap().earlier_versions, 2);
     }
 }
 

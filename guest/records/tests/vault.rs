@@ -103,7 +103,14 @@ fn put(memory: &Memory) -> Result<Stored, Error> {
 }
 
 fn no_changes() -> Changes {
-    Changes { username: None, password: None, fields: Vec::new(), removed_fields: Vec::new() }
+    Changes {
+        username: None,
+        password: None,
+        fields: Vec::new(),
+        removed_fields: Vec::new(),
+        expires: None,
+        forget_history: false,
+    }
 }
 
 fn new_password() -> Changes {
@@ -575,6 +582,23 @@ fn a_change_changes_what_it_names_and_nothing_else() {
         assert_eq!(text(&memory).len(), outside.len());
         assert_eq!(changed.envelope.encoding, Some(TokenEncoding::App));
     }
+}
+
+#[test]
+fn a_copy_keeps_what_is_not_known_here_of_the_credential_and_nothing_of_the_envelope() {
+    let memory = memory();
+    let inner = r#"{"x":[1.50],"username":"a","password":"p","created_at":"2025-01-14T10:00:00"}"#;
+    plant(
+        &memory,
+        record(&encrypted(KEY, inner, TokenEncoding::App), r#""encryption_version":"1.0","y":1"#),
+    );
+    vault::copy(&memory, "bob", "anna").unwrap();
+    let copy: Value = serde_json::from_slice(&memory.file("bob.cred").unwrap()).unwrap();
+    let members: Vec<_> = copy.as_object().unwrap().keys().collect();
+    assert_eq!(members, ["user_id", "encrypted_data", "created_at", "encryption_version"]);
+    vault::remove(&memory, "anna", None).unwrap();
+    vault::copy(&memory, "anna", "bob").unwrap();
+    assert_eq!(self::inner(&memory, KEY), inner);
 }
 
 #[test]

@@ -183,7 +183,7 @@ static json_t *to_json(const value *given)
 /// Calls a function with a step's members, and answers as the cases expect it.
 static json_t *call(struct moat *moat, const char *function, const json_t *step)
 {
-    const char *interface = strcmp(function, "reveal") == 0 ? "reveal" : "vault";
+    const char *interface = strncmp(function, "reveal", strlen("reveal")) == 0 ? "reveal" : "vault";
     struct moat_error error;
     wasmtime_component_func_type_t *signature =
         need(moat_type(moat, interface, function, &error), function);

@@ -12,7 +12,11 @@ static const struct {
 } needs[] = {
     {"put", RIGHT_READ | RIGHT_WRITE | RIGHT_SETTINGS | RIGHT_KEYS},
     {"change", RIGHT_READ | RIGHT_WRITE | RIGHT_KEYS},
+    {"copy", RIGHT_READ | RIGHT_WRITE | RIGHT_SETTINGS | RIGHT_KEYS},
+    {"history", RIGHT_READ | RIGHT_KEYS},
+    {"restore", RIGHT_READ | RIGHT_WRITE | RIGHT_KEYS},
     {"reveal", RIGHT_READ | RIGHT_KEYS},
+    {"reveal-version", RIGHT_READ | RIGHT_KEYS},
     {"describe", RIGHT_READ | RIGHT_KEYS},
     {"inspect", RIGHT_READ},
     {"mark-used", RIGHT_READ | RIGHT_WRITE | RIGHT_KEYS},
@@ -27,9 +31,11 @@ static const struct {
     {"remove-backup", RIGHT_READ | RIGHT_REMOVE_BACKUP | RIGHT_KEYS},
 };
 
-struct grant grant_of(const char *function, const value *first)
+struct grant grant_of(const char *function, const value *arguments, size_t count)
 {
-    struct grant grant = {0, first};
+    struct grant grant = {.whose = count > 0 ? &arguments[0] : NULL};
+    if (strcmp(function, "copy") == 0 && count > 1)
+        grant.source = &arguments[1];
     for (size_t i = 0; i < sizeof needs / sizeof *needs; ++i)
         if (strcmp(needs[i].function, function) == 0)
             grant.rights = needs[i].rights;
@@ -56,6 +62,14 @@ static size_t backed_up(const wasm_name_t *backup)
     const size_t mark = strlen(".backup_");
     const size_t size = backup->size > ending ? backup->size - ending : 0;
     return size > 0 && memcmp(backup->data + size, ENDING, mark) == 0 ? size : 0;
+}
+
+/// Whether this is the file of the user whose credential a copy copies.
+static bool is_source(const struct grant *grant, const wasm_name_t *file)
+{
+    const value *source = grant->source;
+    return source && source->kind == WASMTIME_COMPONENT_STRING &&
+           is_file_of(file, source->of.string.data, source->of.string.size);
 }
 
 /// Whether this is the file of a user that the call is for.
@@ -85,7 +99,7 @@ bool grant_reads(const struct grant *grant, const wasm_name_t *file)
     // The settings say what may be derived to decrypt a file.
     if (is_name(file, SETTINGS))
         return has(grant, RIGHT_SETTINGS) || has(grant, RIGHT_READ | RIGHT_KEYS);
-    return has(grant, RIGHT_READ) && is_own(grant, file);
+    return has(grant, RIGHT_READ) && (is_own(grant, file) || is_source(grant, file));
 }
 
 bool grant_writes(const struct grant *grant, const wasm_name_t *file)

@@ -20,10 +20,12 @@ struct grant {
     unsigned rights;
     /// The first argument: a user, several, or the name of a backup; NULL: it is called for none.
     const value *whose;
+    /// The user whose file a copy reads; NULL: it is no copy.
+    const value *source;
 };
 
-/// The grant of a function of the contract with this first argument; without any rights for another.
-struct grant grant_of(const char *function, const value *first);
+/// The grant of a function of the contract with these arguments; without any rights for another.
+struct grant grant_of(const char *function, const value *arguments, size_t count);
 
 // Names are compared with those that the call is about, not taken apart.
 bool grant_reads(const struct grant *grant, const wasm_name_t *file);

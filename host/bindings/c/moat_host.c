@@ -265,7 +265,7 @@ bool moat_call(struct moat *moat, const char *interface, const char *function,
     for (size_t i = 0; sound && i < count; ++i)
         sound = value_is_sound(&arguments[i]);
     // From the beginning: what a module does when it starts belongs to the call as well.
-    moat->backend.grant = grant_of(function, count > 0 ? &arguments[0] : NULL);
+    moat->backend.grant = grant_of(function, arguments, count);
     bool done = begin(moat, interface, function, &call, error);
     if (done && !sound)
         done = moat_fail(error, "sandbox", "an argument has text that is not UTF-8");

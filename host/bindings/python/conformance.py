@@ -70,6 +70,14 @@ def value(vault: Vault, step: dict[str, Any], revision: str | None) -> Any:
             changes = dict(step["changes"])
             changes["fields"] = [Field(**field) for field in changes.get("fields", [])]
             return asdict(vault.change(user, **changes | expected))
+        case "copy":
+            return asdict(vault.copy(user, step["source"]))
+        case "history":
+            return asdict(vault.history(user))
+        case "restore":
+            return asdict(vault.restore(user, step["number"], **expected))
+        case "reveal_version":
+            return asdict(vault.reveal_version(user, step["number"]))
         case "reveal":
             return asdict(vault.reveal(user))
         case "describe":
@@ -91,7 +99,8 @@ def value(vault: Vault, step: dict[str, Any], revision: str | None) -> Any:
         case "rewrap":
             return outcomes(vault.rewrap(users, dry_run=step.get("dry_run", False)))
         case "configure":
-            return {"changed": vault.configure(step.get("version"), step.get("encoding"))}
+            given = (step.get("version"), step.get("encoding"))
+            return {"changed": vault.configure(*given, history=step.get("history"))}
         case "leftovers":
             return {"leftovers": [asdict(leftover) for leftover in vault.leftovers()]}
         case "remove_backup":

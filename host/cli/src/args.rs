@@ -167,6 +167,10 @@ pub(super) enum Verb {
     Copy(CopyUser),
     /// Move a credential to another user id
     Rename(CopyUser),
+    /// Show the earlier versions of a credential, or set how many are kept
+    History(History),
+    /// Put an earlier version of a credential in its place
+    Restore(Restore),
     /// Delete a credential
     Delete(Delete),
     /// Mark a credential as used now
@@ -292,6 +296,9 @@ pub(super) struct Put {
     #[command(flatten)]
     pub(super) values: Values,
 
+    #[command(flatten)]
+    pub(super) expiry: Expiry,
+
     /// Version of the record; default: that of the replaced record, or of the directory
     #[arg(long)]
     pub(super) format: Option<Format>,
@@ -304,7 +311,7 @@ pub(super) struct Put {
     #[arg(long)]
     pub(super) create_only: bool,
 
-    /// Remove the fields of an existing credential that are not given, instead of keeping them
+    /// Remove the fields of an existing credential that are not given, and when it expires, instead of keeping them
     #[arg(long)]
     pub(super) drop_fields: bool,
 
@@ -358,6 +365,7 @@ pub(super) struct Values {
 #[derive(Args)]
 #[command(group = ArgGroup::new("change").required(true).multiple(true).args([
     "username", "password", "password_stdin", "generate", "field", "field_stdin", "field_file", "field_fd", "json_stdin", "unset",
+    "expires", "forget_history",
 ]))]
 pub(super) struct Set {
     /// User id
@@ -378,6 +386,44 @@ pub(super) struct Set {
     /// Remove an additional value. May be repeated
     #[arg(long, value_name = "NAME")]
     pub(super) unset: Vec<String>,
+
+    #[command(flatten)]
+    pub(super) expiry: Expiry,
+
+    /// Remove all earlier versions, and keep none of what is replaced now
+    #[arg(long)]
+    pub(super) forget_history: bool,
+}
+
+/// When a credential expires.
+#[derive(Args)]
+pub(super) struct Expiry {
+    /// When it expires: a date (2027-01-31), an age from which on the password is to be replaced (90d, 12w), or never
+    #[arg(long, value_name = "WHEN", value_parser = duration::expiry)]
+    pub(super) expires: Option<String>,
+}
+
+#[derive(Args)]
+#[command(group = ArgGroup::new("what").required(true))]
+pub(super) struct History {
+    /// User id
+    #[arg(value_parser = user, group = "what")]
+    pub(super) user: Option<UserId>,
+
+    /// Keep this many earlier versions of each credential from now on, at most 100; 0, the default, keeps none
+    #[arg(long, value_name = "N", group = "what", value_parser = value_parser!(u32).range(0..=100))]
+    pub(super) keep: Option<u32>,
+}
+
+#[derive(Args)]
+pub(super) struct Restore {
+    /// User id
+    #[arg(value_parser = user)]
+    pub(super) user: UserId,
+
+    /// Number of the version, as `moat history` shows it; default: the latest
+    #[arg(value_name = "VERSION")]
+    pub(super) version: Option<u32>,
 }
 
 #[derive(Args)]
@@ -416,7 +462,7 @@ pub(super) struct Get {
 
     /// Print only this value and a newline: username, password, created_at, …, or the name of a field. May be repeated: a
     /// line for each, in this order
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", group = "shown")]
     pub(super) field: Vec<String>,
 
     /// Print no newline after the value
@@ -428,8 +474,12 @@ pub(super) struct Get {
     pub(super) base64: bool,
 
     /// Show the secrets too
-    #[arg(long, conflicts_with = "field")]
+    #[arg(long, conflicts_with = "field", group = "shown")]
     pub(super) reveal: bool,
+
+    /// Show an earlier version, of the number that `moat history` shows
+    #[arg(long, value_name = "VERSION", requires = "shown")]
+    pub(super) earlier: Option<u32>,
 }
 
 #[derive(Args)]
@@ -449,6 +499,17 @@ pub(super) struct List {
     /// Only users whose credential was created longer ago than this (90d, 12w, 36h)
     #[arg(long, value_name = "AGE", value_parser = duration::parse)]
     pub(super) older_than: Option<Duration>,
+
+    /// Only credentials that have expired, or will within this time; decrypts each of them
+    #[arg(long, value_name = "TIME", value_parser = duration::parse)]
+    pub(super) expires_within: Option<Duration>,
+}
+
+impl List {
+    /// Whether each record has to be decrypted for it.
+    pub(super) fn decrypts(&self) -> bool {
+        self.with_field.is_some() || self.expires_within.is_some()
+    }
 }
 
 #[derive(Args)]

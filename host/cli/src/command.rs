@@ -20,7 +20,7 @@ pub(super) const EXAMPLES: &[(&str, &[&str])] = &[
     (
         "put",
         &[
-            "moat put anna --username anna@example.com",
+            "moat put anna --username anna@example.com --expires 90d",
             "pass show db | moat put db --username app --password-stdin",
         ],
     ),
@@ -39,9 +39,18 @@ pub(super) const EXAMPLES: &[(&str, &[&str])] = &[
             "moat get anna --field username --field totp --json",
         ],
     ),
-    ("list", &["moat list --long", "moat list example.com --older-than 90d"]),
+    (
+        "list",
+        &[
+            "moat list --long",
+            "moat list example.com --older-than 90d",
+            "moat list --expires-within 14d",
+        ],
+    ),
     ("copy", &["moat copy anna anna-staging"]),
     ("rename", &["moat rename anna anna.b"]),
+    ("history", &["moat history anna", "moat history --keep 5"]),
+    ("restore", &["moat restore anna", "moat restore anna 3"]),
     ("delete", &["moat delete anna"]),
     ("touch", &["moat touch anna"]),
     ("mark", &["moat mark anna --valid"]),

@@ -81,6 +81,8 @@ fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         Verb::List(list) => verbs::list::run(&context, &list),
         Verb::Copy(copy) => verbs::copy::run(&context, &copy, After::Keep),
         Verb::Rename(copy) => verbs::copy::run(&context, &copy, After::Remove),
+        Verb::History(history) => verbs::history::run(&context, &history),
+        Verb::Restore(restore) => verbs::history::restore(&context, &restore),
         Verb::Delete(delete) => verbs::delete::run(&context, &delete),
         Verb::Touch(touch) => verbs::touch::run(&context, &touch),
         Verb::Mark(mark) => verbs::mark::run(&context, &mark),

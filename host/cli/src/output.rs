@@ -5,6 +5,7 @@
 //! such a way that the value stays the same.
 
 use std::io::{self, Write};
+use std::time::Duration;
 
 use moat::{Envelope, KeyWeakness, Revealed, Summary};
 use serde::ser::{Serialize, SerializeMap, Serializer};
@@ -147,7 +148,7 @@ impl Write for Length {
 }
 
 /// A time of a record as RFC 3339 has it. Records have UTC without a zone; what is no such time stays as it is.
-fn utc(time: Option<&str>) -> Option<String> {
+pub(super) fn utc(time: Option<&str>) -> Option<String> {
     let without_zone = format_description!(
         "[year]-[month]-[day]T[hour]:[minute]:[second][optional [.[subsecond]]]"
     );
@@ -169,9 +170,12 @@ pub(super) fn summary(summary: &Summary) -> Map<String, Value> {
         "last_used": utc(summary.last_used.as_deref()),
         "is_valid": summary.is_valid,
         "validation_attempts": summary.validation_attempts,
+        "expires": utc(summary.expires.as_deref()),
+        "expires_at": utc(summary.expires_at.as_deref()),
         "fields": hidden,
         "encryption_version": summary.envelope.version,
         "key_id": summary.key.id,
+        "earlier_versions": summary.earlier_versions,
     });
     object(value)
 }
@@ -230,6 +234,19 @@ fn object(value: Value) -> Map<String, Value> {
     match value {
         Value::Object(object) => object,
         _ => Map::new(),
+    }
+}
+
+/// Warns about a credential that has expired, although it was just written.
+pub(super) fn warn_of_expiry(summary: &Summary) {
+    if summary.expires_within(Duration::ZERO) {
+        let at = summary.expires_at.as_ref().or(summary.expires.as_ref());
+        tracing::warn!(
+            "{} has expired ({}): set another date with `moat set {} --expires WHEN`",
+            summary.user_id,
+            at.map(String::as_str).unwrap_or_default(),
+            summary.user_id,
+        );
     }
 }
 

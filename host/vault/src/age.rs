@@ -25,6 +25,15 @@ pub fn is_older_than(time: Option<&str>, age: Duration) -> bool {
     time.and_then(|time| time.get(..19)).is_some_and(is_older) || is_in_the_future(time)
 }
 
+/// Whether a time in a record is past, or will be after this; `true` if there is none to tell from.
+pub(crate) fn is_over_by(time: Option<&str>, after: Duration) -> bool {
+    let then = SystemTime::now().checked_add(after).and_then(time_at);
+    match (time.and_then(|time| time.get(..19)), then) {
+        (Some(time), Some(then)) => time <= then.as_str(),
+        _ => true,
+    }
+}
+
 /// The time this long ago, as records and the audit log have it: in UTC, to the second, 19 characters. `None`: before the
 /// years that they can name.
 pub fn time_ago(age: Duration) -> Option<String> {

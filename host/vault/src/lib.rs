@@ -52,8 +52,9 @@ mod vault;
 #[cfg(feature = "http")]
 pub use authorization::{Authorization, AuthorizationScheme, Origin};
 pub use contract::types::{
-    Changes, Credential, Envelope, ErrorCode, Field, KeyInfo, KeyWeakness, MigrateOptions,
-    PutOptions, RecordKind, Revealed, Rewritten, Stored, Summary, TokenEncoding,
+    Changes, Credential, EarlierVersion, Envelope, ErrorCode, Field, KeyInfo, KeyWeakness,
+    MigrateOptions, PutOptions, RecordKind, Revealed, Rewritten, Stored, Summary, TokenEncoding,
+    VersionHistory,
 };
 pub use directory::{Directory, Lock, MAX_FILE_BYTES, RefusedFile};
 pub use error::Error;

@@ -104,8 +104,16 @@ operations! {
     Put = "put" [read write settings keys],
     /// Change a part of a credential.
     Change = "change" [read write keys],
+    /// Store the credential of another user.
+    Copy = "copy" [read write settings keys],
+    /// Return which earlier versions of a credential are kept.
+    History = "history" [read keys],
+    /// Put an earlier version in the place of a credential.
+    Restore = "restore" [read write keys],
     /// Decrypt a record and return all of it.
     Reveal = "reveal" [read keys],
+    /// Decrypt a record and return an earlier version of its credential.
+    RevealVersion = "reveal-version" [read keys],
     /// Decrypt a record and use a secret of it on behalf of somebody who doesn't get to see it. The contract's interface
     /// of this name is the host's; the component has no such function.
     Apply = "apply" [read keys],
@@ -127,7 +135,7 @@ operations! {
     Migrate = "migrate" [read write settings keys],
     /// Encrypt records with the primary key that are encrypted with another.
     Rewrap = "rewrap" [read write settings keys],
-    /// Set the version and the token encoding of new records.
+    /// Set the version and the token encoding of new records, and how many earlier versions are kept.
     Configure = "configure" [settings keys],
     /// List the files that are neither records nor the program's own.
     Leftovers = "leftovers" [list],
@@ -136,6 +144,11 @@ operations! {
 }
 
 impl Operation {
+    /// Whether it replaces secrets of a credential.
+    pub(crate) fn writes_secrets(self) -> bool {
+        matches!(self, Self::Put | Self::Change | Self::Copy | Self::Restore)
+    }
+
     /// Whether it writes the files of several users, all at its end.
     pub(crate) fn writes_many(self) -> bool {
         matches!(self, Self::Migrate | Self::Rewrap)

@@ -30,7 +30,7 @@ use wasmtime::component::{HasSelf, Linker};
 
 use crate::contract::{
     self, Changes, Configured, Credential, Envelope, LeftoverPage, MigrateOptions, PutOptions,
-    Removed, Revealed, Rewritten, Stored, Summary, TokenEncoding, UserPage,
+    Removed, Revealed, Rewritten, Stored, Summary, TokenEncoding, UserPage, VersionHistory,
 };
 use crate::error::Error;
 use crate::scope::Scope;
@@ -103,6 +103,23 @@ impl vault::Host for Scope {
         Ok(Vault::change(self, &user(&user_id)?, &changes, expected_revision.as_deref())?)
     }
 
+    fn copy(&mut self, user_id: String, source: String) -> Result<Summary, contract::Error> {
+        Ok(Vault::copy(self, &user(&user_id)?, &user(&source)?)?)
+    }
+
+    fn history(&mut self, user_id: String) -> Result<VersionHistory, contract::Error> {
+        Ok(Vault::history(self, &user(&user_id)?)?)
+    }
+
+    fn restore(
+        &mut self,
+        user_id: String,
+        number: u32,
+        expected_revision: Option<String>,
+    ) -> Result<Summary, contract::Error> {
+        Ok(Vault::restore(self, &user(&user_id)?, number, expected_revision.as_deref())?)
+    }
+
     fn describe(&mut self, user_id: String) -> Result<Summary, contract::Error> {
         Ok(Vault::describe(self, &user(&user_id)?)?)
     }
@@ -164,8 +181,9 @@ impl vault::Host for Scope {
         &mut self,
         version: Option<String>,
         encoding: Option<TokenEncoding>,
+        history: Option<u32>,
     ) -> Result<Configured, contract::Error> {
-        Ok(Configured { changed: Vault::configure(self, version.as_deref(), encoding)? })
+        Ok(Configured { changed: Vault::set(self, version.as_deref(), encoding, history)? })
     }
 
     fn leftovers(
@@ -188,6 +206,14 @@ impl vault::Host for Scope {
 impl reveal::Host for Scope {
     fn reveal(&mut self, user_id: String) -> Result<Revealed, contract::Error> {
         Ok(Vault::reveal(self, &user(&user_id)?)?)
+    }
+
+    fn reveal_version(
+        &mut self,
+        user_id: String,
+        number: u32,
+    ) -> Result<Revealed, contract::Error> {
+        Ok(Vault::reveal_version(self, &user(&user_id)?, number)?)
     }
 }
 

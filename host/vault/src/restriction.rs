@@ -91,7 +91,7 @@ impl Restrictions {
                 .iter()
                 .find(|user| !all.contains(*user))
                 .map(|user| format!("{user} is not in its scope")),
-            Restriction::Secrets(_) if matches!(operation, Operation::Put | Operation::Change) => {
+            Restriction::Secrets(_) if operation.writes_secrets() => {
                 Some("some of the secrets are not in its scope".to_owned())
             }
             Restriction::Secrets(names) => secret

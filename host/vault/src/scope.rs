@@ -72,7 +72,7 @@ impl Scope {
     }
 
     /// Restricts it to these secrets: `password`, and names of fields. Without the password nothing can be revealed,
-    /// but it can be applied; and nothing can be put or changed, since that concerns all of them.
+    /// but it can be applied; and nothing can be put, changed, copied or restored, since that concerns all of them.
     #[must_use]
     pub fn only_secrets<S: Into<String>>(&self, names: impl IntoIterator<Item = S>) -> Self {
         self.with(Restriction::Secrets(names.into_iter().map(Into::into).collect()))

@@ -51,6 +51,7 @@ impl Native {
             last_used: None,
             is_valid: true,
             validation_attempts: 0,
+            expires: None,
         };
         let options = PutOptions {
             version: None,

@@ -37,6 +37,7 @@ pub(crate) fn credential() -> Credential {
         last_used: None,
         is_valid: false,
         validation_attempts: 0,
+        expires: None,
     }
 }
 

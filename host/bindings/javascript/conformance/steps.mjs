@@ -43,14 +43,14 @@ async function valueOf(vault, step, expectedRevision) {
         { createOnly, expectedRevision, version, encoding, keepFields: options.keep_fields });
     }
     case 'change': {
-      const { removed_fields: removedFields, ...changes } = step.changes;
-      return vault.change(userId, { ...changes, removedFields }, expectedRevision);
+      const { removed_fields: removedFields, forget_history: forgetHistory, ...changes } = step.changes;
+      return vault.change(userId, { ...changes, removedFields, forgetHistory }, expectedRevision);
     }
-    case 'reveal': {
-      const { credential, summary } = await vault.reveal(userId);
-      const { password, fields } = credential;
-      return { credential: { ...credential, password, fields }, summary };
-    }
+    case 'copy': return vault.copy(userId, step.source);
+    case 'history': return vault.history(userId);
+    case 'restore': return vault.restore(userId, step.number, expectedRevision);
+    case 'reveal_version': return revealed(await vault.revealVersion(userId, step.number));
+    case 'reveal': return revealed(await vault.reveal(userId));
     case 'describe': return vault.describe(userId);
     case 'mark_used': return vault.markUsed(userId);
     case 'inspect': return vault.inspect(userId);
@@ -65,11 +65,17 @@ async function valueOf(vault, step, expectedRevision) {
       return outcomes(await vault.migrate(userIds, given));
     }
     case 'rewrap': return outcomes(await vault.rewrap(userIds, { dryRun: step.dry_run }));
-    case 'configure': return vault.configure(step.version, step.encoding);
+    case 'configure': return vault.configure(step.version, step.encoding, { history: step.history });
     case 'leftovers': return { leftovers: await all(vault.leftovers()) };
     case 'remove_backup': return vault.removeBackup(step.name);
     default: throw new Error(`there is no call ${step.call}`);
   }
+}
+
+/** With the secrets, which are not spread. */
+function revealed({ credential, summary }) {
+  const { password, fields } = credential;
+  return { credential: { ...credential, password, fields }, summary };
 }
 
 async function all(items) {

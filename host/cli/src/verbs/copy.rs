@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use moat::{ErrorCode, Operation, PutOptions};
+use moat::{ErrorCode, Operation};
 
 use crate::args::CopyUser;
 use crate::context::Context;
@@ -18,26 +18,21 @@ pub(crate) enum After {
 
 pub(crate) fn run(context: &Context, copy: &CopyUser, after: After) -> Result<ExitCode, Failure> {
     let CopyUser { user, new } = copy;
-    let access = Operation::Reveal.access().or(Operation::Put.access());
+    let access = Operation::Copy.access().or(Operation::Inspect.access());
     let access =
         if after == After::Remove { access.or(Operation::Remove.access()) } else { access };
     let vault = context.vault(access)?;
-    let revealed = vault.reveal(user).map_err(|error| context.explain_for(user, &error))?;
-
-    let envelope = &revealed.summary().envelope;
-    let mut options = PutOptions::default().create_only();
-    options.version.clone_from(&envelope.version);
-    options.token_encoding = envelope.encoding;
-    let stored = vault.put(new, revealed.credential(), &options).map_err(|error| {
+    let before = vault.inspect(user).map_err(|error| context.explain_for(user, &error))?;
+    let copied = vault.copy(new, user).map_err(|error| {
         if error.code() == ErrorCode::Conflict {
             let hint =
                 "nothing was changed; choose another user id, or delete that credential first";
             return Failure::library(&error, hint).for_user(new);
         }
-        context.explain_for(new, &error)
+        context.explain_for(user, &error)
     })?;
     if after == After::Remove {
-        vault.remove(user, Some(&envelope.revision)).map_err(|error| {
+        vault.remove(user, Some(&before.revision)).map_err(|error| {
             let hint = format!(
                 "{user} was changed meanwhile, and both exist now: compare them with `moat get`, then delete one"
             );
@@ -50,7 +45,7 @@ pub(crate) fn run(context: &Context, copy: &CopyUser, after: After) -> Result<Ex
     }
     let done = if after == After::Remove { "renamed" } else { "copied" };
     let text = format!("{done} {user} to {new}");
-    let value = output::summary(&stored.summary);
+    let value = output::summary(&copied);
     context.output.done(&text, &value.into())?;
     Ok(ExitCode::SUCCESS)
 }

@@ -14,6 +14,7 @@ use zeroize::Zeroizing;
 use crate::args::Get;
 use crate::context::Context;
 use crate::failure::Failure;
+use crate::verbs::history;
 use crate::{output, style};
 
 pub(crate) fn run(context: &Context, get: &Get) -> Result<ExitCode, Failure> {
@@ -30,8 +31,11 @@ pub(crate) fn run(context: &Context, get: &Get) -> Result<ExitCode, Failure> {
         return Ok(ExitCode::SUCCESS);
     }
 
-    let revealed =
-        vault.reveal(&get.user).map_err(|error| context.explain_for(&get.user, &error))?;
+    let revealed = match get.earlier {
+        Some(number) => vault.reveal_version(&get.user, number),
+        None => vault.reveal(&get.user),
+    };
+    let revealed = revealed.map_err(|error| history::explain(context, &get.user, &error))?;
     output::warn_of_weak_key(revealed.summary());
     if !get.field.is_empty() {
         print_fields(context, &revealed, get)?;
@@ -54,6 +58,9 @@ fn rows(summary: &Summary, secrets: Option<&Credential>) -> Vec<(&'static str, Z
         row("last used", summary.last_used.as_deref().unwrap_or("never")),
         row("valid", &validity(summary)),
     ];
+    if let Some(expires) = &summary.expires {
+        rows.push(row("expires", summary.expires_at.as_ref().unwrap_or(expires)));
+    }
     match secrets {
         Some(credential) => rows.extend(credential.fields().iter().map(|field| {
             let text = [field.name(), " = ", field.expose_value()].concat();
@@ -65,6 +72,9 @@ fn rows(summary: &Summary, secrets: Option<&Credential>) -> Vec<(&'static str, Z
     }
     rows.push(row("version", summary.envelope.version.as_deref().unwrap_or("before 1.0")));
     rows.extend(summary.key.id.as_deref().map(|id| row("key", id)));
+    if summary.earlier_versions > 0 {
+        rows.push(row("earlier", &format!("{} (moat history)", summary.earlier_versions)));
+    }
     rows
 }
 
@@ -120,7 +130,7 @@ fn missing(revealed: &Revealed, name: &str) -> Failure {
     Failure::usage(
         format!("the credential has no field {name:?}"),
         format!(
-            "{fields}; also available: username, password, created_at, last_used, is_valid, validation_attempts, user_id, encryption_version, key_id"
+            "{fields}; also available: username, password, created_at, last_used, is_valid, validation_attempts, expires, expires_at, user_id, encryption_version, key_id, earlier_versions"
         ),
     )
 }

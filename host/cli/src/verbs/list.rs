@@ -3,8 +3,8 @@
 use std::process::ExitCode;
 
 use moat::maintenance::is_older_than;
-use moat::{Access, Envelope, Error, Operation, UserId, Vault};
-use serde_json::{Value, json};
+use moat::{Access, Envelope, Error, Operation, Summary, UserId, Vault};
+use serde_json::{Map, Value, json};
 
 use crate::args::List;
 use crate::context::Context;
@@ -19,9 +19,9 @@ pub(crate) fn run(context: &Context, list: &List) -> Result<ExitCode, Failure> {
     let outcome = vault.users().try_for_each(|user| {
         let user = user.map_err(|error| context.explain(&error))?;
         match select(&vault, &user, list) {
-            Ok(Some(envelope)) => {
+            Ok(Some(shown)) => {
                 users += 1;
-                report.add(&line(&user, envelope.as_ref()), &entry(&user, envelope.as_ref()))
+                report.add(&shown.line(&user), &shown.entry(&user))
             }
             Ok(None) => Ok(()),
             Err(error) => {
@@ -44,11 +44,18 @@ pub(crate) fn run(context: &Context, list: &List) -> Result<ExitCode, Failure> {
 
 fn access(list: &List) -> Access {
     let access = Operation::Users.access().or(Operation::Inspect.access());
-    if list.with_field.is_some() { access.or(Operation::Describe.access()) } else { access }
+    if list.decrypts() { access.or(Operation::Describe.access()) } else { access }
 }
 
-/// Whether the list has this user, and the envelope if it shows that.
-fn select(vault: &Vault, user: &UserId, list: &List) -> Result<Option<Option<Envelope>>, Error> {
+/// What is shown of a user.
+struct Shown {
+    envelope: Option<Envelope>,
+    /// Where records are decrypted to find those that expire.
+    summary: Option<Summary>,
+}
+
+/// What the list has of this user, if anything.
+fn select(vault: &Vault, user: &UserId, list: &List) -> Result<Option<Shown>, Error> {
     if list.containing.as_ref().is_some_and(|text| !user.as_str().contains(text.as_str())) {
         return Ok(None);
     }
@@ -59,26 +66,49 @@ fn select(vault: &Vault, user: &UserId, list: &List) -> Result<Option<Option<Env
     {
         return Ok(None);
     }
-    if let Some(name) = &list.with_field
-        && !vault.describe(user)?.field_names.contains(name)
+    let summary = list.decrypts().then(|| vault.describe(user)).transpose()?;
+    if let (Some(name), Some(summary)) = (&list.with_field, &summary)
+        && !summary.field_names.contains(name)
     {
         return Ok(None);
     }
-    Ok(Some(envelope.filter(|_| list.long)))
+    if let (Some(time), Some(summary)) = (list.expires_within, &summary)
+        && !summary.expires_within(time)
+    {
+        return Ok(None);
+    }
+    Ok(Some(Shown {
+        envelope: envelope.filter(|_| list.long),
+        summary: summary.filter(|_| list.expires_within.is_some()),
+    }))
 }
 
-/// The user last: only its length varies much.
-fn line(user: &UserId, envelope: Option<&Envelope>) -> String {
-    let Some(envelope) = envelope else { return user.to_string() };
-    let created = envelope.created_at.as_deref().unwrap_or("-");
-    let version = envelope.version.as_deref().unwrap_or("-");
-    let key = envelope.key_id.as_deref().unwrap_or("-");
-    format!("{created:19}  {version:3}  {key:12}  {user}")
-}
+impl Shown {
+    /// The user last: only its length varies much.
+    fn line(&self, user: &UserId) -> String {
+        let mut line = String::new();
+        if let Some(summary) = &self.summary {
+            let expires = summary.expires_at.as_deref().unwrap_or("-");
+            line += &format!("{expires:19}  ");
+        }
+        if let Some(envelope) = &self.envelope {
+            let created = envelope.created_at.as_deref().unwrap_or("-");
+            let version = envelope.version.as_deref().unwrap_or("-");
+            let key = envelope.key_id.as_deref().unwrap_or("-");
+            line += &format!("{created:19}  {version:3}  {key:12}  ");
+        }
+        line + user.as_str()
+    }
 
-fn entry(user: &UserId, envelope: Option<&Envelope>) -> Value {
-    match envelope {
-        Some(envelope) => output::envelope(user.as_str(), envelope).into(),
-        None => json!({ "user_id": user.as_str() }),
+    fn entry(&self, user: &UserId) -> Value {
+        let mut entry = match &self.envelope {
+            Some(envelope) => output::envelope(user.as_str(), envelope),
+            None => Map::from_iter([("user_id".to_owned(), user.as_str().into())]),
+        };
+        if let Some(summary) = &self.summary {
+            entry
+                .insert("expires_at".to_owned(), output::utc(summary.expires_at.as_deref()).into());
+        }
+        entry.into()
     }
 }

@@ -10,6 +10,7 @@ pub(super) mod delete;
 pub(super) mod exec;
 pub(super) mod generate;
 pub(super) mod get;
+pub(super) mod history;
 pub(super) mod init;
 pub(super) mod inject;
 pub(super) mod inspect;

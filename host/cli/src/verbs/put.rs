@@ -24,6 +24,10 @@ pub(crate) fn run(context: &Context, put: &Put) -> Result<ExitCode, Failure> {
     let password = values.password.unwrap_or_default();
     let credential = Credential::new(values.username.unwrap_or_default(), password.as_str());
     let credential = values.fields.into_iter().fold(credential, Credential::with_field);
+    let credential = match &put.expiry.expires {
+        Some(expires) => credential.with_expires(expires),
+        None => credential,
+    };
     let mut options = PutOptions::default();
     options.create_only = put.create_only;
     options.version = put.format.map(|format| format.name().to_owned());
@@ -44,6 +48,7 @@ pub(crate) fn run(context: &Context, put: &Put) -> Result<ExitCode, Failure> {
             stored.dropped_fields.join(", ")
         );
     }
+    output::warn_of_expiry(&stored.summary);
     let verb = if stored.replaced { "replaced" } else { "stored" };
     let text = format!("{verb} {} in {}", put.user, file.display());
     let mut value = output::summary(&stored.summary);

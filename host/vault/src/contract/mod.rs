@@ -6,5 +6,5 @@ pub mod types;
 pub(crate) use types::{
     Changes, Configured, Credential, DerivedKey, Envelope, Error, ErrorCode, Field, KeyInfo,
     KeyWeakness, Leftover, LeftoverPage, MasterKey, MigrateOptions, PutOptions, RecordKind,
-    Removed, Revealed, Rewritten, Stored, Summary, TokenEncoding, UserPage,
+    Removed, Revealed, Rewritten, Stored, Summary, TokenEncoding, UserPage, VersionHistory,
 };

@@ -4,11 +4,14 @@
 //! The generated bindings use this module in place of one of their own, and so expect what is at its end.
 
 use std::fmt;
+use std::time::Duration;
 
 use moat_format::key_strength::Weakness;
 use moat_format::token::Encoding;
 use wasmtime::component::{ComponentType, HasData, Lift, Linker, Lower};
 use zeroize::{Zeroize, ZeroizeOnDrop};
+
+use crate::age;
 
 /// An enum of the contract whose names stand once: in WIT, in JSON and in the audit log they are the same.
 macro_rules! named_enum {
@@ -143,6 +146,7 @@ pub struct Credential {
     pub(crate) is_valid: bool,
     #[component(name = "validation-attempts")]
     pub(crate) validation_attempts: u32,
+    pub(crate) expires: Option<String>,
 }
 
 impl Credential {
@@ -156,6 +160,7 @@ impl Credential {
             last_used: None,
             is_valid: false,
             validation_attempts: 0,
+            expires: None,
         }
     }
 
@@ -171,6 +176,19 @@ impl Credential {
     pub fn with_created_at(mut self, time: impl Into<String>) -> Self {
         self.created_at = Some(time.into());
         self
+    }
+
+    /// Sets when the credential expires: at a time, UTC without a zone (`2025-01-14T10:00:00`), or at an age in days (`90d`).
+    /// The default is never, which is also said by `never`.
+    #[must_use]
+    pub fn with_expires(mut self, expires: impl Into<String>) -> Self {
+        self.expires = Some(expires.into());
+        self
+    }
+
+    /// When the credential expires, as [`Self::with_expires`] sets it.
+    pub fn expires(&self) -> Option<&str> {
+        self.expires.as_deref()
     }
 
     /// When the credential was created; of one that is yet to be stored, `None` for "now".
@@ -353,10 +371,28 @@ pub struct Summary {
     /// How many login attempts were reported.
     #[component(name = "validation-attempts")]
     pub validation_attempts: u32,
+    /// When it expires: a time, or an age in days counted from `created_at`, such as `90d`; `None`: never.
+    pub expires: Option<String>,
+    /// The time at which it expires; `None`: never, or not to be told from what it says.
+    #[component(name = "expires-at")]
+    pub expires_at: Option<String>,
+    /// How many earlier versions of it are kept.
+    #[component(name = "earlier-versions")]
+    pub earlier_versions: u32,
     /// The key that it is encrypted with.
     pub key: KeyInfo,
     /// The envelope of its record.
     pub envelope: Envelope,
+}
+
+impl Summary {
+    /// Whether it has expired, or will have within this time. So has one that expires at a time that can't be told, or at an age
+    /// that a clock which was wrong makes longer.
+    pub fn expires_within(&self, time: Duration) -> bool {
+        self.expires.is_some()
+            && (age::is_over_by(self.expires_at.as_deref(), time)
+                || age::is_in_the_future(self.created_at.as_deref()))
+    }
 }
 
 /// A decrypted record.
@@ -396,7 +432,8 @@ pub struct PutOptions {
     /// set.
     #[component(name = "encoding")]
     pub token_encoding: Option<TokenEncoding>,
-    /// Keep what the record before has and the new credential doesn't: its fields, and members that are not known here.
+    /// Keep what the record before has and the new credential doesn't: its fields, when it expires, and members that are
+    /// not known here.
     #[component(name = "keep-fields")]
     pub keep_fields: bool,
 }
@@ -448,6 +485,9 @@ pub struct Changes {
     pub(crate) fields: Vec<Field>,
     #[component(name = "removed-fields")]
     pub(crate) removed_fields: Vec<String>,
+    pub(crate) expires: Option<String>,
+    #[component(name = "forget-history")]
+    pub(crate) forget_history: bool,
 }
 
 impl Changes {
@@ -478,6 +518,51 @@ impl Changes {
         self.removed_fields.push(name.into());
         self
     }
+
+    /// When it expires: at a time (`2025-01-14T10:00:00`), at an age in days (`90d`), or `never`.
+    #[must_use]
+    pub fn expires(mut self, expires: impl Into<String>) -> Self {
+        self.expires = Some(expires.into());
+        self
+    }
+
+    /// Removes all earlier versions, and keeps none of what is replaced now.
+    #[must_use]
+    pub fn forget_history(mut self) -> Self {
+        self.forget_history = true;
+        self
+    }
+}
+
+/// An earlier version of a credential, without its secrets.
+#[derive(Clone, Debug, PartialEq, Eq, ComponentType, Lift, Lower)]
+#[component(record)]
+#[non_exhaustive]
+pub struct EarlierVersion {
+    /// Its number, by which it can be restored; later ones have greater numbers.
+    pub number: u32,
+    /// The name to log in with.
+    pub username: String,
+    /// The names of the additional values.
+    #[component(name = "field-names")]
+    pub field_names: Vec<String>,
+    /// When it was created.
+    #[component(name = "created-at")]
+    pub created_at: Option<String>,
+    /// When another took its place.
+    #[component(name = "replaced-at")]
+    pub replaced_at: String,
+}
+
+/// What a credential was before.
+#[derive(Clone, Debug, ComponentType, Lift, Lower)]
+#[component(record)]
+#[non_exhaustive]
+pub struct VersionHistory {
+    /// The credential as it is now.
+    pub summary: Summary,
+    /// The versions that are kept, the latest first.
+    pub versions: Vec<EarlierVersion>,
 }
 
 impl fmt::Debug for Changes {

@@ -12,6 +12,6 @@ pub use crate::directory::sync_directory;
 pub use batch::{Selection, affects_all_records, for_each};
 pub use directory::{DirectoryReport, SettingsState, free_space};
 pub use names::Names;
-pub use records::RecordsReport;
+pub use records::{RecordsReport, SOON};
 pub use rollback::{Deviation, compare_with_log};
 pub use rotation::{Rotation, rewrap_until_current};

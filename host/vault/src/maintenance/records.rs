@@ -15,6 +15,9 @@ use crate::vault::Vault;
 use moat_format::user_id::UserId;
 use moat_format::version::Version;
 
+/// How long before it expires a credential is reported.
+pub const SOON: Duration = Duration::from_hours(14 * 24);
+
 /// What there is to know of a directory's records. The names are user ids, or of files where that is said.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
@@ -39,6 +42,10 @@ pub struct RecordsReport {
     pub version_2: Names,
     /// Records whose credential was created longer ago than was asked for.
     pub overdue: Names,
+    /// Records whose credential has expired.
+    pub expired: Names,
+    /// Records whose credential expires within [`SOON`].
+    pub expiring: Names,
     /// Records that were created or encrypted in the future, by a clock that was wrong.
     pub ahead: Names,
     /// The number of records encrypted with each key that has a label.
@@ -102,6 +109,11 @@ impl RecordsReport {
             self.ahead.add(user.as_str());
         } else if is_older_than(summary.created_at.as_deref(), credential_age) {
             self.overdue.add(user.as_str());
+        }
+        if summary.expires_within(Duration::ZERO) {
+            self.expired.add(user.as_str());
+        } else if summary.expires_within(SOON) {
+            self.expiring.add(user.as_str());
         }
         if let Some(id) = &summary.key.id {
             *self.keys.entry(id.clone()).or_default() += 1;

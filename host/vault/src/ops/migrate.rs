@@ -1,9 +1,7 @@
-use crate::audit::Outcome;
-use crate::contract::{Configured, MigrateOptions, Rewritten, TokenEncoding};
+use crate::contract::{MigrateOptions, Rewritten};
 use crate::error::Error;
 use crate::operation::Operation;
 use crate::request::Request;
-use crate::restriction::Admission;
 use crate::vault::Vault;
 use moat_format::user_id::UserId;
 
@@ -47,32 +45,5 @@ impl Vault {
         self.for_each(&request, |component, store, user_ids| {
             component.vault(store)?.call_rewrap(store, user_ids, dry_run)
         })
-    }
-
-    /// Sets the version, 1.0 or 2.0, and the token encoding of new records in this directory; `None` leaves it as it is.
-    /// Returns whether anything changed. With a version, settings that no key of the ring authenticates are authenticated
-    /// anew, if the ring decrypts an existing record.
-    ///
-    /// # Errors
-    ///
-    /// [`UnsupportedVersion`](crate::ErrorCode::UnsupportedVersion), [`Malformed`](crate::ErrorCode::Malformed) when
-    /// `moat.json` is damaged, [`Locked`](crate::ErrorCode::Locked), and those of [every call](Vault#errors).
-    pub fn configure(
-        &self,
-        version: Option<&str>,
-        encoding: Option<TokenEncoding>,
-    ) -> Result<bool, Error> {
-        let request = Request::new(Operation::Configure, &[]);
-        let configure = |admission: &Admission| {
-            if version.is_some() {
-                self.check_keys(admission)?;
-            }
-            self.enter(admission, &request, |component, store| {
-                component.vault(store)?.call_configure(store, version, encoding)
-            })
-        };
-        let configured: Configured =
-            self.perform(&request, configure, |_| vec![Outcome::done(None)])?;
-        Ok(configured.changed)
     }
 }

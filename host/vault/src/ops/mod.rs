@@ -2,6 +2,9 @@
 
 mod apply;
 mod change;
+mod configure;
+mod copy;
+mod history;
 mod inspect;
 mod leftovers;
 mod mark;

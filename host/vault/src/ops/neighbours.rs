@@ -146,7 +146,7 @@ impl Vault {
         let part = Request::new(Operation::Configure, &[]);
         let _: Configured = self.perform_part(admission, &part, |component, store| {
             let vault = component.vault(store)?;
-            vault.call_configure(store, version.map(Version::name), encoding)
+            vault.call_configure(store, version.map(Version::name), encoding, None)
         })?;
         Ok(())
     }

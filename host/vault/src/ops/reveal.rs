@@ -1,9 +1,10 @@
 use std::slice;
 
-use crate::contract::{Revealed, Summary};
+use crate::contract::{self, Revealed, Summary};
 use crate::error::Error;
 use crate::operation::Operation;
 use crate::request::Request;
+use crate::sandbox::Function;
 use crate::vault::Vault;
 use moat_format::user_id::UserId;
 
@@ -23,9 +24,18 @@ impl Vault {
 
     /// Decrypts a record for a request, without the fields that are not in scope.
     pub(super) fn decrypt(&self, user: &UserId, request: &Request<'_>) -> Result<Revealed, Error> {
-        let mut revealed: Revealed = self.call(request, |component, store| {
+        self.decrypt_by(request, |component, store| {
             component.reveal(store)?.call_reveal(store, user.as_str())
-        })?;
+        })
+    }
+
+    /// As [`Self::decrypt`], by this function of the component.
+    pub(super) fn decrypt_by(
+        &self,
+        request: &Request<'_>,
+        function: impl Function<Result<Revealed, contract::Error>>,
+    ) -> Result<Revealed, Error> {
+        let mut revealed: Revealed = self.call(request, function)?;
         let is_covered = |name: &str| self.restrictions().cover_secret(name);
         revealed.credential.fields.retain(|field| is_covered(field.name()));
         revealed.summary = self.without_others(revealed.summary);

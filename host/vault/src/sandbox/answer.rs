@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use super::call::Call;
 use crate::contract::{
     self, Configured, Envelope, ErrorCode, KeyInfo, KeyWeakness, Removed, Revealed, Rewritten,
-    Stored, Summary,
+    Stored, Summary, VersionHistory,
 };
 use crate::error::Error;
 use crate::operation::Operation;
@@ -64,6 +64,12 @@ impl Answer for Stored {
 
     fn replaced(&self) -> Option<bool> {
         Some(self.replaced)
+    }
+}
+
+impl Answer for VersionHistory {
+    fn summary(&self) -> Option<&Summary> {
+        Some(&self.summary)
     }
 }
 

@@ -27,6 +27,7 @@ use crate::operation::Operation;
 use moat_format::files::SETTINGS;
 use moat_format::json_object::RawObject;
 use moat_format::kdf::{DirectoryKdf, Kdf};
+use moat_format::record::CREATED_AT;
 use moat_format::user_id::UserId;
 use moat_format::version::Version;
 
@@ -206,6 +207,13 @@ impl Call {
         })
     }
 
+    /// When the record of this user was created, as the file says that the call has read.
+    fn created_at(&self, user: &UserId) -> Option<String> {
+        let file = self.seen.get(&user.file_name())?;
+        let object: RawObject = serde_json::from_slice(&file.contents).ok()?;
+        object.find::<Option<String>>(CREATED_AT).ok()??
+    }
+
     /// Checks what is to be written in place of the revision `replaces`, which this call has to have seen.
     fn check_write(
         &mut self,
@@ -220,13 +228,14 @@ impl Call {
             return Err(WriteRejected::Unread);
         }
         let old = old.map(|seen| seen.contents.as_slice());
+        let copied = self.grant.source().and_then(|source| self.created_at(source));
         let given = &mut self.given;
         let Some(user) = user else {
             let may_configure = self.grant.operation() == Operation::Configure;
             return write_policy::check_settings(contents, old, may_configure, given);
         };
         let settings = seen(SETTINGS).map(|seen| seen.contents.as_slice());
-        let created_at = self.grant.created_at();
+        let created_at = self.grant.created_at().or(copied.as_deref());
         write_policy::check(contents, &Expected { user, old, settings, created_at }, given)
     }
 }
@@ -259,8 +268,11 @@ impl directory::Host for Call {
     ) -> wasmtime::Result<Result<directory::Written, contract::Error>> {
         self.enter(name.len() + contents.len())?;
         let access = self.grant.access();
-        let user = self.require_file(access.write, access.settings, &name, "write this file")?;
-        let user = user.cloned();
+        let asked = "write this file";
+        let user = self.require_file(access.write, access.settings, &name, asked)?.cloned();
+        if user.is_some() && self.grant.written_user_of(&name).is_none() {
+            return Err(self.denied(asked).into());
+        }
         self.require_patience()?;
         self.check_write(user.as_ref(), &name, &contents, replaces.as_deref())
             .map_err(Violation::Write)?;
@@ -584,6 +596,10 @@ mod tests {
         for (operation, expected) in [
             (Operation::Put, &settings[..]),
             (Operation::Change, &rewrite),
+            (Operation::Copy, &settings),
+            (Operation::History, &open),
+            (Operation::Restore, &rewrite),
+            (Operation::RevealVersion, &open),
             (Operation::Reveal, &open),
             (Operation::Apply, &open),
             (Operation::Describe, &open),
@@ -607,7 +623,7 @@ mod tests {
         ] {
             assert_eq!(granted(operation), expected, "{operation}");
         }
-        assert_eq!(Operation::ALL.len(), 16);
+        assert_eq!(Operation::ALL.len(), 20);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! What one call may touch.
 
 use std::fmt;
+use std::slice;
 
 use moat_format::user_id::UserId;
 
@@ -42,6 +43,20 @@ impl Grant {
     /// Whose file this is, of the users that this call is for.
     pub(crate) fn user_of(&self, file_name: &str) -> Option<&UserId> {
         self.users.iter().find(|user| user.file_name() == file_name)
+    }
+
+    /// Whose file this is, of the users whose files this call may write: all, or of a copy the first.
+    pub(crate) fn written_user_of(&self, file_name: &str) -> Option<&UserId> {
+        let written = match self.operation {
+            Operation::Copy => self.users.first().map(slice::from_ref).unwrap_or_default(),
+            _ => &self.users,
+        };
+        written.iter().find(|user| user.file_name() == file_name)
+    }
+
+    /// Whose credential a copy copies.
+    pub(crate) fn source(&self) -> Option<&UserId> {
+        self.users.get(1).filter(|_| self.operation == Operation::Copy)
     }
 
     /// Of which of the users that this call is for this is a backup.

@@ -146,8 +146,9 @@ pub(super) fn check_settings(
     let old = old.map(parse).transpose()?.unwrap_or_default();
     let before = Settings::read(&old).map_err(|_| WriteRejected::NotSettings)?;
 
-    let is_written_alike =
-        new.version == before.version && new.token_encoding == before.token_encoding;
+    let is_written_alike = new.version == before.version
+        && new.token_encoding == before.token_encoding
+        && new.history == before.history;
     let kdf_stays = match (&before.kdf, &new.kdf) {
         (before, after) if before == after => true,
         (None, Some(kdf)) => *kdf == DirectoryKdf::new(kdf.salt) && given.take_drawn(&kdf.salt),

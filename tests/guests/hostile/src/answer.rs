@@ -44,10 +44,10 @@ impl Answer {
             (answer.0[index], answer.0[index + 1]) = (text.as_ptr() as usize, text.len());
         };
         set(1, user);
-        set(16, label.unwrap_or_default());
-        set(36, revision);
-        answer.0[15] = label.is_some().into();
-        answer.0[18] = is_primary.into();
+        set(23, label.unwrap_or_default());
+        set(43, revision);
+        answer.0[22] = label.is_some().into();
+        answer.0[25] = is_primary.into();
         answer
     }
 

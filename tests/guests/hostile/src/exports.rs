@@ -19,17 +19,29 @@ export! {
     inspect() as "vault@1.0.0#inspect";
     mark_used() as "vault@1.0.0#mark-used";
     mark_validated(_valid) as "vault@1.0.0#mark-validated";
-    change(_a, _b, _c, _d, _e, _f, _g, _h, _i, _j, _k, _l, _m) as "vault@1.0.0#change";
+    copy(_source, _source_length) as "vault@1.0.0#copy";
+    history() as "vault@1.0.0#history";
+    restore(_number, _expected, _revision, _revision_length) as "vault@1.0.0#restore";
     remove(_expected, _revision, _revision_length) as "vault@1.0.0#remove";
     reveal() as "reveal@1.0.0#reveal";
+    reveal_version(_number) as "reveal@1.0.0#reveal-version";
     remove_backup() as "vault@1.0.0#remove-backup";
 }
 
-/// Its parameters are so many that the host writes them to memory, the user id first.
-#[unsafe(export_name = "fossawork:credentials/vault@1.0.0#put")]
-unsafe extern "C" fn put(parameters: &[usize; 2]) -> usize {
-    // SAFETY: the host calls it, by the contract.
-    misbehave(unsafe { text(parameters) })
+/// The functions whose parameters are so many that the host writes them to memory, the user id first.
+macro_rules! export_in_memory {
+    ($($name:ident as $export:literal;)*) => {$(
+        #[unsafe(export_name = concat!("fossawork:credentials/", $export))]
+        unsafe extern "C" fn $name(parameters: &[usize; 2]) -> usize {
+            // SAFETY: the host calls it, by the contract.
+            misbehave(unsafe { text(parameters) })
+        }
+    )*};
+}
+
+export_in_memory! {
+    put as "vault@1.0.0#put";
+    change as "vault@1.0.0#change";
 }
 
 /// Its first parameter is the version, if there is one.
@@ -40,6 +52,8 @@ unsafe extern "C" fn configure(
     length: usize,
     _as: usize,
     _encoding: usize,
+    _is_history: usize,
+    _history: usize,
 ) -> usize {
     // SAFETY: the host calls it, by the contract.
     misbehave(unsafe { text(&[version, length]) })

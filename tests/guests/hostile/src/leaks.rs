@@ -63,6 +63,7 @@ pub(crate) const MISDEEDS: &[Misdeed] = &[
         write_new(SETTINGS, &settings(salt, 600_000).replace("null", &label))
     }),
     ("settings-of-another-version", |_| write_new(SETTINGS, r#"{"record_version":"1.0"}"#)),
+    ("settings-that-keep-versions", |_| write_new(SETTINGS, r#"{"history":100}"#)),
     // In what is kept for other calls.
     ("keep-before-the-ring-was-lent", |user| remember(user, &[7; 32])),
     ("keep-for-everyone", |_| keep(0, "1.0", None, "")),

@@ -10,7 +10,7 @@ use bindings::fossawork::credentials::directory::read;
 use bindings::fossawork::credentials::types::{
     Changes, Configured, Credential, DerivedKey, Envelope, Error, ErrorCode, LeftoverPage,
     MigrateOptions, PutOptions, Removed, Revealed, Rewritten, Stored, Summary, TokenEncoding,
-    UserPage,
+    UserPage, VersionHistory,
 };
 use bindings::moat::parts::user_keys::{
     Derivation, RootParameters, derive, primary, ring, settings_tag,
@@ -134,6 +134,10 @@ impl reveal::Guest for Component {
     fn reveal(user_id: String) -> Result<Revealed, Error> {
         Err(misbehave(&user_id))
     }
+
+    fn reveal_version(_: String, _: u32) -> Result<Revealed, Error> {
+        Err(answer("it has no such function"))
+    }
 }
 
 impl vault::Guest for Component {
@@ -142,6 +146,18 @@ impl vault::Guest for Component {
     }
 
     fn change(_: String, _: Changes, _: Option<String>) -> Result<Summary, Error> {
+        Err(answer("it has no such function"))
+    }
+
+    fn copy(_: String, _: String) -> Result<Summary, Error> {
+        Err(answer("it has no such function"))
+    }
+
+    fn history(_: String) -> Result<VersionHistory, Error> {
+        Err(answer("it has no such function"))
+    }
+
+    fn restore(_: String, _: u32, _: Option<String>) -> Result<Summary, Error> {
         Err(answer("it has no such function"))
     }
 
@@ -182,7 +198,11 @@ impl vault::Guest for Component {
         Vec::new()
     }
 
-    fn configure(_: Option<String>, _: Option<TokenEncoding>) -> Result<Configured, Error> {
+    fn configure(
+        _: Option<String>,
+        _: Option<TokenEncoding>,
+        _: Option<u32>,
+    ) -> Result<Configured, Error> {
         Err(answer("it has no such function"))
     }
 

@@ -24,6 +24,14 @@ export function seconds(what: string, value: number): number {
   return value;
 }
 
+/** A whole number that fits into the contract's. */
+export function count(what: string, value: number): number {
+  if (!Number.isInteger(value) || value < 0 || value > 0xffffffff) {
+    throw new TypeError(`${what} is not a whole number from 0 to 4294967295`);
+  }
+  return value;
+}
+
 /** An array of texts; a single one, which is iterable too, is none. */
 export function textList(what: string, value: readonly string[]): string[] {
   if (!Array.isArray(value)) {

@@ -36,7 +36,7 @@ export async function call<F extends keyof Exports>(
   ...args: Parameters<Exports[F]>
 ): Promise<ReturnType<Exports[F]>> {
   requireUnicode(args);
-  if (new Grant(name, args[0]).mayWrite()) {
+  if (new Grant(name, args).mayWrite()) {
     tested ??= selfTest(enter);
     await tested.catch((error: unknown) => {
       // It may have been for want of memory.
@@ -53,7 +53,7 @@ async function enter<F extends keyof Exports>(
   name: F,
   ...args: Parameters<Exports[F]>
 ): Promise<ReturnType<Exports[F]>> {
-  const current = new Call(host, new Grant(name, args[0]));
+  const current = new Call(host, new Grant(name, args));
   const memories: WebAssembly.Memory[] = [];
   const component = await instantiate(coreModule, current.imports(), async (module, imports) => {
     const instance = await start(module, imports);

@@ -17,6 +17,8 @@ export class Credential implements CredentialInput {
   readonly isValid: boolean;
   /** How many login attempts were reported. */
   readonly validationAttempts: number;
+  /** When it expires: a time, or an age in days counted from `createdAt`; none: never. */
+  readonly expires: string | undefined;
   readonly #password: string;
   readonly #fields: readonly Field[];
 
@@ -26,6 +28,7 @@ export class Credential implements CredentialInput {
     this.lastUsed = opened.lastUsed;
     this.isValid = opened.isValid;
     this.validationAttempts = opened.validationAttempts;
+    this.expires = opened.expires;
     this.#password = opened.password;
     this.#fields = opened.fields;
   }

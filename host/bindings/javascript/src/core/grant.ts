@@ -7,7 +7,11 @@ type Right = 'read' | 'write' | 'remove' | 'removeBackup' | 'settings' | 'list' 
 const RIGHTS: Readonly<Record<keyof Exports, readonly Right[]>> = {
   put: ['read', 'write', 'settings', 'keys'],
   change: ['read', 'write', 'keys'],
+  copy: ['read', 'write', 'settings', 'keys'],
+  history: ['read', 'keys'],
+  restore: ['read', 'write', 'keys'],
   reveal: ['read', 'keys'],
+  revealVersion: ['read', 'keys'],
   describe: ['read', 'keys'],
   inspect: ['read'],
   markUsed: ['read', 'write', 'keys'],
@@ -36,12 +40,17 @@ export class Grant {
   readonly #users: ReadonlySet<string>;
   readonly #backup: string | undefined;
 
-  /** Of a function with this as its first argument. */
-  constructor(readonly name: keyof Exports, first: unknown) {
-    const users = usersOf(name, first);
+  /** The files of those whose records it may write: of a copy, the first. */
+  readonly #written: ReadonlySet<string>;
+
+  /** Of a function with these arguments. */
+  constructor(readonly name: keyof Exports, args: readonly unknown[]) {
+    const [first] = args;
+    const users = usersOf(name, args);
     this.#rights = RIGHTS[name];
     this.#users = new Set(users);
     this.#files = new Map(users.map((user) => [`${user}.cred`, user]));
+    this.#written = new Set([...this.#files.keys()].slice(0, name === 'copy' ? 1 : undefined));
     this.#backup = name === 'removeBackup' && users.length > 0 ? String(first) : undefined;
   }
 
@@ -67,7 +76,7 @@ export class Grant {
   }
 
   mayReplace(file: string): boolean {
-    return file === SETTINGS ? this.has('settings') : this.has('write') && this.#files.has(file);
+    return file === SETTINGS ? this.has('settings') : this.has('write') && this.#written.has(file);
   }
 
   mayRemove(file: string): boolean {
@@ -80,8 +89,10 @@ export class Grant {
   }
 }
 
-function usersOf(name: keyof Exports, first: unknown): readonly string[] {
+function usersOf(name: keyof Exports, [first, second]: readonly unknown[]): readonly string[] {
   switch (name) {
+    case 'copy':
+      return [String(first), String(second)];
     case 'users': case 'leftovers': case 'configure':
       return [];
     case 'verify': case 'migrate': case 'rewrap':

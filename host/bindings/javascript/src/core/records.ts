@@ -33,6 +33,11 @@ export interface CredentialInput {
   readonly isValid?: boolean | undefined;
   /** How many login attempts were reported; 0 by default. */
   readonly validationAttempts?: number | undefined;
+  /**
+   * When it expires: a time (`2025-01-14T10:00:00`), an age in days counted from `createdAt` (`90d`), or
+   * `never`, which is the default.
+   */
+  readonly expires?: string | undefined;
 }
 
 /** A key of the ring, without its material. */
@@ -78,6 +83,12 @@ export interface Summary {
   readonly isValid: boolean;
   /** How many login attempts were reported. */
   readonly validationAttempts: number;
+  /** When it expires: a time, or an age in days counted from `createdAt`; none: never. */
+  readonly expires?: string;
+  /** The time at which it expires; none: never, or not to be told from what it says. */
+  readonly expiresAt?: string;
+  /** How many earlier versions of it are kept. */
+  readonly earlierVersions: number;
   /** The key that it is under. */
   readonly key: KeyInfo;
   /** The envelope of its record. */
@@ -96,7 +107,10 @@ export interface PutOptions {
   readonly version?: RecordVersion | undefined;
   /** By default as in the record it replaces, or as the directory is set. */
   readonly encoding?: TokenEncoding | undefined;
-  /** Keep the fields of the record before that the new credential doesn't name; false by default. */
+  /**
+   * Keep what the record before has and the new credential doesn't name: fields, and when it expires; false by
+   * default.
+   */
   readonly keepFields?: boolean | undefined;
 }
 
@@ -108,6 +122,29 @@ export interface Changes {
   readonly fields?: readonly Field[] | undefined;
   /** The names of fields to remove. */
   readonly removedFields?: readonly string[] | undefined;
+  /** When it expires: a time, an age in days such as `90d`, or `never`. */
+  readonly expires?: string | undefined;
+  /** Remove all earlier versions, and keep none of what is replaced now; false by default. */
+  readonly forgetHistory?: boolean | undefined;
+}
+
+/** An earlier version of a credential, without its secrets. */
+export interface EarlierVersion {
+  /** By which it can be restored; later ones have greater numbers. */
+  readonly number: number;
+  readonly username: string;
+  readonly fieldNames: readonly string[];
+  readonly createdAt?: string;
+  /** When another took its place. */
+  readonly replacedAt: string;
+}
+
+/** What a credential was before. */
+export interface VersionHistory {
+  /** The credential as it is now. */
+  readonly summary: Summary;
+  /** Those that are kept, the latest first. */
+  readonly versions: readonly EarlierVersion[];
 }
 
 /** What `put` did. */

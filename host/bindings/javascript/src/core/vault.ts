@@ -1,6 +1,6 @@
 import type { Result } from '../generated/interfaces/fossawork-credentials-vault.js';
 import { type Host, SYSTEM } from './call.js';
-import { flag, members, seconds, textList } from './checks.js';
+import { count, flag, members, seconds, text, textList } from './checks.js';
 import { type Exports, call } from './component.js';
 import { Credential } from './credential.js';
 import type { Directory } from './directory.js';
@@ -10,12 +10,13 @@ import { type Keys, KeyRing } from './keys.js';
 import { checkKeys, prepareDirectory, someUsers } from './neighbours.js';
 import type {
   Changes, Configured, CredentialInput, Envelope, Leftover, MigrateOptions, Outcome, PutOptions,
-  RecordVersion, Removed, Rewritten, Stored, Summary, TokenEncoding,
+  RecordVersion, Removed, Rewritten, Stored, Summary, TokenEncoding, VersionHistory,
 } from './records.js';
 
 /** What is called for one user, and for some. */
 type OfOneUser =
-  'put' | 'change' | 'reveal' | 'describe' | 'inspect' | 'markUsed' | 'markValidated' | 'remove';
+  | 'put' | 'change' | 'copy' | 'history' | 'restore' | 'reveal' | 'revealVersion' | 'describe'
+  | 'inspect' | 'markUsed' | 'markValidated' | 'remove';
 type OfUsers = 'verify' | 'migrate' | 'rewrap';
 
 /** The arguments after the user or the users. */
@@ -67,7 +68,7 @@ export class Vault {
     const createOnly = flag('createOnly', options.createOnly ?? false);
     const keepFields = flag('keepFields', options.keepFields ?? false);
     const isValid = flag('isValid', credential.isValid ?? false);
-    const { username, password, fields, createdAt, lastUsed } = credential;
+    const { username, password, fields, createdAt, lastUsed, expires } = credential;
     const knowsOthers = this.#knowsNeighbours || await this.#about(userId, () =>
       prepareDirectory(this, this.#directory, this.#keys, userId, asked));
     const stored = await this.#callFor('put', userId, {
@@ -78,6 +79,7 @@ export class Vault {
       lastUsed,
       isValid,
       validationAttempts: credential.validationAttempts ?? 0,
+      expires,
     }, { ...options, createOnly, keepFields });
     this.#knowsNeighbours ||= knowsOthers && options.encoding === undefined;
     return stored;
@@ -90,14 +92,51 @@ export class Vault {
    * `conflict` when the record isn't the expected one.
    */
   async change(userId: string, changes: Changes, expectedRevision?: string): Promise<Summary> {
-    const { username, password, fields, removedFields } = members('changes', changes,
-      ['username', 'password', 'fields', 'removedFields']);
+    const { username, password, fields, removedFields, expires, forgetHistory } = members('changes', changes,
+      ['username', 'password', 'fields', 'removedFields', 'expires', 'forgetHistory']);
     return this.#callFor('change', userId, {
       username,
       password,
       fields: [...fields ?? []],
       removedFields: textList('removedFields', removedFields ?? []),
+      expires,
+      forgetHistory: flag('forgetHistory', forgetHistory ?? false),
     }, expectedRevision);
+  }
+
+  /**
+   * Stores the credential of the user `source` for this one, with all that belongs to it: when it was
+   * used, when it expires, its earlier versions. Fails with `conflict` when this user has one already.
+   */
+  async copy(userId: string, source: string): Promise<Summary> {
+    return this.#callFor('copy', userId, text('source', source));
+  }
+
+  /** Returns which earlier versions of a credential are kept, without their secrets. */
+  async history(userId: string): Promise<VersionHistory> {
+    return this.#callFor('history', userId);
+  }
+
+  /**
+   * Puts an earlier version in the place of the credential, which becomes the latest of the earlier
+   * ones. Fails with `not-found` when there is none of this number, and with `conflict` when the record isn't
+   * the expected one.
+   */
+  async restore(userId: string, number: number, expectedRevision?: string): Promise<Summary> {
+    return this.#callFor('restore', userId, count('number', number), expectedRevision);
+  }
+
+  /**
+   * Decrypts a record and returns an earlier version of its credential. Fails with `not-found` when
+   * there is none of this number.
+   */
+  async revealVersion(
+    userId: string,
+    number: number,
+  ): Promise<{ credential: Credential; summary: Summary }> {
+    const { credential, summary } =
+      await this.#callFor('revealVersion', userId, count('number', number));
+    return { credential: new Credential(credential), summary };
   }
 
   /** Decrypts a record and returns all of it. */
@@ -172,20 +211,24 @@ export class Vault {
   }
 
   /**
-   * Sets the version and the token encoding of new records in this directory, as given. With a version,
-   * settings that were altered, or that another key authenticates, are taken over. That fails with
+   * Sets the version and the token encoding of new records in this directory, and how many earlier
+   * versions of each credential are kept, at most 100; as given. With a version, settings that were altered, or that another key authenticates, are taken over. That fails with
    * `wrong-key-or-tampered` when the keys decrypt none of the first few records, unless `allowNewKey`
    * says that it is meant.
    */
   async configure(
     version?: RecordVersion,
     encoding?: TokenEncoding,
-    { allowNewKey = false }: { readonly allowNewKey?: boolean | undefined } = {},
+    { allowNewKey = false, history }: {
+      readonly allowNewKey?: boolean | undefined;
+      readonly history?: number | undefined;
+    } = {},
   ): Promise<Configured> {
     if (!flag('allowNewKey', allowNewKey) && version !== undefined) {
       await this.#about(undefined, async () => checkKeys(this, await someUsers(this)));
     }
-    return this.#call('configure', version, encoding);
+    const kept = history === undefined ? undefined : count('history', history);
+    return this.#call('configure', version, encoding, kept);
   }
 
   /** Files that are neither records nor Moat's own, in the order of the directory; all in UTF-8. */

@@ -25,6 +25,8 @@ type Members = ReadonlyMap<string, string>;
 
 /** How far a token's time may be from the clock: as long as a call can take. */
 const MAX_AGE_SECONDS = 60 * 60;
+/** How many earlier versions of each credential may be kept. */
+const MAX_HISTORY = 100;
 /** The rounds of a derivation that is new. */
 const ROUNDS = '600000';
 
@@ -109,6 +111,7 @@ export function faultOfSettings(change: Change): string | undefined {
     switch (name) {
       case 'record_version': return ['"1.0"', '"2.0"'].includes(json);
       case 'token_encoding': return ['"documented"', '"app"'].includes(json);
+      case 'history': return /^[0-9]+$/.test(json) && Number(json) <= MAX_HISTORY;
       case 'mac': return isMac(membersOf(json), change.labels);
       case 'kdf': return !before?.has('kdf') && isNewKdf(membersOf(json));
       default: return false;

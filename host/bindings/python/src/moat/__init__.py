@@ -25,6 +25,7 @@ from .errors import (
 from .keys import MasterKey
 from .records import (
     Credential,
+    EarlierVersion,
     Envelope,
     Field,
     KeyInfo,
@@ -36,6 +37,7 @@ from .records import (
     Stored,
     Summary,
     TokenEncoding,
+    VersionHistory,
 )
 from .vault import Vault
 
@@ -47,6 +49,7 @@ __all__ = [
     "Credential",
     "Denied",
     "DirectoryFailure",
+    "EarlierVersion",
     "Envelope",
     "Field",
     "InvalidCredential",
@@ -74,6 +77,7 @@ __all__ = [
     "Unavailable",
     "UnsupportedVersion",
     "Vault",
+    "VersionHistory",
     "WrongKeyOrTampered",
     "__version__",
     "environment_keys",

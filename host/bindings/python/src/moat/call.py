@@ -54,7 +54,11 @@ class Access(Flag):
 ACCESS = {
     "put": Access.REWRITE | Access.SETTINGS,
     "change": Access.REWRITE,
+    "copy": Access.REWRITE | Access.SETTINGS,
+    "history": Access.OPEN,
+    "restore": Access.REWRITE,
     "reveal": Access.OPEN,
+    "reveal-version": Access.OPEN,
     "describe": Access.OPEN,
     "inspect": Access.READ,
     "mark-used": Access.REWRITE,
@@ -110,11 +114,15 @@ class Call:
         keys: KeyRing,
         cache: KeyCache,
     ) -> None:
-        """For these users; `backup` is the name of the one file that may be removed as a backup."""
+        """For these users; `backup` is the name of the one file that may be removed as a backup.
+
+        Of the two of a copy only the first one's file may be written.
+        """
         self.function = function
         self.users = users
         self._access = ACCESS[function]
         self._files = {f"{user}.cred": user for user in users}
+        self._written = {f"{user}.cred" for user in (users[:1] if function == "copy" else users)}
         self._backup = backup
         self._directory = directory
         self._keys = keys
@@ -214,7 +222,8 @@ class Call:
             access is Access.READ and Access.OPEN in self._access
         )
         is_settings = name == SETTINGS and granted
-        is_own = name in self._files and access in self._access
+        own = self._written if access is Access.WRITE else self._files
+        is_own = name in own and access in self._access
         self._require(is_settings or is_own, asked)
 
     def _check_write(self, name: str, contents: bytes, replaces: str | None) -> None:

@@ -47,6 +47,8 @@ class Credential:
     """Whether the last login attempt with it succeeded."""
     validation_attempts: int
     """How many login attempts were reported, from 0 to 2**32 - 1."""
+    expires: str | None
+    """When it expires: a time, or an age in days counted from `created_at` (`90d`); None: never."""
 
     def __init__(
         self,
@@ -57,6 +59,7 @@ class Credential:
         last_used: str | None = None,
         is_valid: bool = False,
         validation_attempts: int = 0,
+        expires: str | None = None,
     ) -> None:
         """`fields` may be a mapping of their names to their values."""
         given = {
@@ -67,6 +70,7 @@ class Credential:
             "last_used": last_used,
             "is_valid": is_valid,
             "validation_attempts": validation_attempts,
+            "expires": expires,
         }
         for name, value in given.items():
             object.__setattr__(self, name, value)
@@ -141,6 +145,12 @@ class Summary:
     last_used: str | None
     is_valid: bool
     validation_attempts: int
+    expires: str | None
+    """When it expires: a time, or an age in days counted from `created_at` (`90d`); None: never."""
+    expires_at: str | None
+    """The time at which it expires; None: never, or not to be told from what it says."""
+    earlier_versions: int
+    """How many earlier versions of it are kept."""
     key: KeyInfo
     """The key that the record is encrypted with."""
     envelope: Envelope
@@ -155,6 +165,11 @@ class Summary:
         """When the credential was last used."""
         return _utc(self.last_used)
 
+    @property
+    def expires_at_utc(self) -> datetime | None:
+        """When the credential expires."""
+        return _utc(self.expires_at)
+
 
 @dataclass(frozen=True, slots=True)
 class Revealed:
@@ -162,6 +177,39 @@ class Revealed:
 
     credential: Credential
     summary: Summary
+
+
+@dataclass(frozen=True, slots=True)
+class EarlierVersion:
+    """An earlier version of a credential, without its secrets."""
+
+    number: int
+    """By which it can be restored; later ones have greater numbers."""
+    username: str
+    field_names: tuple[str, ...]
+    created_at: str | None
+    replaced_at: str
+    """When another took its place."""
+
+    @property
+    def created_at_utc(self) -> datetime | None:
+        """When it was made."""
+        return _utc(self.created_at)
+
+    @property
+    def replaced_at_utc(self) -> datetime | None:
+        """When another took its place."""
+        return _utc(self.replaced_at)
+
+
+@dataclass(frozen=True, slots=True)
+class VersionHistory:
+    """What a credential was before."""
+
+    summary: Summary
+    """The credential as it is now."""
+    versions: tuple[EarlierVersion, ...]
+    """Those that are kept, the latest first."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -163,7 +163,7 @@ class Sandbox:
 
 
 def _export(instance: Instance, store: Store, function: str) -> Func:
-    interface = PACKAGE.format("reveal" if function == "reveal" else "vault")
+    interface = PACKAGE.format("reveal" if function in ("reveal", "reveal-version") else "vault")
     outer = instance.get_export_index(store, interface)
     index = outer and instance.get_export_index(store, function, outer)
     export = instance.get_func(store, index) if index else None

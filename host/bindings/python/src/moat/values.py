@@ -14,6 +14,7 @@ from wasmtime.component import Record, Variant
 from .errors import BY_CODE, InvalidCredential, MoatError
 from .records import (
     Credential,
+    EarlierVersion,
     Envelope,
     Field,
     KeyInfo,
@@ -22,6 +23,7 @@ from .records import (
     Rewritten,
     Stored,
     Summary,
+    VersionHistory,
     field_tuple,
 )
 
@@ -80,6 +82,15 @@ def seconds(what: str, value: float) -> float:
     return value
 
 
+def number(what: str, value: int) -> int:
+    """A whole number that fits into the contract's."""
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise TypeError(f"{what} is not an integer")
+    if not 0 <= value <= U32_MAX:
+        raise ValueError(f"{what} is not from 0 to {U32_MAX}")
+    return value
+
+
 def lower_credential(credential: Credential) -> Record:
     """A credential as the component takes it. Raises `InvalidCredential`, `TypeError`."""
     if not isinstance(credential, Credential):
@@ -97,6 +108,7 @@ def lower_credential(credential: Credential) -> Record:
         last_used=optional_text("last_used", credential.last_used, InvalidCredential),
         is_valid=flag("is_valid", credential.is_valid),
         validation_attempts=attempts,
+        expires=optional_text("expires", credential.expires, InvalidCredential),
     )
 
 
@@ -105,6 +117,8 @@ def lower_changes(
     password: str | None,
     fields: Mapping[str, str] | Iterable[Field],
     removed: Iterable[str],
+    expires: str | None,
+    forget_history: bool,
 ) -> Record:
     """Changes as the component takes them. Raises `InvalidCredential`, `TypeError`."""
     if isinstance(removed, str):
@@ -114,6 +128,8 @@ def lower_changes(
         password=optional_text("the password", password, InvalidCredential),
         fields=[_lower_field(field) for field in field_tuple(fields)],
         removed_fields=[text("the name of a field", name, InvalidCredential) for name in removed],
+        expires=optional_text("expires", expires, InvalidCredential),
+        forget_history=flag("forget_history", forget_history),
     )
 
 
@@ -166,6 +182,16 @@ def revealed(lifted: Record) -> Revealed:
     credential = members(parts["credential"])
     credential["fields"] = tuple(Field(**members(field)) for field in credential["fields"])
     return Revealed(Credential(**credential), summary(parts["summary"]))
+
+
+def version_history(lifted: Record) -> VersionHistory:
+    """What a credential was before."""
+    parts = members(lifted)
+    versions = []
+    for version in map(members, parts["versions"]):
+        version["field_names"] = tuple(version["field_names"])
+        versions.append(EarlierVersion(**version))
+    return VersionHistory(summary(parts["summary"]), tuple(versions))
 
 
 def stored(lifted: Record) -> Stored:

@@ -27,6 +27,7 @@ from .records import (
     Rewritten,
     Stored,
     Summary,
+    VersionHistory,
     TokenEncoding,
 )
 from .sandbox import call_lock, load
@@ -151,19 +152,59 @@ class Vault:
         password: str | None = None,
         fields: Mapping[str, str] | Iterable[Field] = (),
         removed_fields: Iterable[str] = (),
+        expires: str | None = None,
+        forget_history: bool = False,
         expected_revision: str | None = None,
     ) -> Summary:
         """Changes a part of a credential and keeps everything else.
 
         `fields` are added, or replace those of their names; they may be a mapping of names to
-        values. `removed_fields` are names. A new
-        password restarts the credential's age: `created_at` becomes now. With another username or
-        password, no login attempt has been reported yet. Raises `InvalidCredential` when a field to
-        remove isn't there, and `Conflict` when the record isn't the one of `expected_revision`.
+        values. `removed_fields` are names. `expires` is a time, an age in days (`90d`), or
+        `never`. A new password restarts the credential's age: `created_at` becomes now. With
+        another username or password, no login attempt has been reported yet. `forget_history`
+        removes all earlier versions, and keeps none of what is replaced now. Raises
+        `InvalidCredential` when a field to remove isn't there, and `Conflict` when the record isn't
+        the one of `expected_revision`.
         """
-        changes = values.lower_changes(username, password, fields, removed_fields)
+        changes = values.lower_changes(
+            username, password, fields, removed_fields, expires, forget_history
+        )
         expected = values.optional_text("expected_revision", expected_revision)
         return values.summary(self._call("change", user_id, changes, expected))
+
+    def copy(self, user_id: str, source: str) -> Summary:
+        """Stores the credential of the user `source` for this one, with all that belongs to it.
+
+        That is when it was used, when it expires, and its earlier versions. Raises `Conflict` when
+        this user has a credential already.
+        """
+        return values.summary(
+            self._call("copy", user_id, values.text("the source", source, InvalidUserId))
+        )
+
+    def history(self, user_id: str) -> VersionHistory:
+        """Returns which earlier versions of a credential are kept, without their secrets."""
+        return values.version_history(self._call("history", user_id))
+
+    def restore(
+        self, user_id: str, number: int, *, expected_revision: str | None = None
+    ) -> Summary:
+        """Puts an earlier version in the place of the credential.
+
+        That becomes the latest of the earlier ones. Raises `NotFound` when there is none of this
+        number, and `Conflict` when the record isn't the one of `expected_revision`.
+        """
+        number = values.number("number", number)
+        expected = values.optional_text("expected_revision", expected_revision)
+        return values.summary(self._call("restore", user_id, number, expected))
+
+    def reveal_version(self, user_id: str, number: int) -> Revealed:
+        """Decrypts a record and returns an earlier version of its credential.
+
+        Raises `NotFound` when there is none of this number.
+        """
+        number = values.number("number", number)
+        return values.revealed(self._call("reveal-version", user_id, number))
 
     def reveal(self, user_id: str) -> Revealed:
         """Decrypts a record and returns all of it."""
@@ -246,11 +287,13 @@ class Vault:
         version: str | None = None,
         encoding: TokenEncoding | None = None,
         *,
+        history: int | None = None,
         allow_new_key: bool = False,
     ) -> bool:
         """Sets the version, 1.0 or 2.0, and the token encoding of new records in this directory.
 
-        What is None stays as it is. Returns whether something changed. With a version, settings
+        `history` is how many earlier versions of each credential are kept, at most 100. What is
+        None stays as it is. Returns whether something changed. With a version, settings
         that were altered, or that another key authenticates, are taken over. That raises
         `WrongKeyOrTampered` when the keys decrypt none of the first few records, unless
         `allow_new_key` says that it is meant.
@@ -260,7 +303,8 @@ class Vault:
         if version is not None and not allow_new_key:
             with self._about(None):
                 neighbours.check_keys(self, neighbours.some(self))
-        answer = self._answer("configure", (), None, version, _encoding(encoding))
+        history = None if history is None else values.number("history", history)
+        answer = self._answer("configure", (), None, version, _encoding(encoding), history)
         return bool(values.members(answer)["changed"])
 
     def leftovers(self) -> Iterator[Leftover]:
@@ -287,7 +331,8 @@ class Vault:
         """Calls a function that is about one user."""
         with self._about(user_id):
             user_id = values.text("the user id", user_id, InvalidUserId)
-            return self._answer(function, (user_id,), None, user_id, *args)
+            users = (user_id, *args) if function == "copy" else (user_id,)
+            return self._answer(function, users, None, user_id, *args)
 
     def _batch(
         self, lift: Callable[[Record], T], function: str, user_ids: Iterable[str], *args: Any

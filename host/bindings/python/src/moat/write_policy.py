@@ -20,6 +20,7 @@ MAX_AGE_SECONDS = 60 * 60
 MEMBERS = {"user_id", "encrypted_data", "encryption_version", "created_at", "key_id"}
 MEMBERS_OF_2 = {"kdf", "write_counter"}
 DERIVATIONS = (("name", "hkdf-sha256"), ("name", "pbkdf2-hmac-sha256"))
+MAX_HISTORY = 100
 TIME = re.compile(r"[0-9T:.+Z -]{1,40}")
 
 
@@ -90,6 +91,8 @@ def check_settings(contents: bytes, old: bytes | None, labels: Collection[str]) 
         match name, value:
             case ("record_version", "1.0" | "2.0") | ("token_encoding", "documented" | "app"):
                 pass
+            case "history", _Number(text):
+                is_sound &= text.isascii() and text.isdigit() and int(text) <= MAX_HISTORY
             case "mac", (("key_id", label), ("tag", tag)):
                 is_sound &= (label is None or label in labels) and _is_base64(tag, 32)
             case "kdf", (("salt", salt), ("rounds", _Number("600000"))) if "kdf" not in before:

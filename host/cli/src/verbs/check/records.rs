@@ -156,6 +156,15 @@ fn print(
             "change the passwords where they are used, then store them with `moat put USER`",
         )?;
     }
+    let replace =
+        "change the passwords where they are used, then store them with `moat set USER --password`";
+    if !report.expired.is_empty() {
+        checks.warn(NAME, format!("expired: {}", shown(&report.expired)), replace)?;
+    }
+    if !report.expiring.is_empty() {
+        let finding = format!("expires within two weeks: {}", shown(&report.expiring));
+        checks.warn(NAME, finding, replace)?;
+    }
     if !report.ahead.is_empty() {
         let finding = format!("dated in the future: {}", shown(&report.ahead));
         checks.warn(

@@ -33,7 +33,10 @@ impl Guest for Reader {
             line("another's file", vault::inspect(&other_user_id).map(|file| file.revision)),
             line("removing its own", vault::remove(&user_id, None).map(|_| "gone".to_owned())),
             line("all users", vault::users(None, 100).map(|page| page.user_ids.join(", "))),
-            line("the settings", vault::configure(Some("2.0"), None).map(|_| "changed".to_owned())),
+            line(
+                "the settings",
+                vault::configure(Some("2.0"), None, None).map(|_| "changed".to_owned()),
+            ),
             line("a path", read("../../etc/passwd")),
             line("a third use", read(&user_id)),
         ]
