@@ -23,7 +23,7 @@ fn an_unknown_command_is_answered_with_the_one_that_was_meant() {
         ("rm", "delete"),
         ("insert", "put"),
         ("add", "put"),
-        ("edit", "set"),
+        ("modify", "set"),
         ("mv", "rename"),
         ("cp", "copy"),
         ("run", "exec"),
@@ -66,6 +66,17 @@ fn a_wrong_argument_is_answered_with_the_usage_of_its_command() {
             &["exec", "anna", "env"],
             "missing <COMMAND>...",
             "put the program after `--`: moat exec USER -- PROGRAM ARGUMENTS",
+        ),
+        // What an option takes may look like a command.
+        (
+            &["--dir", "list", "get"],
+            "missing <USER>",
+            "usage: moat get [OPTIONS] <USER>; `moat get --help` describes the options",
+        ),
+        (
+            &["inject", "-i", "get", "--frobnicate"],
+            "unknown option --frobnicate",
+            "usage: moat inject [OPTIONS]; `moat inject --help` describes the options",
         ),
         (
             &["completions", "tcsh"],

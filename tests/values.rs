@@ -8,7 +8,7 @@ use support::{MOAT, Store, expect, run, run_with_input};
 
 /// All of ASCII, and of what follows: controls, what hides or turns text, marks, private and unassigned characters, the
 /// last of each length in UTF-8, in an order in which none could be taken for the end of a line.
-fn every_kind_of_character() -> String {
+pub fn every_kind_of_character() -> String {
     let ascii = ('\0'..='\x7f').rev();
     let others = [
         '\u{80}',

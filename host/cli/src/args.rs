@@ -159,6 +159,8 @@ pub(super) enum Verb {
     Put(Put),
     /// Change parts of a credential, and keep the rest
     Set(Set),
+    /// Change a credential in an editor: $VISUAL, $EDITOR or vi
+    Edit(User),
     /// Show a credential with its secrets hidden, or print one of its values
     Get(Get),
     /// List the users
@@ -204,8 +206,24 @@ pub(super) enum Verb {
         /// Shell to complete for
         shell: Shell,
     },
+    /// Say what fits for a word; the completion scripts run this
+    #[command(hide = true)]
+    Complete {
+        shell: CompletingShell,
+        /// The words up to the cursor; from bash, the line up to there, and the characters that break words
+        #[arg(last = true)]
+        words: Vec<OsString>,
+    },
     /// Print the manual page of the program or of one command, or write all pages
     Man(Man),
+}
+
+/// A shell whose completions know values.
+#[derive(Clone, Copy, ValueEnum)]
+pub(super) enum CompletingShell {
+    Bash,
+    Fish,
+    Zsh,
 }
 
 #[derive(Args)]

@@ -13,32 +13,34 @@ use crate::terminal::{HiddenTerminal, Unanswered};
 /// beyond that is lost.
 const MAX_TERMINAL_LINE: usize = 4095;
 
-const ON_STANDARD_INPUT: &str = "pass it on standard input with --password-stdin";
-
 /// What to ask for.
 pub(super) struct Question {
     what: String,
     is_repeated: bool,
+    /// The way to go where nobody can be asked.
+    otherwise: &'static str,
 }
 
 impl Question {
-    /// A secret that is chosen now: a mistake would go unnoticed.
-    pub(super) fn twice(what: impl Into<String>) -> Self {
-        Self { what: what.into(), is_repeated: true }
+    /// A password that is chosen now: a mistake would go unnoticed.
+    pub(super) fn password() -> Self {
+        let otherwise = "pass it on standard input with --password-stdin";
+        Self { what: "password".to_owned(), is_repeated: true, otherwise }
     }
 
-    /// A secret that is copied from elsewhere.
-    pub(super) fn once(what: impl Into<String>) -> Self {
-        Self { what: what.into(), is_repeated: false }
+    /// The value of a field, which is copied from elsewhere.
+    pub(super) fn field(name: &str) -> Self {
+        let otherwise = "pass it on standard input with --field-stdin NAME";
+        Self { what: format!("{name:?}"), is_repeated: false, otherwise }
     }
 }
 
 /// Asks for a secret at the terminal.
 pub(super) fn ask(question: &Question) -> Result<Zeroizing<String>, Failure> {
-    let Question { what, is_repeated } = question;
+    let Question { what, is_repeated, otherwise } = question;
     let no_terminal = |error: io::Error| {
         let message = format!("no terminal to ask for the {what}: {error}");
-        Failure::usage(message, ON_STANDARD_INPUT)
+        Failure::usage(message, *otherwise)
     };
     let mut terminal = ambient::terminal().and_then(HiddenTerminal::new).map_err(no_terminal)?;
     let mut ask = |question: &str| match terminal.ask(question) {

@@ -7,8 +7,10 @@ mod ambient;
 mod args;
 mod audit;
 mod command;
+mod completion;
 mod confinement;
 mod context;
+mod document;
 mod duration;
 mod env_file;
 mod events;
@@ -77,6 +79,7 @@ fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         Verb::Generate(generate) => verbs::generate::run(&context, &generate),
         Verb::Put(put) => verbs::put::run(&context, &put),
         Verb::Set(set) => verbs::set::run(&context, &set),
+        Verb::Edit(user) => verbs::edit::run(&context, &user),
         Verb::Get(get) => verbs::get::run(&context, &get),
         Verb::List(list) => verbs::list::run(&context, &list),
         Verb::Copy(copy) => verbs::copy::run(&context, &copy, After::Keep),
@@ -97,6 +100,7 @@ fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         Verb::Exec(exec) => verbs::exec::run(&context, &exec),
         Verb::Inject(inject) => verbs::inject::run(&context, &inject),
         Verb::Completions { shell } => verbs::manual::completions(&context, shell),
+        Verb::Complete { shell, words } => verbs::manual::complete(&context, shell, &words),
         Verb::Man(man) => verbs::manual::man(&context, &man),
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! A misplaced word may be a secret, so no word is repeated that isn't known here.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::process::ExitCode;
 
 use clap::Command;
@@ -17,7 +17,7 @@ const SYNONYMS: [(&str, &[&str]); 10] = [
     ("list", &["ls", "users", "find", "search"]),
     ("get", &["show", "cat", "view", "print", "read", "reveal"]),
     ("put", &["insert", "add", "new", "store", "save", "create", "write"]),
-    ("set", &["edit", "change", "modify", "update", "passwd"]),
+    ("set", &["change", "modify", "update", "passwd"]),
     ("delete", &["rm", "remove", "del", "erase"]),
     ("copy", &["cp", "duplicate", "clone"]),
     ("rename", &["mv", "move"]),
@@ -182,16 +182,32 @@ impl Wrong<'_> {
     }
 }
 
-/// The innermost command that these words name.
+/// The innermost command that these words name. What an option takes names none.
 fn innermost(words: &[OsString]) -> Command {
     let mut command = command::command();
     command.build();
-    for word in words.iter().skip(1).take_while(|word| *word != "--") {
+    let mut words = words.iter().skip(1).take_while(|word| *word != "--");
+    while let Some(word) = words.next() {
         if let Some(inner) = command.find_subcommand(word) {
             command = inner.clone();
+        } else if takes_next(&command, word) {
+            words.next();
         }
     }
     command
+}
+
+/// Whether this is an option whose value is the next word.
+fn takes_next(command: &Command, word: &OsStr) -> bool {
+    let Some(name) = word.to_str().and_then(|word| word.strip_prefix('-')) else { return false };
+    let long = name.strip_prefix('-');
+    let short = name.chars().next().filter(|_| long.is_none() && name.chars().count() == 1);
+    let mut options = command.get_arguments();
+    options.any(|option| {
+        let is_named = long.is_some_and(|long| option.get_long() == Some(long))
+            || short.is_some_and(|short| option.get_short() == Some(short));
+        is_named && option.get_action().takes_values()
+    })
 }
 
 /// The choices of a group of arguments, as a list.

@@ -1,16 +1,13 @@
 //! The parts of a credential, from wherever the arguments say.
 
-use std::fmt;
-
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use moat::Field;
-use serde::Deserialize;
-use serde::de::{Deserializer, MapAccess, Visitor};
-use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
+use zeroize::Zeroizing;
 
 use crate::ambient::{self, SecretFileError};
 use crate::args::Values;
+use crate::document::Document;
 use crate::failure::Failure;
 use crate::input::{self, Question};
 use crate::password::Recipe;
@@ -58,15 +55,12 @@ pub(super) fn read(
     } else if values.password_stdin {
         given.password = Some(piped_password(input::read_text("password")?)?);
     } else if password == Password::Required && !values.json_stdin {
-        given.password = Some(input::ask(&Question::twice("password"))?);
+        given.password = Some(input::ask(&Question::password())?);
     }
     for (name, value) in &values.field {
         let field = match value {
             Some(value) => Field::new(name, value),
-            None => {
-                let question = Question::once(format!("{name:?}"));
-                Field::new(name, input::ask(&question)?.as_str())
-            }
+            None => Field::new(name, input::ask(&Question::field(name))?.as_str()),
         };
         given.fields.push(field);
     }
@@ -121,17 +115,7 @@ fn piped_password(password: Zeroizing<String>) -> Result<Zeroizing<String>, Fail
 /// The credential on standard input.
 fn document(password: Password) -> Result<Given, Failure> {
     let text = input::read_text("credential")?;
-    // The message of the parser may quote what it read.
-    let mut document: Document = serde_json::from_str(&text).map_err(|error| {
-        Failure::usage(
-            format!(
-                "the credential on standard input is not as expected (line {}, column {})",
-                error.line(),
-                error.column()
-            ),
-            r#"nothing was changed; it has to be one JSON object: {"username": "…", "password": "…", "fields": {"NAME": "VALUE"}}"#,
-        )
-    })?;
+    let mut document = Document::parse(&text, "the credential on standard input")?;
     let found = document.password.take().map(Zeroizing::new);
     if found.is_none() && password == Password::Required {
         return Err(Failure::usage(
@@ -144,40 +128,4 @@ fn document(password: Password) -> Result<Given, Failure> {
         password: found.map(piped_password).transpose()?,
         fields: document.fields.0.iter().map(|(name, value)| Field::new(name, value)).collect(),
     })
-}
-
-/// A credential as JSON.
-#[derive(Deserialize, Zeroize, ZeroizeOnDrop)]
-#[serde(deny_unknown_fields)]
-struct Document {
-    username: Option<String>,
-    password: Option<String>,
-    #[serde(default)]
-    fields: Fields,
-}
-
-/// Names and values in their order. A name that occurs twice stays there twice, and is refused with the fields.
-#[derive(Default, Zeroize, ZeroizeOnDrop)]
-struct Fields(Vec<(String, String)>);
-
-impl<'de> Deserialize<'de> for Fields {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Object;
-        impl<'de> Visitor<'de> for Object {
-            type Value = Fields;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object of names and values")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields, A::Error> {
-                let mut fields = Fields::default();
-                while let Some(field) = map.next_entry()? {
-                    fields.0.push(field);
-                }
-                Ok(fields)
-            }
-        }
-        deserializer.deserialize_map(Object)
-    }
 }

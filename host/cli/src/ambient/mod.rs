@@ -1,6 +1,7 @@
 //! Everything that the program accesses by name: paths, environment variables, processes. No other file of this
 //! crate does so; they get the handles and values that are opened here.
 
+pub(crate) mod draft;
 mod private;
 pub(crate) mod processes;
 
@@ -227,6 +228,23 @@ pub(crate) fn holds_records(directory: &Path) -> bool {
     }
 }
 
+/// The names in a directory; none if it can't be listed.
+pub(crate) fn names(directory: &Path) -> Vec<OsString> {
+    let entries = std::fs::read_dir(directory);
+    entries
+        .map(|entries| entries.flatten().map(|entry| entry.file_name()).collect())
+        .unwrap_or_default()
+}
+
+/// A path with the home directory in place of `~`, as a shell has it.
+pub(crate) fn without_tilde(path: &str) -> String {
+    let home = std::env::var("HOME").unwrap_or_default();
+    match path.strip_prefix('~').filter(|rest| rest.is_empty() || rest.starts_with('/')) {
+        Some(rest) => home + rest,
+        None => path.to_owned(),
+    }
+}
+
 /// Whether a file is in this directory.
 pub(crate) fn is_in(file: &Path, directory: &Path) -> bool {
     let parent = file.canonicalize().ok().and_then(|file| file.parent().map(Path::to_owned));
@@ -329,7 +347,16 @@ pub(crate) fn terminal_is_dumb() -> bool {
 
 /// How many columns the terminal at standard error has, if it says so.
 pub(crate) fn terminal_columns() -> Option<usize> {
-    let columns = rustix::termios::tcgetwinsize(io::stderr()).ok()?.ws_col;
+    columns(io::stderr())
+}
+
+/// As [`terminal_columns`], at standard output.
+pub(crate) fn output_columns() -> Option<usize> {
+    columns(io::stdout())
+}
+
+fn columns(stream: impl AsFd) -> Option<usize> {
+    let columns = rustix::termios::tcgetwinsize(stream).ok()?.ws_col;
     (columns > 0).then_some(columns.into())
 }
 

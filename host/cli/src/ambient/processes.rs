@@ -1,8 +1,10 @@
-//! Processes: a child that works apart, commands that print a secret, and the program that this one becomes.
+//! Processes: a child that works apart, one that cleans up, commands that print a secret, an editor, and the program that
+//! this one becomes.
 
 use std::ffi::{OsStr, OsString};
 use std::io::{self, PipeReader, PipeWriter, Read};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::Path;
 use std::process::{ChildStdout, Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -83,6 +85,76 @@ impl Child {
         let status = ended.map_or(0, |(_, status)| status.as_raw());
         Ok((result, ExitStatus::from_raw(status)))
     }
+}
+
+/// A process that does something when this one has ended, or has dropped this.
+pub(crate) struct Afterwards {
+    /// Closed when this process ends, in whatever way.
+    alive: Option<PipeWriter>,
+    pid: Option<Pid>,
+}
+
+/// Starts a process that waits until this one has ended, be it by SIGKILL, and then does this. It is in a session of its own,
+/// where no key of the terminal reaches it. Must be called before any thread is started.
+pub(crate) fn afterwards(clean_up: impl FnOnce()) -> io::Result<Afterwards> {
+    let (ended, alive) = io::pipe()?;
+    // SAFETY: no thread was started yet, so none is missing in the child that could hold a lock there.
+    #[allow(unsafe_code, reason = "the standard library only starts programs")]
+    match unsafe { libc::fork() } {
+        -1 => Err(io::Error::last_os_error()),
+        0 => {
+            drop(alive);
+            let _ = rustix::process::setsid();
+            // Nothing is ever written, so this is the end. An interrupted read is repeated.
+            let _ = io::copy(&mut &ended, &mut io::sink());
+            clean_up();
+            // SAFETY: ends the process.
+            #[allow(unsafe_code, reason = "it must not return to what its parent goes on with")]
+            unsafe {
+                libc::_exit(0)
+            }
+        }
+        pid => Ok(Afterwards { alive: Some(alive), pid: Pid::from_raw(pid) }),
+    }
+}
+
+impl Drop for Afterwards {
+    /// Waits until it is done. In a child of this process, where it is no child, nothing happens.
+    fn drop(&mut self) {
+        self.alive = None;
+        let _ = retry_on_intr(|| waitpid(self.pid, WaitOptions::empty()));
+    }
+}
+
+/// Runs an editor, which is a shell command, with these options on a file, and waits until it has ended. It ends with this
+/// process, gets no variable and no descriptor through which it could read the master key, and makes its temporary files
+/// in this directory.
+pub(crate) fn run_editor(
+    command: &OsStr,
+    options: &[&str],
+    file: &Path,
+    temporary: &Path,
+) -> io::Result<ExitStatus> {
+    close_descriptors_on_exec()?;
+    // A signal for the shell reaches the editor if that takes its place, which only a plain command can.
+    let is_plain = !command.as_encoded_bytes().iter().any(|byte| b";&|<>()$`\n=".contains(byte));
+    let mut script = OsString::from(if is_plain { "exec " } else { "" });
+    script.push(command);
+    script.push(" \"$@\"");
+    let mut editor = Command::new("/bin/sh");
+    editor.arg("-c").arg(script).arg(command).args(options).arg(file).env("TMPDIR", temporary);
+    without_keys(&mut editor).env_remove(SYSTEMD_CREDENTIALS);
+    // SAFETY: the call is safe between fork and exec: it only makes a system call.
+    #[allow(unsafe_code, reason = "only the process itself can ask for this signal")]
+    unsafe {
+        editor
+            .pre_exec(|| Ok(set_parent_process_death_signal(Some(rustix::process::Signal::HUP))?));
+    }
+    // If the caller had it ignored, the kernel would discard the exit status.
+    let disposition = handle_child_signal(SigHandler::SigDfl)?;
+    let status = editor.status();
+    handle_child_signal(disposition)?;
+    status
 }
 
 /// Runs a shell command and returns its output. The command gets no input, and its standard error is not captured. One

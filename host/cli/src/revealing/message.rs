@@ -1,5 +1,5 @@
-//! What the process that opens credentials sends to the one that uses them: for each credential its user, the number of its
-//! values, and each value's name and text. Every text comes after its length.
+//! What the process that opens credentials sends to the one that uses them: for each credential its user, its revision, the
+//! number of its values, and each value's name and text. Every text comes after its length.
 
 use std::io::{self, Write};
 
@@ -8,6 +8,7 @@ use moat::{Credential, UserId};
 /// A user's credential: names and values, the user name and the password first.
 pub(crate) struct Values<'m> {
     pub(crate) user: &'m str,
+    pub(crate) revision: &'m str,
     pub(crate) values: Vec<(&'m str, &'m str)>,
 }
 
@@ -22,11 +23,13 @@ impl Values<'_> {
 pub(super) fn write(
     pipe: &mut impl Write,
     user: &UserId,
+    revision: &str,
     credential: &Credential,
 ) -> io::Result<()> {
     let own = [("username", credential.username()), ("password", credential.expose_password())];
     let fields = credential.fields().iter().map(|field| (field.name(), field.expose_value()));
     write_text(pipe, user.as_str())?;
+    write_text(pipe, revision)?;
     write_number(pipe, own.len() + fields.len())?;
     own.into_iter().chain(fields).try_for_each(|(name, value)| {
         write_text(pipe, name)?;
@@ -48,10 +51,10 @@ fn write_number(pipe: &mut impl Write, number: usize) -> io::Result<()> {
 pub(super) fn parse(mut message: &[u8]) -> Option<Vec<Values<'_>>> {
     let mut credentials = Vec::new();
     while !message.is_empty() {
-        let user = text(&mut message)?;
+        let (user, revision) = (text(&mut message)?, text(&mut message)?);
         let count = number(&mut message)?;
         let values = (0..count).map(|_| Some((text(&mut message)?, text(&mut message)?)));
-        credentials.push(Values { user, values: values.collect::<Option<_>>()? });
+        credentials.push(Values { user, revision, values: values.collect::<Option<_>>()? });
     }
     Some(credentials)
 }
@@ -78,7 +81,7 @@ mod tests {
     fn written(users: &[&str], credential: &Credential) -> Vec<u8> {
         let mut message = Vec::new();
         for user in users {
-            write(&mut message, &UserId::parse(user).unwrap(), credential).unwrap();
+            write(&mut message, &UserId::parse(user).unwrap(), "r1", credential).unwrap();
         }
         message
     }
@@ -92,6 +95,7 @@ mod tests {
         let credentials = parse(&message).unwrap();
         assert_eq!(credentials.iter().map(|found| found.user).collect::<Vec<_>>(), ["a", "b"]);
         for found in credentials {
+            assert_eq!(found.revision, "r1");
             assert_eq!(
                 found.values,
                 [("username", "anna"), ("password", "horse"), ("é", ""), ("two\nlines", "\0")]
@@ -113,9 +117,9 @@ mod tests {
 
     #[test]
     fn what_is_no_text_or_longer_than_the_message_is_refused() {
-        assert!(parse(b"\x01\0\0\0\xff\0\0\0\0").is_none());
+        assert!(parse(b"\x01\0\0\0\xff\0\0\0\0\0\0\0\0").is_none());
         assert!(parse(b"\xff\xff\xff\xffname").is_none());
-        assert!(parse(b"\0\0\0\0\xff\xff\xff\xff").is_none());
+        assert!(parse(b"\0\0\0\0\0\0\0\0\xff\xff\xff\xff").is_none());
     }
 
     /// The limit of what is read for one credential is that of a record, though each length takes more room than JSON does.
@@ -124,7 +128,8 @@ mod tests {
         let in_json = r#","a":"""#.len();
         // A token is in base64.
         let fields = moat::MAX_FILE_BYTES * 3 / 4 / in_json;
-        let head = 4 + moat::MAX_FILE_BYTES / 256 + 4;
+        let revision = 4 + 64;
+        let head = 4 + moat::MAX_FILE_BYTES / 256 + revision + 4;
         assert!(head + fields * (4 + 1 + 4) <= crate::ambient::MAX_SECRET_BYTES);
     }
 }

@@ -84,7 +84,8 @@ fn send(context: &Context, users: &[&UserId], mut pipe: PipeWriter) -> Result<Ex
     for user in users {
         let revealed = vault.reveal(user).map_err(|error| context.explain_for(user, &error))?;
         output::warn_of_weak_key(revealed.summary());
-        message::write(&mut pipe, user, revealed.credential()).map_err(|error| {
+        let revision = &revealed.summary().envelope.revision;
+        message::write(&mut pipe, user, revision, revealed.credential()).map_err(|error| {
             Failure::other(format!("passing the credential on: {error}"), "run this again")
         })?;
     }

@@ -1,5 +1,6 @@
 //! `moat completions` and `moat man`: generated from the definition of the arguments.
 
+use std::ffi::OsString;
 use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
@@ -10,11 +11,11 @@ use clap_mangen::Man as Page;
 use clap_mangen::roff::{Roff, bold, roman};
 use serde_json::json;
 
-use crate::ambient;
-use crate::args::Man;
+use crate::args::{CompletingShell, Man};
 use crate::command::{self, EXAMPLES};
 use crate::context::Context;
 use crate::failure::{self, Failure};
+use crate::{ambient, completion};
 
 /// What the page of the program says of its environment, beside the options that the help has.
 const ENVIRONMENT: &[(&str, &str)] = &[
@@ -30,6 +31,11 @@ const ENVIRONMENT: &[(&str, &str)] = &[
     ),
     ("FOSSAWORK_REQUIRE_CONFINEMENT", "1: as --require-confinement."),
     ("CREDENTIALS_DIRECTORY", "Where systemd puts the credential fossawork-master-key."),
+    ("VISUAL, EDITOR", "The editor of `moat edit`: a shell command."),
+    (
+        "XDG_RUNTIME_DIR",
+        "Where `moat edit` has its file, if it is in memory and the user's own; otherwise /dev/shm.",
+    ),
     ("NO_COLOR", "Anything: no colors."),
 ];
 
@@ -44,10 +50,30 @@ const FILES: &[(&str, &str)] = &[
     ),
 ];
 
+/// The scripts for some shells ask this program; those for others have the commands and options.
 pub(crate) fn completions(context: &Context, shell: Shell) -> Result<ExitCode, Failure> {
+    let asking = match shell {
+        Shell::Bash => Some(CompletingShell::Bash),
+        Shell::Fish => Some(CompletingShell::Fish),
+        Shell::Zsh => Some(CompletingShell::Zsh),
+        _ => None,
+    };
+    if let Some(shell) = asking {
+        context.output.raw(completion::script(shell).as_bytes())?;
+        return Ok(ExitCode::SUCCESS);
+    }
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut command::command(), "moat", &mut script);
     context.output.raw(&script)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+pub(crate) fn complete(
+    context: &Context,
+    shell: CompletingShell,
+    words: &[OsString],
+) -> Result<ExitCode, Failure> {
+    context.output.raw(completion::answer(shell, words).as_bytes())?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -77,7 +103,8 @@ fn write_all(command: &Command, directory: &Path, pages: &mut u32) -> Result<(),
     ambient::write_file(&path, &page(command).map_err(failure::unprintable)?)
         .map_err(|error| Failure::unwritable(&path, &error))?;
     *pages += 1;
-    let below = command.get_subcommands().filter(|below| below.get_name() != "help");
+    let below = command.get_subcommands();
+    let below = below.filter(|below| below.get_name() != "help" && !below.is_hide_set());
     below.into_iter().try_for_each(|below| write_all(below, directory, pages))
 }
 

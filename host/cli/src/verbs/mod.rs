@@ -7,6 +7,7 @@ pub(super) mod check;
 pub(super) mod component;
 pub(super) mod copy;
 pub(super) mod delete;
+pub(super) mod edit;
 pub(super) mod exec;
 pub(super) mod generate;
 pub(super) mod get;
