@@ -62,6 +62,7 @@ mod rollback;
 mod rotation;
 mod samples;
 mod sandbox;
+mod schema;
 mod scope;
 mod secrets;
 mod services;
