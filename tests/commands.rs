@@ -4,18 +4,23 @@
 //! and a line that begins with `#` is a comment.
 
 use std::fmt::Write as _;
-use std::fs;
-use std::os::unix::fs::symlink;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{PermissionsExt, chown, symlink};
+use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::Command;
 
 use support::{MOAT, run, tests};
 
+/// An ordinary user, whom root can become.
+const NOBODY: u32 = 65534;
+
 /// Stands around the exit code that follows the output of each command.
 const MARK: char = '\u{1e}';
 
-/// Runs the commands of a transcript in one shell, in a new empty home, and returns it with what they print.
-fn replay(transcript: &str) -> String {
+/// Runs the commands of a transcript in one shell, in a new empty home, and returns it with what they print. As this user, if
+/// there is one.
+fn replay(transcript: &str, user: Option<u32>) -> String {
     let mut commands: Vec<String> = Vec::new();
     for line in transcript.lines() {
         if line.starts_with("$ ") {
@@ -33,14 +38,27 @@ fn replay(transcript: &str) -> String {
 
     let home = tempfile::tempdir().unwrap();
     let programs = tempfile::tempdir().unwrap();
-    symlink(MOAT.as_str(), programs.path().join("moat")).unwrap();
+    let program = programs.path().join("moat");
+    if user.is_some() {
+        // What leads to the one that was built need not be open to others.
+        fs::copy(MOAT.as_str(), program).unwrap();
+        fs::set_permissions(programs.path(), Permissions::from_mode(0o755)).unwrap();
+        chown(home.path(), user, user).unwrap();
+    } else {
+        symlink(MOAT.as_str(), program).unwrap();
+    }
     let path = format!("{}:{}", programs.path().display(), std::env::var("PATH").unwrap());
     // In a session of its own, so that no command finds a terminal to ask at.
-    let output = run(Command::new("setsid")
+    let mut shell = Command::new("setsid");
+    shell
         .args(["--wait", "bash", "-c", &format!("exec 2>&1\n{script}")])
         .current_dir(&home)
         .env_clear()
-        .envs([("PATH", path.as_str()), ("HOME", home.path().to_str().unwrap())]));
+        .envs([("PATH", path.as_str()), ("HOME", home.path().to_str().unwrap())]);
+    if let Some(user) = user {
+        shell.uid(user).gid(user);
+    }
+    let output = run(&mut shell);
     let printed = String::from_utf8(output.stdout).unwrap();
 
     let mut printed = printed.split(MARK);
@@ -66,8 +84,12 @@ fn stripped(transcript: &str) -> String {
 }
 
 fn check(transcript: &str) {
+    check_as(transcript, None);
+}
+
+fn check_as(transcript: &str, user: Option<u32>) {
     let assert = snapbox::Assert::new().normalize_paths(false);
-    assert.eq(stripped(&replay(transcript)), stripped(transcript));
+    assert.eq(stripped(&replay(transcript, user)), stripped(transcript));
 }
 
 #[test]
@@ -111,4 +133,17 @@ fn the_manuals_print_what_they_say() {
     for name in ["README.md", "commands.md", "keys.md", "audit-log.md"] {
         assert!(has_session(name), "{name}");
     }
+}
+
+/// As a user with no rights but over the home directory, who in CI nobody is.
+#[test]
+fn the_first_steps_are_an_ordinary_users() {
+    let is_root = rustix::process::geteuid().is_root();
+    let manuals = manuals();
+    let (_, session) = manuals.iter().find(|(path, _)| path.ends_with("first-steps.md")).unwrap();
+    let steps = ["init", "put", "get", "exec", "rotate", "list", "check", "keys add"];
+    for step in steps {
+        assert!(session.contains(&format!("moat {step}")), "{step}");
+    }
+    check_as(&format!("$ test $(id -u) -ne 0\n{session}"), is_root.then_some(NOBODY));
 }
