@@ -294,3 +294,198 @@ fn a_directory_that_can_not_be_used() {
     let (_, hint) = failure(4, &mut moat(&store, &["keys", "list", "--keyring", "nowhere/r"]));
     assert!(hint.contains("restore it from a backup"), "{hint}");
 }
+
+/// Hints that no transcript shows, and why: the test that follows them, or what can't be brought about here.
+const ELSEWHERE: &[(&str, &str)] = &[
+    ("allow it for this program (MemoryDenyWriteExecute=", "`confinement`"),
+    ("more memory (ulimit -v", "`sandbox`; an operator's own limits"),
+    ("more processes and threads (ulimit -u", "an operator's own limits, which root doesn't have"),
+    (
+        "check the directory of the audit log",
+        "needs a directory that can be opened and not examined",
+    ),
+    ("check the disk of {path}", "`faults`"),
+    ("check the key", "for rings of later versions, whose errors aren't known yet"),
+    ("compare the digest shown by `moat component`", "a bug, or a component that was altered"),
+    ("copy it to your own file (install -m 600", "`hints::a_key_of_somebody_else`"),
+    ("correct it", "a variable with neither a key nor a ring counts as unset"),
+    ("free some space on the disk", "`faults`, `audit`"),
+    ("take ownership: chown $(id -u) FILE", "`hints::the_remedies_mend_it`"),
+    ("take ownership: chown {} {shown}", "`hints::a_key_of_somebody_else`"),
+    ("check that /bin/sh can be run", "a system without a shell"),
+    (
+        "check the current credential with `moat get USER`",
+        "`edit::a_change_by_somebody_else_is_not_undone`",
+    ),
+    ("file system that distinguishes such names", "`file_systems`"),
+    ("free some memory (df /dev/shm)", "a full /dev/shm is everybody's"),
+    ("make XDG_RUNTIME_DIR or /dev/shm writable", "root can write everywhere"),
+    ("mount one (mount -t tmpfs", "`edit::without_a_place_in_memory_nothing_is_written`"),
+    (
+        "pass it through a file or a pipe",
+        "`prompts::a_line_that_the_terminal_cut_is_refused_on_standard_input`",
+    ),
+    (
+        "run this again and enter one",
+        "`prompts::put_stores_nothing_where_the_answer_is_no_password`",
+    ),
+    ("end the {what} with Enter", "`prompts::put_stores_nothing_where_the_answer_is_no_password`"),
+    ("put it after `--`", "the definition of the arguments has refused it before"),
+    ("put it back into use with `moat keys restore {id}`", "`retirement`"),
+    (
+        "run this again to go on",
+        "`progress::a_signal_ends_the_work_between_two_records_and_says_how_far_it_came`",
+    ),
+    ("the system's log may say why", "the kernel has ended a process"),
+    ("run this as a user who can read it", "root can read everything"),
+    ("run `moat check` to see what is wrong with the audit log", "an error of its disk"),
+    ("use --yes", "needs a terminal that goes away while it asks"),
+    ("{path} is mounted read-only", "needs a file system of its own"),
+];
+
+/// The functions that are nothing but hints.
+const ALL_HINTS: [&str; 6] = [
+    "fn hint(",
+    "fn directory_hint(",
+    "fn audit_hint(",
+    "fn refused(",
+    "fn file_remedy(",
+    "fn remedy(",
+];
+
+/// The constructors of failures, whose second argument is the hint.
+const FAILURES: [&str; 8] =
+    ["usage", "master_key", "in_use", "conflict", "audit", "other", "interrupted", "library"];
+
+/// The texts between quotes in a piece of source.
+fn literals(source: &str) -> Vec<String> {
+    let mut literals = Vec::new();
+    let mut rest = source;
+    while let Some((before, after)) = rest.split_once('"') {
+        if before.ends_with("r#") {
+            let (text, after) = after.split_once("\"#").unwrap();
+            literals.push(text.to_owned());
+            rest = after;
+            continue;
+        }
+        let mut text = String::new();
+        let mut characters = after.chars();
+        loop {
+            match characters.next().unwrap() {
+                '"' => break,
+                '\\' => text.extend(characters.next()),
+                c => text.push(c),
+            }
+        }
+        literals.push(text);
+        rest = characters.as_str();
+    }
+    literals
+}
+
+/// What stands between the bracket that this begins with and its other half, in parts between commas. Brackets and commas in
+/// texts don't count.
+fn arguments(source: &str) -> Vec<&str> {
+    let (mut depth, mut begin, mut quoted, mut escaped) = (0, 1, false, false);
+    let mut parts = Vec::new();
+    for (at, c) in source.char_indices() {
+        match c {
+            _ if escaped => escaped = false,
+            '\\' if quoted => escaped = true,
+            '"' => quoted = !quoted,
+            _ if quoted => {}
+            '(' | '[' | '{' => depth += 1,
+            ')' | ']' | '}' => {
+                depth -= 1;
+                if depth == 0 {
+                    parts.push(&source[begin..at]);
+                    return parts;
+                }
+            }
+            ',' if depth == 1 => {
+                parts.push(&source[begin..at]);
+                begin = at + 1;
+            }
+            _ => {}
+        }
+    }
+    parts
+}
+
+/// All hints in the source of the program.
+fn hints_in(source: &str) -> Vec<String> {
+    let source = source.split("#[cfg(test)]").next().unwrap();
+    let mut hints = Vec::new();
+    for name in FAILURES {
+        for (at, call) in source.match_indices(&format!("Failure::{name}(")) {
+            let parts = arguments(&source[at + call.len() - 1..]);
+            hints.extend(parts.get(1).into_iter().flat_map(|hint| literals(hint)));
+        }
+    }
+    for name in ALL_HINTS {
+        for (at, _) in source.match_indices(name) {
+            let body = at + source[at..].find(" {\n").unwrap() + 1;
+            hints.extend(arguments(&source[body..]).into_iter().flat_map(literals));
+        }
+    }
+    let named = source
+        .lines()
+        .filter(|line| line.contains("HINT: &str = \"") || line.contains("let hint = \""));
+    hints.extend(named.flat_map(literals));
+    // What is shorter is a name.
+    hints.retain(|hint| hint.trim_end().contains(' '));
+    hints
+}
+
+/// Whether the text has all parts of the hint but what is filled in.
+fn shows(text: &str, hint: &str) -> bool {
+    let mut rest = text;
+    hint.split(['{', '}']).step_by(2).all(|part| match rest.split_once(part) {
+        Some((_, after)) => {
+            rest = after;
+            true
+        }
+        None => false,
+    })
+}
+
+#[test]
+fn every_hint_is_shown_where_it_is_followed() {
+    let files = |folder: &str, end: &str| -> Vec<String> {
+        let entries = fs::read_dir(support::tests().join(folder)).unwrap();
+        let paths = entries.map(|entry| entry.unwrap().path());
+        let paths = paths.filter(|path| path.to_string_lossy().ends_with(end));
+        paths.map(|path| fs::read_to_string(path).unwrap()).collect()
+    };
+    let transcripts = [files("commands", ".console"), files("../host/docs", ".md")].concat();
+    let shown: Vec<&str> = transcripts
+        .iter()
+        .flat_map(|text| text.lines())
+        .filter_map(|line| line.strip_prefix("hint: "))
+        .collect();
+    let source = |folder: &str| files(&format!("../host/cli/src{folder}"), ".rs");
+    let folders = [
+        "",
+        "/ambient",
+        "/revealing",
+        "/terminal",
+        "/verbs",
+        "/verbs/check",
+        "/verbs/edit",
+        "/verbs/exec",
+    ];
+    let hints: Vec<String> =
+        folders.into_iter().flat_map(source).flat_map(|text| hints_in(&text)).collect();
+    assert!(hints.len() > 100, "{}", hints.len());
+    let mut missing: Vec<&String> = hints
+        .iter()
+        .filter(|hint| !shown.iter().any(|shown| shows(shown, hint)))
+        .filter(|hint| !ELSEWHERE.iter().any(|(part, _)| hint.contains(part)))
+        .collect();
+    missing.sort();
+    missing.dedup();
+    assert!(missing.is_empty(), "no transcript of tests/commands follows these: {missing:#?}");
+    for (part, _) in ELSEWHERE {
+        assert!(hints.iter().any(|hint| hint.contains(part)), "no hint has {part:?}");
+    }
+}

@@ -342,6 +342,9 @@ pub(super) fn directory_hint(error: &Error, path: &Path) -> String {
     }
 }
 
+/// Where the log is to be, there is something else.
+const IN_PLACE_OF_LOG: &str = "move what is in its place aside (mv)";
+
 fn audit_hint(error: &Error) -> String {
     let remedy = match error.io_kind() {
         Some(
@@ -351,6 +354,8 @@ fn audit_hint(error: &Error) -> String {
             "make the user who runs this the owner of the audit log, with mode 0600 (ls -l, chown, chmod)"
         }
         Some(io::ErrorKind::InvalidData) => "move the file aside (mv) and keep it",
+        Some(io::ErrorKind::IsADirectory) => IN_PLACE_OF_LOG,
+        _ if cause::<RefusedFile>(error).is_some() => IN_PLACE_OF_LOG,
         _ => "run `moat check` to see what is wrong with the audit log",
     };
     format!("{remedy}, then run this again; --audit=best-effort continues without it")
