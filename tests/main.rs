@@ -68,5 +68,6 @@ mod secrets;
 mod services;
 mod setup;
 mod sweep;
+mod terminals;
 mod values;
 mod vectors;

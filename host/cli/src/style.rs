@@ -102,6 +102,22 @@ pub(super) fn one_line(text: &str) -> String {
     escaped(text, if terminal { is_hidden } else { char::is_control })
 }
 
+/// The text in lines of at most so many characters, broken at blanks; at least one line. A longer word is a line of its own.
+pub(super) fn wrapped(text: &str, width: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split(' ') {
+        let room = |line: &str| line.chars().count() + 1 + word.chars().count() <= width;
+        match lines.last_mut().filter(|line| room(line)) {
+            Some(line) => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            None => lines.push(word.to_owned()),
+        }
+    }
+    lines
+}
+
 /// Whether a character could hide text, change its direction, or control a terminal: control characters, those that
 /// Unicode has displays ignore (`Default_Ignorable_Code_Point`), separators of lines, and annotations.
 #[rustfmt::skip]
@@ -131,4 +147,17 @@ fn escaped(text: &str, is_escaped: fn(char) -> bool) -> String {
 /// The name of a file. One that isn't UTF-8 is escaped as in a shell's `$'…'`.
 pub(super) fn file_name(name: &OsStr) -> String {
     name.to_str().map_or_else(|| name.as_encoded_bytes().escape_ascii().to_string(), str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::wrapped;
+
+    #[test]
+    fn lines_are_broken_at_blanks() {
+        assert_eq!(wrapped("one two  three", 7), ["one two", " three"]);
+        assert_eq!(wrapped("one extraordinarily", 5), ["one", "extraordinarily"]);
+        assert_eq!(wrapped("", 5), [""]);
+        assert_eq!(wrapped("one two", usize::MAX), ["one two"]);
+    }
 }

@@ -34,6 +34,9 @@ pub(crate) fn run(context: &Context, arguments: &Check) -> Result<ExitCode, Fail
     checks.finish()
 }
 
+/// A terminal of fewer columns shows each finding below its name.
+const NARROW: usize = 60;
+
 /// The severity of a finding.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Level {
@@ -143,13 +146,21 @@ impl<'c> Checks<'c> {
         };
         *count += 1;
         let (finding, remedy) = (finding.to_string(), remedy.map(ToString::to_string));
-        self.report.labeled(
-            style,
-            word,
-            &format!("{:1$}{name:12}  {finding}", "", 6 - word.len()),
-        )?;
+        // A narrow terminal has no room beside the name. A remedy is never broken, so that it can be copied.
+        let columns = ambient::output_columns().unwrap_or(usize::MAX);
+        let indent = if columns < NARROW { 4 } else { 20 };
+        let mut lines = style::wrapped(&finding, columns.saturating_sub(indent + 1));
+        let beside = if columns < NARROW {
+            name.to_owned()
+        } else {
+            format!("{name:12}  {}", lines.remove(0))
+        };
+        self.report.labeled(style, word, &format!("{:1$}{beside}", "", 6 - word.len()))?;
+        for line in lines {
+            self.report.line(&format!("{:indent$}{line}", ""))?;
+        }
         if let Some(remedy) = &remedy {
-            self.report.line(&format!("{:20}{remedy}", ""))?;
+            self.report.line(&format!("{:indent$}{remedy}", ""))?;
         }
         self.report
             .entry(&json!({ "name": name, "level": word, "finding": finding, "fix": remedy }))
