@@ -77,9 +77,8 @@ impl Draft {
 /// A directory in memory: the user's own, or else that of all.
 fn place() -> Option<PathBuf> {
     let own = absolute("XDG_RUNTIME_DIR").filter(|path| path.metadata().is_ok_and(is_own));
-    let is_in_memory = |path: &PathBuf| {
-        statfs(path).is_ok_and(|found| IN_MEMORY.iter().any(|kind| found.f_type as u32 == *kind))
-    };
+    let is_in_memory =
+        |path: &PathBuf| statfs(path).is_ok_and(|found| IN_MEMORY.contains(&(found.f_type as u32)));
     own.into_iter().chain([PathBuf::from("/dev/shm")]).find(is_in_memory)
 }
 

@@ -71,6 +71,9 @@ fn candidates(line: &Line) -> Vec<Candidate> {
     let words = line.words();
     let mut definition = prepared(command::command());
     let index = words.len() - 1;
+    if let Some(to_shell) = of_program(words) {
+        return vec![Candidate::Left { to_shell, after: 0 }];
+    }
     let found = complete(&mut definition, words.iter().map(OsString::from).collect(), index, None);
     let is_option = line.current().starts_with('-');
     let mut candidates = Vec::new();
@@ -94,11 +97,6 @@ fn candidates(line: &Line) -> Vec<Candidate> {
 fn expanded(line: &Line, prefix: &str, kind: &str) -> Vec<Candidate> {
     let typed = line.current().strip_prefix(prefix).unwrap_or_default();
     let sources = || Sources::of(line.words());
-    let kind = match kind {
-        "arguments" if is_first_after_escape(line.words()) => "programs",
-        "arguments" => "files",
-        other => other,
-    };
     let after = |text: &str| prefix.chars().count() + text.chars().count();
     let values: Vec<String> = match kind {
         "users" => sources().users(),
@@ -153,8 +151,14 @@ fn variable(prefix: &str, typed: &str, sources: &Sources) -> Vec<Candidate> {
     matching(&before, value, values)
 }
 
-fn is_first_after_escape(words: &[String]) -> bool {
-    words.iter().rev().nth(1).is_some_and(|word| word == "--")
+/// What the shell is to complete in the command line of the program that `exec` runs.
+fn of_program(words: &[String]) -> Option<&'static str> {
+    let (_, before) = words.split_last()?;
+    let escape = before.iter().position(|word| word == "--")?;
+    let (ours, arguments) = before.split_at(escape);
+    let is_first = arguments.len() == 1;
+    let to_shell = if is_first { "programs" } else { "files" };
+    ours.iter().any(|word| word == "exec").then_some(to_shell)
 }
 
 /// The definition of the command line, with stand-ins for values.
@@ -191,7 +195,6 @@ fn stand_in(command: &str, arg: &Arg) -> Option<&'static str> {
         ValueHint::FilePath => Some("files"),
         ValueHint::DirPath => Some("directories"),
         ValueHint::CommandString => Some("programs"),
-        ValueHint::CommandWithArguments => Some("arguments"),
         _ if of == TypeId::of::<PathBuf>() => Some("files"),
         _ => None,
     }
