@@ -35,7 +35,7 @@ impl Environment {
         };
         let bytes = ambient::read_secret_file(path).map_err(|error| unusable_file(path, &error))?;
         let text = std::str::from_utf8(&bytes).map_err(|_| refuse("not UTF-8".to_owned()))?;
-        let named = parse(text).map_err(refuse)?;
+        let named = parse(text, PREFIX).map_err(refuse)?;
         for (name, value) in &named {
             if ambient::variable(name).is_some_and(|other| *other != value.as_bytes()) {
                 return Err(Failure::master_key(
@@ -84,15 +84,18 @@ impl Environment {
     }
 }
 
-fn parse(text: &str) -> Result<Vec<(String, Zeroizing<String>)>, String> {
+/// The variables of such a file whose names begin like this, and their values.
+pub(super) fn parse(text: &str, prefix: &str) -> Result<Vec<(String, Zeroizing<String>)>, String> {
     let mut variables: Vec<(String, Zeroizing<String>)> = Vec::new();
     for (number, line) in (1..).zip(text.lines()) {
         let line = line.trim();
         let line = line.strip_prefix("export ").unwrap_or(line).trim_start();
-        if !line.starts_with(PREFIX) {
+        if line.is_empty() || line.starts_with('#') || !line.starts_with(prefix) {
             continue;
         }
-        let is_name = |name: &str| name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+        let is_name = |name: &str| {
+            !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+        };
         let (name, value) = line
             .split_once('=')
             .map(|(name, value)| (name.trim_end(), value))
@@ -127,7 +130,7 @@ mod tests {
     #[test]
     fn reads_what_all_readers_agree_on() {
         let text = "# comment\nOTHER=$x\n\nFOSSAWORK_A=plain\n export FOSSAWORK_B = 'a $b \\ # \"c\"'\nFOSSAWORK_C=\"two words\"\nFOSSAWORK_D=\n#FOSSAWORK_E=1\n";
-        let variables = parse(text).unwrap();
+        let variables = parse(text, PREFIX).unwrap();
         let variables: Vec<_> =
             variables.iter().map(|(name, value)| (&name[10..], value.as_str())).collect();
         assert_eq!(
@@ -140,12 +143,23 @@ mod tests {
     fn refuses_what_readers_differ_on() {
         for value in ["a$b", "\"a$b\"", "a\\b", "a b", "a #b", "'a'b'", "\"a\"b\"", "'a", "\"a"] {
             let text = format!("X=1\nFOSSAWORK_MASTER_KEY={value}");
-            let error = parse(&text).unwrap_err();
+            let error = parse(&text, PREFIX).unwrap_err();
             assert_eq!(error, "line 2: the value of FOSSAWORK_MASTER_KEY is ambiguous", "{value}");
         }
-        assert!(parse("FOSSAWORK_A=1\nFOSSAWORK_A=1").unwrap_err().contains("twice"));
+        assert!(parse("FOSSAWORK_A=1\nFOSSAWORK_A=1", PREFIX).unwrap_err().contains("twice"));
         for line in ["FOSSAWORK_MASTER_KEY: secret", "FOSSAWORK_MASTER_KEY: secret=$x"] {
-            assert_eq!(parse(line).unwrap_err(), "line 1: expected NAME=VALUE");
+            assert_eq!(parse(line, PREFIX).unwrap_err(), "line 1: expected NAME=VALUE");
+        }
+    }
+
+    #[test]
+    fn without_a_prefix_every_line_has_to_be_a_variable() {
+        let text = "# comment\n\nexport A=x\nB='y z'\n";
+        let variables = parse(text, "").unwrap();
+        let names: Vec<_> = variables.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names, ["A", "B"]);
+        for line in ["secret", "=secret", "a-b=secret"] {
+            assert_eq!(parse(line, "").unwrap_err(), "line 1: expected NAME=VALUE", "{line}");
         }
     }
 }

@@ -106,17 +106,27 @@ impl Output {
     }
 }
 
-/// Prints what may be a secret, through one buffer that is wiped and never grows, because growing would leave copies
-/// behind. So `write` is called twice, the first time to determine the length.
+/// Prints what may be a secret, through one buffer.
 fn print(write: impl Fn(&mut dyn Write) -> io::Result<()>) -> Result<(), Failure> {
-    let outcome = (|| {
-        let mut length = Length(0);
-        write(&mut length)?;
-        let mut text = Zeroizing::new(Vec::with_capacity(length.0));
-        write(&mut *text)?;
-        ambient::standard_output()?.write_all(&text)
-    })();
-    printed(outcome)
+    let text = in_one_buffer(write);
+    printed(text.and_then(|text| ambient::standard_output()?.write_all(&text)))
+}
+
+/// What may be a secret, in a buffer that is wiped and never grows, because growing would leave copies behind. So `write` is
+/// called twice, the first time to determine the length.
+pub(super) fn in_one_buffer(
+    write: impl Fn(&mut dyn Write) -> io::Result<()>,
+) -> io::Result<Zeroizing<Vec<u8>>> {
+    let mut text = Zeroizing::new(Vec::with_capacity(length(&write)?));
+    write(&mut *text)?;
+    Ok(text)
+}
+
+/// How many bytes are written.
+pub(super) fn length(write: impl Fn(&mut dyn Write) -> io::Result<()>) -> io::Result<usize> {
+    let mut length = Length(0);
+    write(&mut length)?;
+    Ok(length.0)
 }
 
 /// Asks whether to delete or replace something, if standard input is a terminal.
@@ -149,13 +159,19 @@ impl Write for Length {
 
 /// A time of a record as RFC 3339 has it. Records have UTC without a zone; what is no such time stays as it is.
 pub(super) fn utc(time: Option<&str>) -> Option<String> {
+    time.map(|time| if is_without_zone(time) { format!("{time}Z") } else { time.to_owned() })
+}
+
+/// The reverse: a time as records have it; `None` for what is no time in UTC.
+pub(super) fn without_zone(time: &str) -> Option<String> {
+    time.strip_suffix('Z').filter(|time| is_without_zone(time)).map(str::to_owned)
+}
+
+fn is_without_zone(time: &str) -> bool {
     let without_zone = format_description!(
         "[year]-[month]-[day]T[hour]:[minute]:[second][optional [.[subsecond]]]"
     );
-    time.map(|time| match PrimitiveDateTime::parse(time, without_zone) {
-        Ok(_) => format!("{time}Z"),
-        Err(_) => time.to_owned(),
-    })
+    PrimitiveDateTime::parse(time, without_zone).is_ok()
 }
 
 /// A credential with null in place of its secrets.
@@ -200,7 +216,8 @@ impl Serialize for Exposed<'_> {
     }
 }
 
-struct Pairs<I>(I);
+/// Names and values as a JSON object, in their order.
+pub(super) struct Pairs<I>(pub(super) I);
 
 impl<'p, I: Iterator<Item = (&'p str, &'p str)> + Clone> Serialize for Pairs<I> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

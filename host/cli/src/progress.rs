@@ -51,12 +51,21 @@ enum Look {
 }
 
 impl Progress {
+    /// Over the records of a selection.
     pub(super) fn over(
         context: &Context,
         vault: &Vault,
         selection: Selection<'_>,
         doing: &'static str,
     ) -> Self {
+        // Which records are old enough, only reading them shows.
+        let is_known = context.output.shows_progress() && selection.older_than.is_none();
+        let total = is_known.then(|| selection.users(vault).count());
+        Self::begin(context, total, doing)
+    }
+
+    /// Over this many records, if that is known.
+    pub(super) fn begin(context: &Context, total: Option<usize>, doing: &'static str) -> Self {
         let watch = Watch::begin();
         let look = if !context.output.shows_progress() {
             Look::Hidden
@@ -65,9 +74,6 @@ impl Progress {
         } else {
             Look::Redrawn
         };
-        // Which records are old enough, only reading them shows.
-        let is_known = look != Look::Hidden && selection.older_than.is_none();
-        let total = is_known.then(|| selection.users(vault).count());
         let shown = (look == Look::Lines).then(Instant::now);
         let begun = Instant::now();
         let progress = Self { look, doing, done: 0, total, begun, shown, _watch: watch };

@@ -126,6 +126,6 @@ fn document(password: Password) -> Result<Given, Failure> {
     Ok(Given {
         username: document.username.take(),
         password: found.map(piped_password).transpose()?,
-        fields: document.fields.0.iter().map(|(name, value)| Field::new(name, value)).collect(),
+        fields: document.fields.iter().map(|(name, value)| Field::new(name, value)).collect(),
     })
 }

@@ -23,6 +23,9 @@ use zeroize::Zeroizing;
 /// The longest secret that is read from a file, a command or a terminal, in bytes.
 pub(crate) const MAX_SECRET_BYTES: usize = 64 * 1024;
 
+/// The longest file with many secrets, in bytes.
+pub(crate) const MAX_MANY_BYTES: usize = 256 * 1024 * 1024;
+
 /// Where systemd puts a service's credentials, among them its master key.
 const SYSTEMD_CREDENTIALS: &str = "CREDENTIALS_DIRECTORY";
 
@@ -36,12 +39,14 @@ pub(crate) fn variable(name: &str) -> Option<Zeroizing<Vec<u8>>> {
     std::env::var_os(name).map(|value| Zeroizing::new(value.into_vec()))
 }
 
-/// `moat/credentials` in the user's data directory according to the XDG Base Directory Specification; `None` if the
-/// environment specifies no home directory.
+/// `moat/credentials` in the user's data directory; `None` if the environment specifies no home directory.
 pub(crate) fn default_directory() -> Option<PathBuf> {
-    let data =
-        absolute("XDG_DATA_HOME").or_else(|| Some(absolute("HOME")?.join(".local/share")))?;
-    Some(data.join("moat/credentials"))
+    Some(data_home()?.join("moat/credentials"))
+}
+
+/// The user's data directory according to the XDG Base Directory Specification.
+fn data_home() -> Option<PathBuf> {
+    absolute("XDG_DATA_HOME").or_else(|| Some(absolute("HOME")?.join(".local/share")))
 }
 
 /// Where a new file with a key goes if nothing else is specified: in `moat` in the XDG configuration directory.
@@ -49,6 +54,14 @@ pub(crate) fn default_key_file(name: &str) -> Option<PathBuf> {
     let configuration =
         absolute("XDG_CONFIG_HOME").or_else(|| Some(absolute("HOME")?.join(".config")))?;
     Some(configuration.join("moat").join(name))
+}
+
+/// Where `pass` keeps its passwords, and where `gopass` does.
+pub(crate) fn default_password_store(is_gopass: bool) -> Option<PathBuf> {
+    if is_gopass {
+        return Some(data_home()?.join("gopass/stores/root"));
+    }
+    absolute("PASSWORD_STORE_DIR").or_else(|| Some(absolute("HOME")?.join(".password-store")))
 }
 
 /// The absolute path in a variable.
@@ -107,6 +120,11 @@ pub(crate) fn is_inside(path: &Path, directory: &Path) -> bool {
 /// Whether anything exists at this path, including a dangling link.
 pub(crate) fn exists(path: &Path) -> bool {
     path.symlink_metadata().is_ok()
+}
+
+/// Whether this is a file, and not a pipe or the like.
+pub(crate) fn is_file(path: &Path) -> bool {
+    path.is_file()
 }
 
 /// Why a file with a secret could not be read.
@@ -201,6 +219,16 @@ pub(crate) fn read_value_file(path: &Path) -> Result<Zeroizing<Vec<u8>>, SecretF
     read_limited(File::open(path)?)
 }
 
+/// Reads a file with many secrets to be stored.
+pub(crate) fn read_file_of_many(path: &Path) -> Result<Zeroizing<Vec<u8>>, SecretFileError> {
+    read_within(MAX_MANY_BYTES, File::open(path)?)
+}
+
+/// Reads what is in an open file with a secret.
+pub(crate) fn read_open_file(file: impl Read) -> Result<Zeroizing<Vec<u8>>, SecretFileError> {
+    read_limited(file)
+}
+
 /// Reads what this process was given as an open file descriptor.
 pub(crate) fn read_descriptor(number: u32) -> Result<Zeroizing<Vec<u8>>, SecretFileError> {
     read_value_file(&Path::new("/proc/self/fd").join(number.to_string()))
@@ -272,25 +300,44 @@ pub(crate) fn read_systemd_credential(
 }
 
 fn read_limited(file: impl Read) -> Result<Zeroizing<Vec<u8>>, SecretFileError> {
-    read_secrets(file, 1)
+    read_within(MAX_SECRET_BYTES, file)
 }
 
-/// Reads up to the maximum length of this many secrets.
-fn read_secrets(file: impl Read, secrets: usize) -> Result<Zeroizing<Vec<u8>>, SecretFileError> {
-    let limit = MAX_SECRET_BYTES.saturating_mul(secrets);
-    // Allocated at full size, because a growing buffer would leave copies behind.
-    let mut bytes = Zeroizing::new(Vec::with_capacity(limit.saturating_add(1)));
-    file.take(limit as u64 + 1).read_to_end(&mut bytes)?;
-    if bytes.len() > limit {
-        return Err(SecretFileError::TooLarge);
+/// Reads up to this many bytes.
+fn read_within(limit: usize, mut file: impl Read) -> Result<Zeroizing<Vec<u8>>, SecretFileError> {
+    // One more than is allowed, so that what is too long is told from what just fits.
+    let most = limit.saturating_add(1);
+    let mut bytes = Zeroizing::new(Vec::with_capacity(most.min(MAX_SECRET_BYTES + 1)));
+    loop {
+        let room = bytes.capacity() - bytes.len();
+        let read = file.by_ref().take(room as u64).read_to_end(&mut bytes)?;
+        if bytes.len() > limit {
+            return Err(SecretFileError::TooLarge);
+        }
+        if read < room {
+            return Ok(bytes);
+        }
+        // Not by the vector itself, which would leave copies behind.
+        let capacity = bytes.capacity().saturating_mul(2).min(most);
+        let mut larger = Zeroizing::new(Vec::with_capacity(capacity));
+        larger.extend_from_slice(&bytes);
+        bytes = larger;
     }
-    Ok(bytes)
 }
 
 /// All of standard input, up to the maximum length of a secret.
 pub(crate) fn read_standard_input() -> Result<Zeroizing<Vec<u8>>, SecretFileError> {
-    // Bypasses the buffer of `io::stdin`, which is never wiped.
-    read_limited(File::from(io::stdin().as_fd().try_clone_to_owned()?))
+    read_limited(standard_input()?)
+}
+
+/// All of a standard input with many secrets.
+pub(crate) fn read_many_from_standard_input() -> Result<Zeroizing<Vec<u8>>, SecretFileError> {
+    read_within(MAX_MANY_BYTES, standard_input()?)
+}
+
+/// Standard input without the buffer of `io::stdin`, which is never wiped.
+fn standard_input() -> io::Result<File> {
+    Ok(File::from(io::stdin().as_fd().try_clone_to_owned()?))
 }
 
 /// Whether the process was started without standard output. Before `main`, std opens /dev/null in its place, so that

@@ -2,6 +2,7 @@
 //! this one becomes.
 
 use std::ffi::{OsStr, OsString};
+use std::fs::File;
 use std::io::{self, PipeReader, PipeWriter, Read};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
@@ -15,7 +16,7 @@ use rustix::io::retry_on_intr;
 use rustix::process::{Pid, WaitOptions, set_parent_process_death_signal, waitpid};
 use zeroize::Zeroizing;
 
-use super::{SYSTEMD_CREDENTIALS, SecretFileError, read_limited, read_secrets};
+use super::{SYSTEMD_CREDENTIALS, SecretFileError, read_limited, read_within};
 
 /// The variables that contain a key or say where it is. No child process inherits them.
 const KEY_VARIABLES: [&str; 6] = [
@@ -71,13 +72,13 @@ fn handle_child_signal(handler: SigHandler) -> io::Result<SigHandler> {
 }
 
 impl Child {
-    /// Waits until the child has ended, and returns its result, of up to this many secrets, and its exit status.
+    /// Waits until the child has ended, and returns its result, of up to this many bytes, and its exit status.
     pub(crate) fn wait(
         self,
-        secrets: usize,
+        limit: usize,
     ) -> Result<(Zeroizing<Vec<u8>>, ExitStatus), SecretFileError> {
         let Self { pid, result, disposition } = self;
-        let result = read_secrets(result, secrets)?;
+        let result = read_within(limit, result)?;
         let ended =
             retry_on_intr(|| waitpid(Some(pid), WaitOptions::empty())).map_err(io::Error::from)?;
         handle_child_signal(disposition)?;
@@ -181,6 +182,23 @@ fn run_within(limit: Duration, command: &str) -> Result<Zeroizing<Vec<u8>>, Secr
         return Err(io::Error::other(format!("failed with {status}")).into());
     }
     output
+}
+
+/// What `gpg` decrypts of a file, with the keys and the agent of the user, who may be asked for a passphrase. Its messages
+/// go to standard error.
+pub(crate) fn decrypt_with_gpg(encrypted: File) -> Result<Zeroizing<Vec<u8>>, SecretFileError> {
+    let mut child = without_keys(Command::new("gpg").args(["--quiet", "--batch", "--decrypt"]))
+        .stdin(encrypted)
+        .stdout(Stdio::piped())
+        .spawn()?;
+    let output = child.stdout.take().map_or_else(|| Ok(Zeroizing::default()), read_limited);
+    // What didn't read it all has closed the pipe, which ends it.
+    let status = child.wait()?;
+    let output = output?;
+    if !status.success() {
+        return Err(io::Error::other(format!("gpg failed with {status}")).into());
+    }
+    Ok(output)
 }
 
 /// The output of a command, until a deadline.
