@@ -15,6 +15,8 @@ const OTHER_KEY: &str = "canary-other-key-Jk4Wv";
 const PASSWORD: &str = "canary-password-Ux3Rm";
 const FIELD: &str = "canary-field-Lb8Ys";
 const AUDIT_KEY: &str = "canary-audit-key-Vn2Hc";
+/// An age recipient whose identity nobody has.
+const RECIPIENT: &str = "age1tn6gqla80s2ahyv565ghq77rz34msysdyq6vsvrhj5g5fuce5qgqeadml8";
 const CANARIES: [&str; 5] = [KEY, OTHER_KEY, PASSWORD, FIELD, AUDIT_KEY];
 
 /// What each canary may look like: as it is, escaped, in base64 at each of the three alignments, in
@@ -82,7 +84,7 @@ fn no_command_prints_a_secret() {
         &["--env-file", &env_file],
         &["--master-key-file", "/nonexistent"],
     ];
-    let verbs: [&[&str]; 23] = [
+    let verbs: [&[&str]; 29] = [
         &["put", "anna", "--username", "anna", "--password-stdin"],
         &["put", "bob", "--username", "bob", "--password-stdin", "--token-encoding", "app"],
         &["put", "anna", "--username", "anna", "--password-stdin", "--create-only"],
@@ -106,6 +108,12 @@ fn no_command_prints_a_secret() {
         &["audit", "head"],
         &["audit", "report"],
         &["audit", "hash", "anna"],
+        &["export", "--recipient", RECIPIENT, "--armor"],
+        &["import", "bitwarden", "-"],
+        &["import", "keepass", "-"],
+        &["import", "moat", "-"],
+        &["import", "env", "-", "--user", "carl"],
+        &["import", "pass", "/nonexistent"],
     ];
     for record in ["whole", "damaged", "foreign"] {
         for key in [KEY, OTHER_KEY] {

@@ -5,11 +5,13 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use age::x25519::Recipient;
 use clap::builder::PossibleValuesParser;
 use clap::{ArgAction, ArgGroup, Args, Parser, Subcommand, ValueEnum, ValueHint, value_parser};
 use clap_complete::Shell;
 use moat::{Operation, TokenEncoding, UserId, UserIdError};
 
+use super::age_file;
 use super::duration;
 use super::password::DEFAULT_LENGTH;
 
@@ -201,6 +203,11 @@ pub(super) enum Verb {
     Exec(Exec),
     /// Fill in the credentials that a template refers to
     Inject(Inject),
+    /// Store the credentials that another program keeps
+    #[command(subcommand)]
+    Import(ImportVerb),
+    /// Write credentials into one document, encrypted with age
+    Export(Export),
     /// Print a shell completion script
     Completions {
         /// Shell to complete for
@@ -819,6 +826,145 @@ pub(super) struct Inject {
 
     /// Replace the file if it exists
     #[arg(short, long, requires = "out_file")]
+    pub(super) force: bool,
+}
+
+/// The sources of `import`.
+#[derive(Subcommand)]
+pub(super) enum ImportVerb {
+    /// The password store of pass
+    Pass(ImportStore),
+    /// The password store of gopass
+    Gopass(ImportStore),
+    /// An export of Bitwarden or Vaultwarden: JSON, not encrypted
+    Bitwarden(ImportFile),
+    /// An export of KeePassXC or KeePass: CSV
+    Keepass(ImportFile),
+    /// A file of variables, NAME=value, which become the fields of one credential
+    Env(ImportEnv),
+    /// What `moat export` has written
+    Moat(ImportFile),
+}
+
+impl ImportVerb {
+    pub(super) fn options(&self) -> &ImportOptions {
+        match self {
+            Self::Pass(from) | Self::Gopass(from) => &from.options,
+            Self::Bitwarden(from) | Self::Keepass(from) | Self::Moat(from) => &from.options,
+            Self::Env(from) => &from.options,
+        }
+    }
+}
+
+#[derive(Args)]
+pub(super) struct ImportStore {
+    /// Directory of the store, or a part of it; default: PASSWORD_STORE_DIR or ~/.password-store; for gopass
+    /// ~/.local/share/gopass/stores/root
+    #[arg(value_hint = ValueHint::DirPath)]
+    pub(super) store: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub(super) options: ImportOptions,
+}
+
+#[derive(Args)]
+pub(super) struct ImportFile {
+    /// File, perhaps encrypted with age; `-` is standard input
+    #[arg(value_hint = ValueHint::FilePath)]
+    pub(super) file: PathBuf,
+
+    #[command(flatten)]
+    pub(super) options: ImportOptions,
+}
+
+#[derive(Args)]
+pub(super) struct ImportEnv {
+    /// File, perhaps encrypted with age; `-` is standard input
+    #[arg(value_hint = ValueHint::FilePath)]
+    pub(super) file: PathBuf,
+
+    /// User id of the credential
+    #[arg(long, value_name = "USER", value_parser = user)]
+    pub(super) user: UserId,
+
+    /// Variable with the user name; default: USERNAME, if there is one
+    #[arg(long, value_name = "NAME")]
+    pub(super) username_from: Option<String>,
+
+    /// Variable with the password; default: PASSWORD, if there is one
+    #[arg(long, value_name = "NAME")]
+    pub(super) password_from: Option<String>,
+
+    #[command(flatten)]
+    pub(super) options: ImportOptions,
+}
+
+/// How to import, whatever the source.
+#[derive(Args)]
+pub(super) struct ImportOptions {
+    /// Show what would become of each entry, without writing anything
+    #[arg(long)]
+    pub(super) dry_run: bool,
+
+    /// Text before each user id
+    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
+    pub(super) prefix: String,
+
+    /// What to do if users of some entries have a credential already
+    #[arg(long, value_enum, default_value_t = Existing::Fail)]
+    pub(super) existing: Existing,
+
+    /// File with age identities, for what is encrypted with age; others must not be able to read it
+    #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(super) identity: Option<PathBuf>,
+
+    /// Store new users' credentials even if the master key decrypts none of the existing records
+    #[arg(long)]
+    pub(super) allow_new_key: bool,
+}
+
+/// What becomes of credentials that exist.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Existing {
+    /// Write nothing at all
+    Fail,
+    /// Leave them as they are
+    Skip,
+    /// Replace them, with their fields
+    Replace,
+}
+
+#[derive(Args)]
+#[command(group = ArgGroup::new("protection").required(true).multiple(true).args([
+    "recipient", "recipients_file", "plaintext",
+]))]
+pub(super) struct Export {
+    /// User ids; default: all
+    #[arg(value_parser = user)]
+    pub(super) users: Vec<UserId>,
+
+    /// Encrypt to this age recipient (age1…). May be repeated: each of them can decrypt
+    #[arg(short, long, value_name = "RECIPIENT", value_parser = age_file::recipient)]
+    pub(super) recipient: Vec<Recipient>,
+
+    /// Encrypt to the age recipients in this file, one a line. May be repeated
+    #[arg(short = 'R', long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(super) recipients_file: Vec<PathBuf>,
+
+    /// Encode the encrypted document as text
+    #[arg(short, long)]
+    pub(super) armor: bool,
+
+    /// Don't encrypt: whoever can read the document has all passwords
+    #[arg(long, conflicts_with_all = ["recipient", "recipients_file", "armor"])]
+    pub(super) plaintext: bool,
+
+    /// File to write, which only its owner can read; default: standard output
+    #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(super) output: Option<PathBuf>,
+
+    /// Replace the file if it exists
+    #[arg(short, long, requires = "output")]
     pub(super) force: bool,
 }
 

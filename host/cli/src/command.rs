@@ -75,6 +75,21 @@ pub(super) const EXAMPLES: &[(&str, &[&str])] = &[
             "echo '{{ moat://db/password }}' | moat inject",
         ],
     ),
+    (
+        "import",
+        &[
+            "moat import pass --dry-run",
+            "moat import bitwarden export.json --prefix web. --existing skip",
+            "moat import moat credentials.age --identity identity",
+        ],
+    ),
+    (
+        "export",
+        &[
+            "moat export --recipients-file recipients --output credentials.age",
+            "moat export anna --recipients-file recipients --armor",
+        ],
+    ),
     ("completions", &["moat completions bash > ~/.local/share/bash-completion/completions/moat"]),
     ("man", &["moat man | man -l -", "moat man --out ~/.local/share/man/man1"]),
 ];

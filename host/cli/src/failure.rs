@@ -154,6 +154,15 @@ impl Failure {
         self
     }
 
+    /// One that ended work on so many of all credentials, and what to do then.
+    pub(super) fn after(mut self, done: usize, all: usize, then: &str) -> Self {
+        if done > 0 {
+            self.message = format!("{} (after {done} of {all} credentials)", self.message);
+            self.hint = format!("{}; then {then}", self.hint);
+        }
+        self
+    }
+
     /// A signal ended the work. It takes its usual effect after this is reported, and decides over the exit code.
     pub(super) fn interrupted(message: impl Into<String>, hint: impl Into<String>) -> Self {
         Self { code: "interrupted", ..Self::other(message, hint) }

@@ -3,6 +3,7 @@
 //!
 //! It is a library so that its parts can be tested and fuzzed, not a stable interface.
 
+mod age_file;
 mod ambient;
 mod args;
 mod audit;
@@ -14,6 +15,7 @@ mod document;
 mod duration;
 mod env_file;
 mod events;
+mod export_document;
 mod failure;
 #[doc(hidden)]
 pub mod fuzzing;
@@ -99,6 +101,8 @@ fn run(arguments: Arguments) -> Result<ExitCode, Failure> {
         Verb::Component(component) => verbs::component::run(&context, &component),
         Verb::Exec(exec) => verbs::exec::run(&context, &exec),
         Verb::Inject(inject) => verbs::inject::run(&context, &inject),
+        Verb::Import(import) => verbs::import::run(&context, &import),
+        Verb::Export(export) => verbs::export::run(&context, &export),
         Verb::Completions { shell } => verbs::manual::completions(&context, shell),
         Verb::Complete { shell, words } => verbs::manual::complete(&context, shell, &words),
         Verb::Man(man) => verbs::manual::man(&context, &man),

@@ -13,7 +13,7 @@ use crate::command;
 use crate::failure::{self, Failure, USAGE, USER_ID_HINT};
 
 /// Commands of this program, each with what other programs call it.
-const SYNONYMS: [(&str, &[&str]); 10] = [
+const SYNONYMS: [(&str, &[&str]); 12] = [
     ("list", &["ls", "users", "find", "search"]),
     ("get", &["show", "cat", "view", "print", "read", "reveal"]),
     ("put", &["insert", "add", "new", "store", "save", "create", "write"]),
@@ -23,6 +23,8 @@ const SYNONYMS: [(&str, &[&str]); 10] = [
     ("rename", &["mv", "move"]),
     ("exec", &["run", "env"]),
     ("check", &["doctor", "status"]),
+    ("import", &["load", "restore"]),
+    ("export", &["dump", "backup"]),
     ("rotate", &["rekey", "reencrypt", "re-encrypt"]),
 ];
 
