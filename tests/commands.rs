@@ -130,7 +130,7 @@ fn the_manuals_print_what_they_say() {
     let has_session = |name: &str| {
         manuals.iter().any(|(path, session)| path.ends_with(name) && !session.is_empty())
     };
-    for name in ["README.md", "commands.md", "keys.md", "audit-log.md"] {
+    for name in ["README.md", "commands.md", "keys.md", "audit-log.md", "import-export.md"] {
         assert!(has_session(name), "{name}");
     }
 }
