@@ -473,6 +473,7 @@ fn every_hint_is_shown_where_it_is_followed() {
         "/verbs/check",
         "/verbs/edit",
         "/verbs/exec",
+        "/verbs/import",
     ];
     let hints: Vec<String> =
         folders.into_iter().flat_map(source).flat_map(|text| hints_in(&text)).collect();

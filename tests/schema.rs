@@ -15,7 +15,7 @@ use support::{KEY, Store, expect, fixture, run, run_with_input, write_private};
 const WITHOUT_JSON: [&str; 3] = ["complete", "completions", "exec"];
 
 /// Definitions that are no command's.
-const SHARED: [&str; 19] = [
+const SHARED: [&str; 20] = [
     "audit-entry",
     "credential",
     "envelope",
@@ -24,6 +24,7 @@ const SHARED: [&str; 19] = [
     "event",
     "hash",
     "hidden-fields",
+    "import-report",
     "key-label",
     "listed-expiry",
     "members",
@@ -153,7 +154,7 @@ impl Printed {
     fn run_with_input(&mut self, code: i32, arguments: &[&str], input: &str) {
         let words: Vec<&str> =
             arguments.iter().copied().take_while(|word| !word.starts_with('-')).collect();
-        let has_verbs = matches!(words.first(), Some(&("keys" | "audit")));
+        let has_verbs = matches!(words.first(), Some(&("keys" | "audit" | "import")));
         let name = words[..if has_verbs { 2 } else { 1 }].join("-");
         let output = run_with_input(&mut self.command(arguments), input);
         self.note(&name, code, &output);
@@ -227,6 +228,7 @@ fn what_every_command_prints_is_as_defined() {
     p.run(0, &["component", "--out", "component.wasm"]);
     fs::write(p.store.beside("template"), "{{ moat://anna/password }}").unwrap();
     p.run(0, &["inject", "--in-file", "template", "--out-file", "filled"]);
+    import_and_export(p);
     fs::create_dir(p.store.beside("man")).unwrap();
     p.run(0, &["man", "--out", "man"]);
 
@@ -328,6 +330,33 @@ fn what_every_command_prints_is_as_defined() {
         stdout.contains("'more' was unexpected") && stdout.contains("is a required"),
         "{stdout}"
     );
+}
+
+fn import_and_export(p: &mut Printed) {
+    let file = |name: &str, text: &str| write_private(&p.store.beside(name), text.as_bytes());
+    file(
+        "kee.csv",
+        "Group,Title,Username,Password,URL,Notes\nRoot,site,x,horse,,\nRoot,none,,,,\n",
+    );
+    file(
+        "bit.json",
+        r#"{"items":[{"type":1,"name":"mail","login":{"username":"y","password":"z"}}]}"#,
+    );
+    file("variables", "PASSWORD=horse\nAPI_KEY=abc\n");
+    fs::create_dir(p.store.beside("store")).unwrap();
+    p.run(0, &["import", "keepass", "kee.csv", "--dry-run"]);
+    p.run(0, &["import", "bitwarden", "bit.json", "--dry-run"]);
+    for store in ["pass", "gopass"] {
+        p.run(0, &["import", store, "store", "--dry-run"]);
+    }
+    p.run(0, &["import", "env", "variables", "--user", "app"]);
+    p.run(8, &["import", "env", "variables", "--user", "app"]);
+    p.run(0, &["import", "env", "variables", "--user", "app", "--existing", "skip"]);
+    p.run(0, &["import", "env", "variables", "--user", "app", "--existing", "replace"]);
+    p.run(0, &["export", "app", "--plaintext", "--output", "all.json"]);
+    p.run(0, &["import", "moat", "all.json", "--prefix", "copy."]);
+    p.run(0, &["delete", "app"]);
+    p.run(0, &["delete", "copy.app"]);
 }
 
 /// What only a key ring has, in a directory of its own.

@@ -6,8 +6,8 @@ use moat::{Credential, Field, Revealed};
 use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
-use crate::output::{self, Pairs, in_one_buffer};
 use crate::document::Fields;
+use crate::output::{self, Pairs, in_one_buffer};
 
 const FORMAT: &str = "moat-export";
 const VERSION: u32 = 1;

@@ -16,7 +16,7 @@ use rustix::fs::{OFlags, statfs};
 use zeroize::Zeroizing;
 
 use super::processes::{self, Afterwards};
-use super::{SecretFileError, absolute, read_secrets};
+use super::{MAX_SECRET_BYTES, SecretFileError, absolute, read_within};
 
 /// The file systems whose files are in memory: tmpfs and ramfs, as statfs(2) has them.
 const IN_MEMORY: [u32; 2] = [0x0102_1994, 0x8584_58f6];
@@ -65,7 +65,7 @@ impl Draft {
         if !file.metadata()?.is_file() {
             return Err(io::Error::other("it is not a file").into());
         }
-        read_secrets(file, SECRETS)
+        read_within(SECRETS * MAX_SECRET_BYTES, file)
     }
 
     /// Runs an editor on it.
