@@ -305,6 +305,16 @@ const ELSEWHERE: &[(&str, &str)] = &[
         "needs a directory that can be opened and not examined",
     ),
     ("check the disk of {path}", "`faults`"),
+    ("check the recipients", "they are parsed before, one by one"),
+    (
+        "decrypt it with age, and pass it on standard input",
+        "`import::what_is_encrypted_with_age_is_decrypted_on_the_way`",
+    ),
+    (
+        "write it into a file with --output FILE",
+        "`export::only_who_insists_gets_the_clear`, at a terminal",
+    ),
+    ("{again} to go on", "`import::an_import_that_fails_says_how_far_it_came_and_goes_on`"),
     ("check the key", "for rings of later versions, whose errors aren't known yet"),
     ("compare the digest shown by `moat component`", "a bug, or a component that was altered"),
     ("copy it to your own file (install -m 600", "`hints::a_key_of_somebody_else`"),

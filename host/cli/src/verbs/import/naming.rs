@@ -1,7 +1,7 @@
 //! How entries are called here: user ids from the names of folders and entries, fields from the names of values.
 
 /// Names that a field can't have, because they are those of a part of the credential.
-const RESERVED: [&str; 10] = [
+const RESERVED: [&str; 11] = [
     "user_id",
     "username",
     "password",
@@ -9,6 +9,7 @@ const RESERVED: [&str; 10] = [
     "last_used",
     "is_valid",
     "validation_attempts",
+    "expires",
     "fields",
     "encryption_version",
     "key_id",

@@ -20,7 +20,8 @@ pub(super) fn read(
     let path = match path {
         Some(path) => path.to_owned(),
         None => ambient::default_password_store(is_gopass).ok_or_else(|| {
-            let hint = "name it: moat import pass STORE";
+            let program = if is_gopass { "gopass" } else { "pass" };
+            let hint = format!("name it: moat import {program} STORE");
             Failure::usage("no home directory that a password store could be in", hint)
         })?,
     };
