@@ -2,7 +2,7 @@
 //!
 //! `username`, `password` and `created_at` must be there; `last_used`, `is_valid` and `validation_attempts`
 //! may be missing. `fields` holds Moat's additional values, `expires` when the credential expires, and
-//! `earlier_versions` its [`history`](crate::history); each is there only if there is some.
+//! `earlier_versions` its history; each is there only if there is some.
 
 use std::collections::BTreeMap;
 
