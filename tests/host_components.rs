@@ -263,7 +263,7 @@ const {{ Grant }} = await import({grant:?});
 const {{ KeyCache }} = await import({cache:?});
 const cache = new KeyCache(300);
 const call = (user) =>
-  new Call({{ cache }}, new Grant('reveal', user)).imports()['fossawork:credentials/key-cache'];
+  new Call({{ cache }}, new Grant('reveal', [user])).imports()['fossawork:credentials/key-cache'];
 const slot = (userId, parameters = '') => ({{ ringIndex: 0, version: '1.0', userId, parameters }});
 const None = undefined;
 const remember = (user, whose, byte, parameters) =>
