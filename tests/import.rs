@@ -515,7 +515,7 @@ fn names_never_lead_out_of_the_directory() {
         let (stdout, _) = import_text(&store, 2, &["moat", "-"], &text);
         assert!(stdout.contains("the user id "), "{stdout}");
     }
-    let reserved = moat_guest_records::plaintext::RESERVED_NAMES;
+    let reserved = moat::RESERVED_FIELD_NAMES;
     for field in reserved.into_iter().chain(["", "a\nb"]) {
         let text = document(&[("anna", "canary", json!({ field: "canary" }))]);
         let (stdout, _) = import_text(&store, 2, &["moat", "-"], &text);

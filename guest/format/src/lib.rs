@@ -3,6 +3,7 @@
 
 pub mod error;
 pub mod expiry;
+pub mod field_name;
 pub mod files;
 pub mod json_object;
 pub mod kdf;

@@ -171,6 +171,7 @@ impl Message {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::field_name::RESERVED_FIELD_NAMES;
     use crate::{kdf, key_strength, record, settings, strong_key, version};
 
     #[test]
@@ -198,6 +199,12 @@ mod tests {
         for name in names {
             assert!(MEMBERS.contains(name), "{name}");
         }
+    }
+
+    #[test]
+    fn every_reserved_name_is_told() {
+        let told = Message::FieldReserved.to_string();
+        assert!(RESERVED_FIELD_NAMES.iter().all(|name| told.contains(name)), "{told}");
     }
 
     #[test]

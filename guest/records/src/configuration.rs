@@ -1,4 +1,5 @@
-//! How new records of a directory are written, and what is kept of earlier ones: its settings, which nobody changes without a master key.
+//! How new records of a directory are written, and what is kept of earlier ones: its settings, which nobody changes without a
+//! master key.
 //!
 //! The settings are authenticated from when version 2.0 is first asked for, which is when their salt is made.
 
@@ -13,6 +14,7 @@ use moat_format::version::Version;
 use crate::contract::{Error, ErrorCode, TokenEncoding};
 use crate::host::Host;
 use crate::keys::Ring;
+use crate::plaintext::Plaintext;
 use crate::retry::until_written;
 use crate::scheme::Scheme;
 use crate::settings::Settings;
@@ -86,11 +88,10 @@ pub(crate) fn settings(ring: &Ring) -> Result<Settings, Error> {
     Ok(settings)
 }
 
-/// How many earlier versions of a credential are kept that has some now, or none. What is kept, or given up, authentic settings
-/// say.
-pub(crate) fn history(ring: &Ring, earlier_versions: u32) -> Result<u32, Error> {
+/// How many earlier versions of a credential are kept. What is kept, or given up, authentic settings say.
+pub(crate) fn history(ring: &Ring, of: &Plaintext) -> Result<u32, Error> {
     let settings = Settings::load(ring.host())?;
-    if settings.history() > 0 || earlier_versions > 0 {
+    if settings.history() > 0 || of.count_earlier()? > 0 {
         ring.authenticate(&settings)?;
     }
     Ok(settings.history())

@@ -9,26 +9,12 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use moat_format::expiry::Expiry;
+use moat_format::field_name::RESERVED_FIELD_NAMES;
 use moat_format::json_object::RawObject;
 use moat_format::message::Message;
 use moat_format::timestamp::is_time;
 
 use crate::contract::{Changes, Credential, Error, ErrorCode, Field};
-
-/// Names that a field can't have, because a part of the credential has it already.
-pub const RESERVED_NAMES: [&str; 11] = [
-    "user_id",
-    "username",
-    "password",
-    "created_at",
-    "last_used",
-    "is_valid",
-    "validation_attempts",
-    "expires",
-    "fields",
-    "encryption_version",
-    "key_id",
-];
 
 /// The member by which version 2.0 binds the envelope of its record.
 const BINDING: &str = "record";
@@ -73,7 +59,7 @@ impl Plaintext {
         members.set("is_valid", credential.is_valid)?;
         members.set("validation_attempts", credential.validation_attempts)?;
         self.set_expires(credential.expires.as_deref())?;
-        self.change_fields(&credential.fields, &[])
+        change_fields(&mut self.0, &credential.fields, &[])
     }
 
     /// Replaces and removes parts of the credential, and keeps everything else. A new password was created now; with another
@@ -96,7 +82,7 @@ impl Plaintext {
             members.set("validation_attempts", 0)?;
         }
         self.set_expires(changes.expires.as_deref())?;
-        self.change_fields(&changes.fields, &changes.removed_fields)
+        change_fields(&mut self.0, &changes.fields, &changes.removed_fields)
     }
 
     /// Puts the secrets of another version in the place of those that are there, which no login attempt was reported for yet.
@@ -119,26 +105,6 @@ impl Plaintext {
             }
             Some(expires) => Ok(self.0.set("expires", expires)?),
         }
-    }
-
-    fn change_fields(&mut self, set: &[Field], removed: &[String]) -> Result<(), Error> {
-        let fields: Option<RawObject> = self.0.find("fields")?;
-        let mut fields = fields.unwrap_or_default();
-        for name in removed {
-            if !fields.contains(name) {
-                return Err(Error::new(ErrorCode::InvalidCredential, Message::NoSuchField));
-            }
-            fields.remove(name);
-        }
-        for Field { name, value } in set {
-            let refuse = |_| Error::malformed(Message::PlaintextNotJson);
-            fields.put(name, value).map_err(refuse)?;
-        }
-        if fields.iter().next().is_none() {
-            self.0.remove("fields");
-            return Ok(());
-        }
-        Ok(self.0.set("fields", fields)?)
     }
 
     /// The credential.
@@ -205,6 +171,26 @@ impl Plaintext {
     }
 }
 
+/// Adds, replaces and removes fields.
+fn change_fields(members: &mut RawObject, set: &[Field], removed: &[String]) -> Result<(), Error> {
+    let fields: Option<RawObject> = members.find("fields")?;
+    let mut fields = fields.unwrap_or_default();
+    for name in removed {
+        if !fields.contains(name) {
+            return Err(Error::new(ErrorCode::InvalidCredential, Message::NoSuchField));
+        }
+        fields.remove(name);
+    }
+    for Field { name, value } in set {
+        fields.put(name, value).map_err(|_| Error::malformed(Message::PlaintextNotJson))?;
+    }
+    if fields.iter().next().is_none() {
+        members.remove("fields");
+        return Ok(());
+    }
+    Ok(members.set("fields", fields)?)
+}
+
 /// The credential that these members tell.
 pub(crate) fn credential_of(members: &RawObject) -> Result<Credential, Error> {
     let fields: Option<RawObject> = members.find("fields")?;
@@ -254,14 +240,7 @@ impl Credential {
         if let Some(expires) = &self.expires {
             members.set("expires", expires)?;
         }
-        if self.fields.is_empty() {
-            return Ok(());
-        }
-        let mut fields = RawObject::default();
-        for Field { name, value } in &self.fields {
-            fields.put(name, value).map_err(|_| Error::malformed(Message::PlaintextNotJson))?;
-        }
-        Ok(members.set("fields", fields)?)
+        change_fields(members, &self.fields, &[])
     }
 }
 
@@ -305,7 +284,7 @@ fn check_fields(fields: &[Field]) -> Result<(), Error> {
         if name.is_empty() || name.chars().any(char::is_control) {
             return refuse(Message::FieldName);
         }
-        if RESERVED_NAMES.contains(&name.as_str()) {
+        if RESERVED_FIELD_NAMES.contains(&name.as_str()) {
             return refuse(Message::FieldReserved);
         }
         if fields.iter().take(place).any(|other| other.name == *name) {

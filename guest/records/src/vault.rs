@@ -56,9 +56,9 @@ pub fn put(
         let mut dropped_fields = Vec::new();
         let mut plaintext = Plaintext::default();
         if let Some((old_plaintext, old_credential)) = before {
-            let wanted = configuration::history(&ring, old_plaintext.count_earlier()?)?;
-            let only_earlier = old_plaintext.only_earlier()?;
-            plaintext = if options.keep_fields { old_plaintext } else { only_earlier };
+            let wanted = configuration::history(&ring, &old_plaintext)?;
+            plaintext =
+                if options.keep_fields { old_plaintext } else { old_plaintext.only_earlier()? };
             plaintext.replace(credential, &now)?;
             plaintext.keep_earlier(&old_credential, &now, wanted)?;
             dropped_fields = old_credential.field_names();
@@ -103,7 +103,7 @@ pub fn change(
             plaintext.forget_earlier();
             return Ok(());
         }
-        let wanted = configuration::history(ring, plaintext.count_earlier()?)?;
+        let wanted = configuration::history(ring, plaintext)?;
         plaintext.keep_earlier(before, now, wanted)
     })
 }
@@ -135,12 +135,11 @@ pub fn copy(host: &dyn Host, user_id: &str, source: &str) -> Result<Summary, Err
 
 /// Returns which earlier versions of a credential are kept.
 pub fn history(host: &dyn Host, user_id: &str) -> Result<VersionHistory, Error> {
-    let user = UserId::parse(user_id)?;
-    let record = existing(host, &user)?;
-    let ring = Ring::new(host);
-    let (plaintext, key) = decrypt(&record, &mut ring.for_user(&user))?;
-    let summary = summary(&user, &plaintext, &plaintext.credential()?, key, &record)?;
-    Ok(VersionHistory { summary, versions: plaintext.list_earlier()? })
+    open(host, user_id, |record, keys| {
+        let (plaintext, key) = decrypt(record, keys)?;
+        let summary = summary(keys.user(), &plaintext, &plaintext.credential()?, key, record)?;
+        Ok(VersionHistory { summary, versions: plaintext.list_earlier()? })
+    })
 }
 
 /// Puts an earlier version in the place of the credential, which is kept however many are to be.
@@ -153,7 +152,7 @@ pub fn restore(
     update(host, user_id, expected_revision, record::check_headroom, |rewrite| {
         let Rewrite { plaintext, before, now, ring, .. } = rewrite;
         plaintext.restore(&plaintext.find_earlier(number)?)?;
-        let wanted = configuration::history(ring, plaintext.count_earlier()?)?;
+        let wanted = configuration::history(ring, plaintext)?;
         plaintext.keep_earlier(before, now, wanted.max(1))
     })
 }
@@ -165,29 +164,40 @@ pub fn describe(host: &dyn Host, user_id: &str) -> Result<Summary, Error> {
 
 /// Decrypts a record and returns all of it.
 pub fn reveal(host: &dyn Host, user_id: &str) -> Result<Revealed, Error> {
-    let user = UserId::parse(user_id)?;
-    let record = existing(host, &user)?;
-    let ring = Ring::new(host);
-    reveal_record(&record, &mut ring.for_user(&user))
-}
-
-fn reveal_record(record: &Record, keys: &mut UserKeys) -> Result<Revealed, Error> {
-    let (plaintext, key) = decrypt(record, keys)?;
-    let credential = plaintext.credential()?;
-    Ok(Revealed {
-        summary: summary(keys.user(), &plaintext, &credential, key, record)?,
-        credential,
-    })
+    open(host, user_id, |record, keys| reveal_record(record, keys, Plaintext::credential))
 }
 
 /// Decrypts a record and returns an earlier version of its credential.
 pub fn reveal_version(host: &dyn Host, user_id: &str, number: u32) -> Result<Revealed, Error> {
+    open(host, user_id, |record, keys| {
+        reveal_record(record, keys, |plaintext| plaintext.find_earlier(number))
+    })
+}
+
+/// Reads the record of this user and does something with it.
+fn open<T>(
+    host: &dyn Host,
+    user_id: &str,
+    work: impl FnOnce(&Record, &mut UserKeys) -> Result<T, Error>,
+) -> Result<T, Error> {
     let user = UserId::parse(user_id)?;
     let record = existing(host, &user)?;
     let ring = Ring::new(host);
-    let (plaintext, key) = decrypt(&record, &mut ring.for_user(&user))?;
-    let credential = plaintext.find_earlier(number)?;
-    Ok(Revealed { summary: summary(&user, &plaintext, &credential, key, &record)?, credential })
+    work(&record, &mut ring.for_user(&user))
+}
+
+/// Decrypts a record and returns the credential that is found in it.
+fn reveal_record(
+    record: &Record,
+    keys: &mut UserKeys,
+    find: impl FnOnce(&Plaintext) -> Result<Credential, Error>,
+) -> Result<Revealed, Error> {
+    let (plaintext, key) = decrypt(record, keys)?;
+    let credential = find(&plaintext)?;
+    Ok(Revealed {
+        summary: summary(keys.user(), &plaintext, &credential, key, record)?,
+        credential,
+    })
 }
 
 /// Returns a record's envelope; needs no key.
@@ -232,7 +242,12 @@ pub fn users(host: &dyn Host, cursor: Option<&str>, limit: u32) -> Result<UserPa
 
 /// Decrypts each record and returns an answer for each, in the order asked.
 pub fn verify(host: &dyn Host, user_ids: &[String]) -> Vec<Result<Summary, Error>> {
-    each(host, user_ids, |_| false, |keys, record| Ok(reveal_record(&record, keys)?.summary))
+    each(
+        host,
+        user_ids,
+        |_| false,
+        |keys, record| Ok(reveal_record(&record, keys, Plaintext::credential)?.summary),
+    )
 }
 
 /// Does the same for each of some users' records, all with one ring. The keys of several are derived at once, with those

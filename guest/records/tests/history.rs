@@ -10,7 +10,7 @@ use moat_guest_records::contract::{
     Changes, Credential, EarlierVersion, Error, ErrorCode, Field, Summary, TokenEncoding,
 };
 use moat_guest_records::vault;
-use support::{Memory, credential, options, primary, spare};
+use support::{Memory, credential, no_changes, options, primary, spare};
 
 const KEY: &str = "dOeYXjxXfw4nRNKwE-4Pwbdn9R7ctlgGN9weENuP-S0";
 const OTHER_KEY: &str = "another key of enough bytes";
@@ -29,17 +29,6 @@ fn put(memory: &Memory, password: &str, fields: &[(&str, &str)]) -> Summary {
     let credential =
         Credential { password: password.into(), fields: fields.collect(), ..credential() };
     vault::put(memory, "anna", &credential, &options()).unwrap().summary
-}
-
-fn no_changes() -> Changes {
-    Changes {
-        username: None,
-        password: None,
-        fields: Vec::new(),
-        removed_fields: Vec::new(),
-        expires: None,
-        forget_history: false,
-    }
 }
 
 fn change(memory: &Memory, changes: Changes) -> Result<Summary, Error> {

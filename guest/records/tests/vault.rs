@@ -28,7 +28,7 @@ use moat_guest_records::{token, vault};
 use proptest::collection::btree_set;
 use proptest::prelude::*;
 use serde_json::Value;
-use support::{Memory, NOW, credential, options, primary, spare};
+use support::{Memory, NOW, credential, no_changes, options, primary, spare};
 
 const KEY: &str = "correct horse battery staple";
 const OTHER_KEY: &str = "yesterday's key, still around";
@@ -100,17 +100,6 @@ fn with_fields(fields: &[(&str, &str)]) -> Credential {
 
 fn put(memory: &Memory) -> Result<Stored, Error> {
     vault::put(memory, "anna", &credential(), &options())
-}
-
-fn no_changes() -> Changes {
-    Changes {
-        username: None,
-        password: None,
-        fields: Vec::new(),
-        removed_fields: Vec::new(),
-        expires: None,
-        forget_history: false,
-    }
 }
 
 fn new_password() -> Changes {

@@ -2,14 +2,12 @@
 
 use std::time::Duration;
 
+use moat::Expiry;
 use moat::maintenance::time_ago;
 use time::format_description::well_known::Rfc3339;
 use time::{OffsetDateTime, UtcOffset};
 
 const DAY: u64 = 86_400;
-
-/// The largest age at which a credential expires, in days.
-const MAX_DAYS: u64 = 36_500;
 
 /// Seconds, minutes, hours, days or weeks: `90d`.
 pub(super) fn parse(text: &str) -> Result<Duration, &'static str> {
@@ -24,13 +22,13 @@ pub(super) fn parse(text: &str) -> Result<Duration, &'static str> {
 /// When a credential expires, as the library has it: a time in UTC, an age in days, or `never`.
 pub(super) fn expiry(text: &str) -> Result<String, &'static str> {
     let wrong = "not a date such as 2027-01-31, an age such as 90d or 12w, or never";
-    if text == "never" {
+    if text == Expiry::NEVER {
         return Ok(text.to_owned());
     }
     let Ok(age) = parse(text) else { return utc(text).ok_or(wrong) };
-    let days = age.as_secs() / DAY;
-    let is_in_days = age.as_secs() % DAY == 0 && (1..=MAX_DAYS).contains(&days);
-    is_in_days.then(|| format!("{days}d")).ok_or("not 1 to 36500 days")
+    let (days, rest) = (age.as_secs() / DAY, age.as_secs() % DAY);
+    let days = format!("{days}d");
+    (rest == 0 && Expiry::parse(&days).is_some()).then_some(days).ok_or("not 1 to 36500 days")
 }
 
 /// A time, given as itself or as an age before now, in the format of the audit log, to the second.

@@ -174,6 +174,22 @@ fn is_without_zone(time: &str) -> bool {
     PrimitiveDateTime::parse(time, without_zone).is_ok()
 }
 
+/// What [`summary`] says of every credential, the user name and the password first.
+pub(super) const MEMBERS: [&str; 12] = [
+    "username",
+    "password",
+    "created_at",
+    "last_used",
+    "is_valid",
+    "validation_attempts",
+    "expires",
+    "expires_at",
+    "user_id",
+    "encryption_version",
+    "key_id",
+    "earlier_versions",
+];
+
 /// A credential with null in place of its secrets.
 pub(super) fn summary(summary: &Summary) -> Map<String, Value> {
     let hidden: Map<_, _> =

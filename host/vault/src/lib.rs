@@ -62,6 +62,8 @@ pub use keys::{
     KeyCache, KeyRing, KeySource, KeyState, KeyStrength, KeyUsage, MasterKey, RingDocument,
     RingError, RingKey, generate_key, generate_token, without_line_break,
 };
+pub use moat_format::expiry::Expiry;
+pub use moat_format::field_name::RESERVED_FIELD_NAMES;
 pub use moat_format::user_id::{UserId, UserIdError};
 pub use moat_format::version::Version;
 pub use operation::{Access, Operation};

@@ -9,7 +9,9 @@ use moat_format::user_id;
 use moat_guest_keys::contract as keys;
 use moat_guest_keys::contract::{MasterKey, Slot};
 use moat_guest_records::Host;
-use moat_guest_records::contract::{Credential, Error, ErrorCode, File, NamePage, PutOptions};
+use moat_guest_records::contract::{
+    Changes, Credential, Error, ErrorCode, File, NamePage, PutOptions,
+};
 
 /// 2025-01-14T10:00:00
 pub(crate) const NOW: u64 = 1_736_848_800;
@@ -49,6 +51,18 @@ pub(crate) fn options() -> PutOptions {
         version: None,
         encoding: None,
         keep_fields: false,
+    }
+}
+
+/// What is changed of a credential, to be filled.
+pub(crate) fn no_changes() -> Changes {
+    Changes {
+        username: None,
+        password: None,
+        fields: Vec::new(),
+        removed_fields: Vec::new(),
+        expires: None,
+        forget_history: false,
     }
 }
 

@@ -17,6 +17,7 @@ use moat::UserId;
 
 use crate::args::{CompletingShell, EnvVariable};
 use crate::command;
+use crate::output::MEMBERS;
 use line::Line;
 use sources::Sources;
 
@@ -103,6 +104,7 @@ fn expanded(line: &Line, prefix: &str, kind: &str) -> Vec<Candidate> {
         "keys" => sources().keys(|_| true),
         "keys-in-use" => sources().keys(|is_retired| !is_retired),
         "retired-keys" => sources().keys(|is_retired| is_retired),
+        // The names of fields are encrypted.
         "members" => MEMBERS.map(str::to_owned).into(),
         "variable" => return variable(prefix, typed, &sources()),
         // NAME=PATH
@@ -124,19 +126,6 @@ fn matching(prefix: &str, typed: &str, values: Vec<String>) -> Vec<Candidate> {
     let whole = matching.map(|value| [prefix, &value].concat());
     whole.map(|text| Candidate::Value { text, help: String::new() }).collect()
 }
-
-/// What `get --field` prints of every credential. The names of its fields are encrypted.
-const MEMBERS: [&str; 9] = [
-    "username",
-    "password",
-    "created_at",
-    "last_used",
-    "is_valid",
-    "validation_attempts",
-    "user_id",
-    "encryption_version",
-    "key_id",
-];
 
 /// VARIABLE=USER:FIELD, part after part.
 fn variable(prefix: &str, typed: &str, sources: &Sources) -> Vec<Candidate> {

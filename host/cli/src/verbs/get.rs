@@ -129,9 +129,7 @@ fn missing(revealed: &Revealed, name: &str) -> Failure {
         if names.is_empty() { "it has none".to_owned() } else { format!("it has {names}") };
     Failure::usage(
         format!("the credential has no field {name:?}"),
-        format!(
-            "{fields}; also available: username, password, created_at, last_used, is_valid, validation_attempts, expires, expires_at, user_id, encryption_version, key_id, earlier_versions"
-        ),
+        format!("{fields}; also available: {}", output::MEMBERS.join(", ")),
     )
 }
 

@@ -178,9 +178,12 @@ class Vault:
         That is when it was used, when it expires, and its earlier versions. Raises `Conflict` when
         this user has a credential already.
         """
-        return values.summary(
-            self._call("copy", user_id, values.text("the source", source, InvalidUserId))
-        )
+        with self._about(user_id):
+            users = (
+                values.text("the user id", user_id, InvalidUserId),
+                values.text("the source", source, InvalidUserId),
+            )
+            return values.summary(self._answer("copy", users, None, *users))
 
     def history(self, user_id: str) -> VersionHistory:
         """Returns which earlier versions of a credential are kept, without their secrets."""
@@ -331,8 +334,7 @@ class Vault:
         """Calls a function that is about one user."""
         with self._about(user_id):
             user_id = values.text("the user id", user_id, InvalidUserId)
-            users = (user_id, *args) if function == "copy" else (user_id,)
-            return self._answer(function, users, None, user_id, *args)
+            return self._answer(function, (user_id,), None, user_id, *args)
 
     def _batch(
         self, lift: Callable[[Record], T], function: str, user_ids: Iterable[str], *args: Any

@@ -1,19 +1,6 @@
 //! How entries are called here: user ids from the names of folders and entries, fields from the names of values.
 
-/// Names that a field can't have, because they are those of a part of the credential.
-const RESERVED: [&str; 11] = [
-    "user_id",
-    "username",
-    "password",
-    "created_at",
-    "last_used",
-    "is_valid",
-    "validation_attempts",
-    "expires",
-    "fields",
-    "encryption_version",
-    "key_id",
-];
+use moat::RESERVED_FIELD_NAMES;
 
 /// A user id from names: joined with dots, `_` for each slash and control character, and for a dot at the beginning.
 pub(super) fn user_id<'n>(names: impl IntoIterator<Item = &'n str>) -> String {
@@ -32,7 +19,7 @@ pub(super) fn user_id<'n>(names: impl IntoIterator<Item = &'n str>) -> String {
 pub(super) fn field_name(wanted: &str, is_taken: impl Fn(&str) -> bool) -> String {
     let plain = wanted.replace(char::is_control, "_");
     let plain = if plain.is_empty() { "field".to_owned() } else { plain };
-    let is_free = |name: &String| !RESERVED.contains(&name.as_str()) && !is_taken(name);
+    let is_free = |name: &String| !RESERVED_FIELD_NAMES.contains(&name.as_str()) && !is_taken(name);
     let others = (2_u32..).map(|number| format!("{plain}-{number}"));
     std::iter::once(plain.clone()).chain(others).find(is_free).unwrap_or(plain)
 }
@@ -69,7 +56,7 @@ mod tests {
         ] {
             assert_eq!(name(wanted), given);
         }
-        for reserved in RESERVED {
+        for reserved in RESERVED_FIELD_NAMES {
             assert_eq!(name(reserved), format!("{reserved}-2"));
         }
     }
