@@ -332,6 +332,19 @@ fn a_person_can_edit_again() {
         json!({ "username": "someone", "password": "newer", "fields": { "pin": "theirs" } });
     assert_eq!(desk.credential(), expected);
 
+    // What can't be read after a conflict takes nothing of the text with it.
+    let (record, away) = (desk.store.file("anna"), desk.store.beside("away"));
+    let [record, away] = [&record, &away].map(|path| path.to_str().unwrap());
+    let put = format!("{} put anna --username x --password-stdin --quiet", MOAT.as_str());
+    let another_key = format!("echo x | FOSSAWORK_MASTER_KEY='another key of enough bytes' {put}");
+    let script = twice(
+        &format!("sed -i s/newer/newest/ \"$1\"; mv {record} {away}; {another_key}"),
+        &format!("grep -q newest \"$1\" && mv {away} {record}"),
+    );
+    let shown = at_a_terminal(0, &script, &["y\n", "y\n"]);
+    assert_eq!(shown.matches("edit again? [Y/n] ").count(), 2, "{shown}");
+    assert_eq!(desk.credential()["password"], "newest");
+
     // The keys are the editor's, until it has ended.
     let shown = at_a_terminal(1, "trap 'exit 7' INT; kill -INT 0; sleep 9", &[]);
     assert!(shown.contains("failed with exit status: 7"), "{shown}");

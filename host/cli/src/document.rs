@@ -2,8 +2,10 @@
 
 use std::fmt;
 use std::io::Write;
+use std::marker::PhantomData;
 
 use serde::Deserialize;
+use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
@@ -20,6 +22,9 @@ pub(super) struct Document {
     pub(super) fields: Fields,
 }
 
+/// A structure that was read from an object: serde takes an array of its values, too.
+pub(super) struct Object<T>(pub(super) T);
+
 /// Names and values in their order. A name that occurs twice stays there twice, and is refused with the fields.
 #[derive(Default, Zeroize, ZeroizeOnDrop)]
 pub(super) struct Fields(pub(super) Vec<(String, String)>);
@@ -28,7 +33,7 @@ impl Document {
     /// Reads a document, which messages call this.
     pub(super) fn parse(text: &str, what: &str) -> Result<Self, Failure> {
         // The message of the parser may quote what it read.
-        serde_json::from_str(text).map_err(|error| {
+        let Object(document) = serde_json::from_str(text).map_err(|error| {
             Failure::usage(
                 format!(
                     "{what} is not as expected (line {}, column {})",
@@ -37,7 +42,8 @@ impl Document {
                 ),
                 r#"nothing was changed; it has to be one JSON object: {"username": "…", "password": "…", "fields": {"NAME": "VALUE"}}"#,
             )
-        })
+        })?;
+        Ok(document)
     }
 
     /// The document with each value on a line of its own. What could hide in an editor is escaped.
@@ -85,10 +91,28 @@ impl Fields {
     }
 }
 
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Members<T>(PhantomData<T>);
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for Members<T> {
+            type Value = T;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<T, A::Error> {
+                T::deserialize(MapAccessDeserializer::new(map))
+            }
+        }
+        deserializer.deserialize_map(Members(PhantomData)).map(Self)
+    }
+}
+
 impl<'de> Deserialize<'de> for Fields {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Object;
-        impl<'de> Visitor<'de> for Object {
+        struct Pairs;
+        impl<'de> Visitor<'de> for Pairs {
             type Value = Fields;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -103,7 +127,7 @@ impl<'de> Deserialize<'de> for Fields {
                 Ok(fields)
             }
         }
-        deserializer.deserialize_map(Object)
+        deserializer.deserialize_map(Pairs)
     }
 }
 
@@ -134,6 +158,14 @@ mod tests {
 "#
         );
         assert!(text(&[]).ends_with("\"fields\": {}\n}\n"));
+    }
+
+    #[test]
+    fn only_an_object_is_a_document() {
+        assert!(Document::parse("{}", "it").is_ok());
+        for text in [r#"["anna", "horse", {}]"#, "[]", "null", r#"{"fields": ["pin"]}"#] {
+            assert!(Document::parse(text, "it").is_err(), "{text}");
+        }
     }
 
     #[test]

@@ -6,7 +6,7 @@ use moat::{Credential, Field, Revealed};
 use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
-use crate::document::Fields;
+use crate::document::{Fields, Object};
 use crate::output::{self, Pairs, in_one_buffer};
 
 const FORMAT: &str = "moat-export";
@@ -77,7 +77,7 @@ pub(super) struct Document {
     version: u32,
     #[serde(rename = "exported_at")]
     _exported_at: String,
-    pub(super) credentials: Vec<Exported>,
+    pub(super) credentials: Vec<Object<Exported>>,
 }
 
 impl Document {
@@ -113,18 +113,22 @@ impl Exported {
         for (name, value) in self.fields.iter() {
             credential = credential.with_field(Field::new(name, value));
         }
-        match self.created_at.as_deref().map(output::without_zone) {
-            Some(Some(time)) => credential = credential.with_created_at(time),
-            Some(None) => lost.push("created_at, which is not a time in UTC".to_owned()),
-            None => {}
+        let times: [(_, _, fn(Credential, String) -> Credential); 2] = [
+            ("created_at", &self.created_at, Credential::with_created_at),
+            ("last_used", &self.last_used, Credential::with_last_used),
+        ];
+        for (name, time, set) in times {
+            match time.as_deref().map(output::without_zone) {
+                Some(Some(time)) => credential = set(credential, time),
+                Some(None) => lost.push(format!("{name}, which is not a time in UTC")),
+                None => {}
+            }
         }
         if let Some(expires) = &self.expires {
             let time = output::without_zone(expires);
             credential = credential.with_expires(time.as_ref().unwrap_or(expires));
         }
-        let has_attempts = self.is_valid || self.validation_attempts > 0;
-        lost.extend(self.last_used.as_ref().map(|_| "last_used".to_owned()));
-        lost.extend(has_attempts.then(|| "is_valid and validation_attempts".to_owned()));
+        credential = credential.with_validation(self.is_valid, self.validation_attempts);
         (credential, lost)
     }
 }

@@ -178,6 +178,21 @@ impl Credential {
         self
     }
 
+    /// Sets when the credential was last used, UTC without a zone; the default is never.
+    #[must_use]
+    pub fn with_last_used(mut self, time: impl Into<String>) -> Self {
+        self.last_used = Some(time.into());
+        self
+    }
+
+    /// Sets how many login attempts were reported, and whether the last of them succeeded; the default is none.
+    #[must_use]
+    pub fn with_validation(mut self, is_valid: bool, attempts: u32) -> Self {
+        self.is_valid = is_valid;
+        self.validation_attempts = attempts;
+        self
+    }
+
     /// Sets when the credential expires: at a time, UTC without a zone (`2025-01-14T10:00:00`), or at an age in days (`90d`).
     /// The default is never, which is also said by `never`.
     #[must_use]

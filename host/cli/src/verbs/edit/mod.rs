@@ -70,12 +70,16 @@ pub(crate) fn run(context: &Context, User { user }: &User) -> Result<ExitCode, F
         }
         // The text gets what others have changed meanwhile, so that it isn't undone.
         if code == failure::exit_code(ErrorCode::Conflict) {
-            let now = match find(context, user)? {
-                Ok(now) => now,
+            match find(context, user)? {
+                Ok(now) => {
+                    write(&draft, &difference::merged(&found.document, &edited, &now.document))?;
+                    found = now;
+                }
+                // A child that has read it ends with success. Otherwise the text stays as it is: it can be stored once the
+                // record is readable again.
+                Err(code) if code != ExitCode::SUCCESS && edits_again()? => {}
                 Err(code) => return Ok(code),
-            };
-            write(&draft, &difference::merged(&found.document, &edited, &now.document))?;
-            found = now;
+            }
         }
     }
 }
