@@ -13,6 +13,7 @@
 )]
 
 mod another_component;
+mod application;
 mod arguments;
 mod asynchronous;
 mod audit;

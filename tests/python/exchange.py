@@ -12,7 +12,7 @@ import hashlib
 import json
 import os
 import sys
-from datetime import datetime, timezone
+from datetime import datetime
 from pathlib import Path
 
 from cryptography.fernet import Fernet, InvalidToken
@@ -32,7 +32,7 @@ def user_cipher(user_id: str) -> Fernet:
 
 def write(directory: Path, user_id: str, username: str, password: str, form: str) -> None:
     """Writes a new record, never readable by others, not even for a moment."""
-    created_at = datetime.now(timezone.utc).replace(tzinfo=None).isoformat()
+    created_at = datetime.now().isoformat()
     plaintext = {
         "username": username,
         "password": password,

@@ -21,6 +21,11 @@ static const char TEMPORARY[] = ".moat.tmp";
 /// How long a writer waits for others, in steps of 5 ms: 10 s in all.
 enum { LOCK_STEP_NS = 5 * 1000 * 1000, LOCK_STEPS = 2000 };
 
+/// For programs that write in place and take no lock: so old is a file that isn't whole and is believed
+/// to stay like that; and how long to wait before it is read again, and how often at most, since some
+/// file systems have clocks of their own.
+enum { LEFT_ALONE_MS = 200, PAUSE_NS = 5 * 1000 * 1000, READINGS = 40 };
+
 /// A failure of the system: what was done, and errno in words.
 static bool system_failed(struct moat_error *error, const char *doing)
 {
@@ -108,9 +113,8 @@ static int is_nowhere_else(int directory, const char *name, int handle)
     return status.st_nlink == 0;
 }
 
-/// Reads from an opened file, after looking at what it is.
-static bool read_opened(int directory, const char *name, int handle, struct directory_file *file,
-                        struct moat_error *error)
+/// Whether an opened file is one that may be read.
+static bool check_opened(int directory, const char *name, int handle, struct moat_error *error)
 {
     struct stat status;
     if (fstat(handle, &status) != 0)
@@ -125,11 +129,16 @@ static bool read_opened(int directory, const char *name, int handle, struct dire
         return alone < 0 ? system_failed(error, "a file can't be examined") : conflict(error);
     if (status.st_uid != geteuid())
         return moat_fail(error, "directory", "the file belongs to another user");
+    return true;
+}
 
+/// Reads all that is in an opened file now.
+static bool read_opened(int handle, struct directory_file *file, struct moat_error *error)
+{
     file->size = 0;
     while (file->size < sizeof file->contents) {
-        const ssize_t got =
-            read(handle, file->contents + file->size, sizeof file->contents - file->size);
+        const ssize_t got = pread(handle, file->contents + file->size,
+                                  sizeof file->contents - file->size, (off_t)file->size);
         if (got < 0 && errno != EINTR)
             return system_failed(error, "reading a file");
         if (got == 0)
@@ -179,43 +188,109 @@ static int is_named(int directory, const char *name)
     return entry ? 1 : why ? -1 : 0;
 }
 
+/// Opens a file. Returns a file descriptor; -1 if there is no such file, with no error, or an error.
+static int open_file(int directory, const char *name, struct moat_error *error)
+{
+    *error = (struct moat_error){0};
+    // Without O_NONBLOCK, opening a FIFO waits for its other end.
+    const int handle = openat(directory, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    if (handle < 0) {
+        if (errno == ELOOP)
+            moat_fail(error, "directory", "it is not a regular file, but a symbolic link");
+        else if (errno == ENXIO)
+            moat_fail(error, "directory", "it is not a regular file");
+        else if (errno != ENOENT)
+            system_failed(error, "a file can't be opened");
+        return -1;
+    }
+    const int named = is_named(directory, name);
+    if (named > 0 && check_opened(directory, name, handle, error))
+        return handle;
+    if (named < 0)
+        system_failed(error, "a file can't be opened");
+    close(handle);
+    return -1;
+}
+
+/// Whether contents are a JSON object to its end: what was cut off isn't.
+static bool is_whole(const uint8_t *contents, size_t size)
+{
+    bool in_string = false, ended = false;
+    size_t depth = 0;
+    for (size_t i = 0; i < size; ++i) {
+        const uint8_t c = contents[i];
+        if (in_string) {
+            i += c == '\\';
+            in_string = c != '"';
+        } else if (c == '"') {
+            in_string = true;
+        } else if (c == '{' || c == '[') {
+            ++depth;
+        } else if ((c == '}' || c == ']') && depth > 0) {
+            ended = --depth == 0;
+        }
+    }
+    return ended && !in_string && depth == 0;
+}
+
+static void pause_reading(void)
+{
+    nanosleep(&(struct timespec){.tv_nsec = PAUSE_NS}, NULL);
+}
+
+/// Whether a file was written to so long ago that it stays as it is.
+static bool is_left_alone(int handle)
+{
+    struct stat status;
+    struct timespec now;
+    if (fstat(handle, &status) != 0 || clock_gettime(CLOCK_REALTIME, &now) != 0)
+        return true;
+    const struct timespec then = status.st_mtim;
+    return (now.tv_sec - then.tv_sec) * 1000 + (now.tv_nsec - then.tv_nsec) / (1000 * 1000) >=
+           LEFT_ALONE_MS;
+}
+
 bool directory_read(int directory, const char *name, struct directory_file *file,
                     struct moat_error *error)
 {
-    file->exists = false;
-    // Without O_NONBLOCK, opening a FIFO waits for its other end.
-    const int handle = openat(directory, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-    if (handle < 0 && errno == ENOENT)
-        return true;
-    if (handle < 0 && errno == ELOOP)
-        return moat_fail(error, "directory", "it is not a regular file, but a symbolic link");
-    if (handle < 0 && errno == ENXIO)
-        return moat_fail(error, "directory", "it is not a regular file");
-    if (handle < 0)
-        return system_failed(error, "a file can't be opened");
-    const int named = is_named(directory, name);
-    const bool done = named > 0    ? read_opened(directory, name, handle, file, error)
-                      : named == 0 ? true
-                                   : system_failed(error, "a file can't be opened");
-    close(handle);
-    return done;
+    // Over again while a program that takes no lock writes it in place.
+    for (int readings = 1;; ++readings) {
+        file->exists = false;
+        const int handle = open_file(directory, name, error);
+        if (handle < 0)
+            return !*error->code;
+        const bool done = read_opened(handle, file, error);
+        const bool left_alone = is_left_alone(handle);
+        close(handle);
+        if (!done || left_alone || readings == READINGS || is_whole(file->contents, file->size))
+            return done;
+        pause_reading();
+    }
 }
 
-/// Whether the file has this revision; NULL: whether there is none.
-static bool has_revision(int directory, const char *name, const char *revision,
-                         struct moat_error *error)
-{
+/// A file that is about to be replaced or removed.
+struct before {
+    /// -1: there is none.
+    int handle;
     struct directory_file file;
-    if (!directory_read(directory, name, &file, error))
-        return false;
-    const bool same = file.exists ? revision && strcmp(file.revision, revision) == 0 : !revision;
-    if (file.exists)
-        explicit_bzero(file.contents, file.size);
-    struct stat status;
-    if (same && !revision && fstatat(directory, name, &status, AT_SYMLINK_NOFOLLOW) == 0)
-        return moat_fail(error, "conflict",
-                         "the file system doesn't distinguish the name from one that exists");
-    return same || conflict(error);
+};
+
+static void forget(struct before *before)
+{
+    if (before->handle >= 0)
+        close(before->handle);
+    explicit_bzero(before->file.contents, sizeof before->file.contents);
+}
+
+/// Opens the file of this revision; NULL: makes sure that there is none. `forget` it in any case.
+static bool expect(int directory, const char *name, const char *revision, struct before *before,
+                   struct moat_error *error)
+{
+    before->handle = open_file(directory, name, error);
+    if (before->handle < 0)
+        return !*error->code && (!revision || conflict(error));
+    return read_opened(before->handle, &before->file, error) &&
+           ((revision && strcmp(before->file.revision, revision) == 0) || conflict(error));
 }
 
 /// Removes all temporary files. The first one goes last, since it is the one that the next writer
@@ -332,31 +407,60 @@ static bool sync_names(int directory)
     return fsync(directory) == 0 || errno == EINVAL || errno == EOPNOTSUPP || errno == ENOSYS;
 }
 
-/// Writes beside the file and renames: a crash leaves either the old or the new one.
-static bool replace(int directory, const char *name, const uint8_t *contents, size_t size,
-                    struct moat_error *error)
+/// Writes beside the file and renames: a crash leaves either the old or the new one. First it compares
+/// again, since a program that takes no lock may have written while the disk was waited for.
+static bool rename_over(int directory, const char *name, const uint8_t *contents, size_t size,
+                        const char *replaces, struct before *before, struct moat_error *error)
 {
+    before->handle = -1;
     const int flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
     const int handle = openat(directory, TEMPORARY, flags, 0600);
     if (handle < 0)
         return system_failed(error, "writing a file");
     struct stat status;
-    const bool written = write_all(handle, contents, size);
-    const int named = written ? has_name(directory, TEMPORARY, handle, &status) : -1;
-    const int why = errno;
-    const bool closed = close(handle) == 0;
-    if (named < 0)
-        errno = why;
-    if (named == 0)
-        // Somebody has put another in its place.
+    bool done = write_all(handle, contents, size) || system_failed(error, "writing a file");
+    done = done && expect(directory, name, replaces, before, error);
+    if (done) {
+        const int named = has_name(directory, TEMPORARY, handle, &status);
+        if (named == 0)
+            // Somebody has put another in its place.
+            done = conflict(error);
+        else if (named < 0 || renameat(directory, TEMPORARY, directory, name) != 0)
+            done = system_failed(error, "writing a file");
+    }
+    close(handle);
+    if (!done)
+        unlinkat(directory, TEMPORARY, 0);
+    return done;
+}
+
+/// Puts back what a program that takes no lock has saved into a file in the moment in which it was
+/// replaced by the revision `OURS`, or removed, and reports a conflict.
+static bool put_back(int directory, const char *name, struct before *before, const char *ours,
+                     struct moat_error *error)
+{
+    if (before->handle < 0)
+        return true;
+    struct directory_file now;
+    bool changed = true, whole = false;
+    for (int readings = 0; changed && !whole && readings < READINGS; ++readings) {
+        if (readings > 0)
+            pause_reading();
+        if (!read_opened(before->handle, &now, error))
+            return true;
+        changed = strcmp(now.revision, before->file.revision) != 0;
+        whole = is_whole(now.contents, now.size);
+    }
+    if (changed && whole) {
+        struct before last;
+        // Whatever is newer even than that is to stay.
+        if (rename_over(directory, name, now.contents, now.size, ours, &last, error))
+            sync_names(directory);
+        forget(&last);
         conflict(error);
-    else if (named < 0 || !closed || renameat(directory, TEMPORARY, directory, name) != 0)
-        system_failed(error, "writing a file");
-    else
-        // A rename or removal is durable only once the directory itself is.
-        return sync_names(directory) || system_failed(error, "writing a file");
-    unlinkat(directory, TEMPORARY, 0);
-    return false;
+    }
+    explicit_bzero(now.contents, sizeof now.contents);
+    return !(changed && whole);
 }
 
 bool directory_write(int directory, const char *name, const uint8_t *contents, size_t size,
@@ -368,11 +472,22 @@ bool directory_write(int directory, const char *name, const uint8_t *contents, s
     struct write_lock lock;
     if (!take_lock(directory, &lock, error))
         return false;
-    const bool done = has_revision(directory, name, replaces, error) &&
-                      replace(directory, name, contents, size, error);
+    revision_of(contents, size, revision);
+    struct before before;
+    struct stat status;
+    bool done = expect(directory, name, replaces, &before, error);
+    forget(&before);
+    if (done && !replaces && fstatat(directory, name, &status, AT_SYMLINK_NOFOLLOW) == 0)
+        done = moat_fail(error, "conflict",
+                         "the file system doesn't distinguish the name from one that exists");
+    if (done) {
+        // A rename or removal is durable only once the directory itself is.
+        done = rename_over(directory, name, contents, size, replaces, &before, error) &&
+               put_back(directory, name, &before, revision, error) &&
+               (sync_names(directory) || system_failed(error, "writing a file"));
+        forget(&before);
+    }
     release_lock(&lock);
-    if (done)
-        revision_of(contents, size, revision);
     return done;
 }
 
@@ -382,7 +497,9 @@ bool directory_remove(int directory, const char *name, const char *expected, boo
     struct write_lock lock;
     if (!take_lock(directory, &lock, error))
         return false;
-    bool done = !expected || has_revision(directory, name, expected, error);
+    struct before before;
+    before.handle = -1;
+    bool done = !expected || expect(directory, name, expected, &before, error);
     if (done) {
         const int named = is_named(directory, name);
         errno = named == 0 ? ENOENT : errno;
@@ -390,6 +507,8 @@ bool directory_remove(int directory, const char *name, const char *expected, boo
         if (*existed ? !sync_names(directory) : errno != ENOENT)
             done = system_failed(error, "removing a file");
     }
+    done = done && put_back(directory, name, &before, NULL, error);
+    forget(&before);
     release_lock(&lock);
     return done;
 }

@@ -9,11 +9,13 @@ use age::x25519::Recipient;
 use clap::builder::PossibleValuesParser;
 use clap::{ArgAction, ArgGroup, Args, Parser, Subcommand, ValueEnum, ValueHint, value_parser};
 use clap_complete::Shell;
+use moat::jiff::tz::TimeZone;
 use moat::{Operation, TokenEncoding, UserId, UserIdError};
 
 use super::age_file;
 use super::duration;
 use super::password::DEFAULT_LENGTH;
+use crate::ambient;
 
 /// Where the master key comes from.
 pub(super) const KEY_SOURCES: &str = "\
@@ -107,6 +109,11 @@ pub(super) struct Options {
     /// Fail instead of warning if the kernel can't confine the process [env: FOSSAWORK_REQUIRE_CONFINEMENT=1]
     #[arg(long, global = true)]
     pub(super) require_confinement: bool,
+
+    /// Time zone of the FossaWork application, which writes local times into its records: the machine's by default
+    /// [env: FOSSAWORK_TIME_ZONE=Europe/Berlin]
+    #[arg(long, global = true, value_name = "ZONE", value_parser = time_zone)]
+    pub(super) time_zone: Option<TimeZone>,
 
     /// How long to wait for other writers
     #[arg(long, global = true, value_name = "SECONDS", default_value = "10", value_parser = seconds)]
@@ -521,7 +528,8 @@ pub(super) struct List {
     #[arg(long, value_name = "NAME")]
     pub(super) with_field: Option<String>,
 
-    /// Only users whose credential was created longer ago than this (90d, 12w, 36h)
+    /// Only users whose credential was created longer ago than this (90d, 12w, 36h); decrypts those that the FossaWork
+    /// application can read, which has the time inside
     #[arg(long, value_name = "AGE", value_parser = duration::parse)]
     pub(super) older_than: Option<Duration>,
 
@@ -1008,6 +1016,13 @@ fn env_variable(text: &str) -> Result<EnvVariable, String> {
 fn seconds(text: &str) -> Result<Duration, &'static str> {
     let seconds = text.parse().map_err(|_| "not a number of seconds")?;
     Duration::try_from_secs_f64(seconds).map_err(|_| "not a number of seconds")
+}
+
+/// A name of the system's database, or a rule as the variable `TZ` takes it (POSIX, 8.3).
+pub(super) fn time_zone(text: &str) -> Result<TimeZone, &'static str> {
+    ambient::time_zone(text).ok_or(
+        "there is no such time zone; name one of /usr/share/zoneinfo (Europe/Berlin), or give the rule (CET-1CEST,M3.5.0,M10.5.0/3)",
+    )
 }
 
 /// Bytes, or KiB, MiB, GiB: `64M`.

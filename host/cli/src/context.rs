@@ -9,12 +9,13 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use cap_std::fs::Dir;
+use moat::jiff::tz::TimeZone;
 use moat::{
     Access, Builder, Directory, Error, ErrorCode, KeyRing, KeySource, Operation, Sandbox, UserId,
     Vault,
 };
 
-use super::args::Options;
+use super::args::{self, Options};
 use super::audit::AuditSettings;
 use super::env_file::Environment;
 use super::failure::{self, Failure};
@@ -30,6 +31,7 @@ pub(super) struct Context {
     env_file: Option<PathBuf>,
     dir: Option<PathBuf>,
     lock_wait: Duration,
+    time_zone: Option<TimeZone>,
     pub(super) requires_confinement: bool,
     pub(super) audit: Option<AuditSettings>,
     keyring: Option<PathBuf>,
@@ -49,6 +51,10 @@ impl Context {
             audit: AuditSettings::choose(&environment, &options)?,
             requires_confinement: options.require_confinement
                 || environment.flag("FOSSAWORK_REQUIRE_CONFINEMENT")?,
+            time_zone: match options.time_zone {
+                None => environment.parsed("FOSSAWORK_TIME_ZONE", args::time_zone)?,
+                given => given,
+            },
             environment,
             env_file: options.env_file,
             dir: options.dir,
@@ -168,8 +174,10 @@ impl Context {
         let directories = std::iter::once((directory.as_fd(), access))
             .chain(ring.map(|ring| (ring.as_fd(), writable)))
             .chain(audit.as_ref().map(|(_, directory)| (directory.as_fd(), writable)));
+        // Read before the process is confined.
+        let time_zone = self.time_zone.clone().unwrap_or_else(ambient::machine_time_zone);
         let parts = self.confine(&directories.collect::<Vec<_>>())?;
-        let builder = Vault::builder(directory, keys).sandbox(sandbox);
+        let builder = Vault::builder(directory, keys).sandbox(sandbox).time_zone(time_zone);
         let builder = match audit {
             Some((log, _)) => builder.audit(log),
             None => builder,

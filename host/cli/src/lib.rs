@@ -12,6 +12,7 @@ mod completion;
 mod confinement;
 mod context;
 mod document;
+mod dotenv;
 mod duration;
 mod env_file;
 mod events;

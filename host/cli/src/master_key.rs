@@ -28,6 +28,8 @@ const SYSTEMD_CREDENTIAL: &str = "fossawork-master-key";
 /// Where the master key comes from, and the ring once it has been read.
 pub(super) struct MasterKeySource {
     place: Place,
+    /// The file of variables, in which there may be no key.
+    env_file: Option<PathBuf>,
     previous: Zeroizing<Vec<u8>>,
     ring: OnceLock<KeyRing>,
     /// What is odd about the text of the key, once it has been read.
@@ -75,6 +77,7 @@ impl MasterKeySource {
         let previous = environment.find(PREVIOUS_VARIABLE).unwrap_or_default();
         Ok(Self {
             place,
+            env_file: environment.file().map(Path::to_owned),
             previous,
             ring: OnceLock::new(),
             oddity: OnceLock::new(),
@@ -127,13 +130,24 @@ impl MasterKeySource {
             }
             Place::Systemd => ambient::read_systemd_credential(SYSTEMD_CREDENTIAL)
                 .map_err(failed(SYSTEMD_CREDENTIAL))?
-                .ok_or_else(|| Error::new(ErrorCode::MasterKeyMissing, "there is no master key"))?,
+                .ok_or_else(|| self.missing())?,
         };
         let key = without_newline(key);
         if key.is_empty() {
             return Err(unusable(format!("{} contains no key", self.place), self.remedy()));
         }
         Ok(key)
+    }
+
+    fn missing(&self) -> Error {
+        let Some(path) = &self.env_file else {
+            return Error::new(ErrorCode::MasterKeyMissing, "there is no master key");
+        };
+        unusable(
+            format!("there is no master key: {} has none", path.display()),
+            "add the key that the records are encrypted with: FOSSAWORK_MASTER_KEY='KEY', or \
+             FOSSAWORK_MASTER_KEY_FILE=PATH",
+        )
     }
 
     /// What to do if the source provides neither a key nor a ring.

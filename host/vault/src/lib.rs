@@ -47,6 +47,7 @@ mod request;
 mod restriction;
 mod sandbox;
 mod scope;
+mod time_zone;
 mod vault;
 
 #[cfg(feature = "http")]
@@ -72,6 +73,7 @@ pub use sandbox::{Limits, Protection, Sandbox};
 pub use scope::Scope;
 pub use vault::{Builder, Vault};
 
+pub use jiff;
 pub use wasmtime;
 
 #[cfg(fuzzing)]

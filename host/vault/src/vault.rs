@@ -4,6 +4,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use jiff::tz::TimeZone;
+
 use crate::audit::{AuditLog, Event, Outcome, bounded};
 use crate::contract::{self, ErrorCode, TokenEncoding};
 use crate::directory::{Directory, Lock};
@@ -32,6 +34,7 @@ pub struct Vault {
     limits: Limits,
     token_encoding: Option<TokenEncoding>,
     allows_new_key: bool,
+    time_zone: Option<TimeZone>,
     audit: Option<AuditLog>,
     actor: Arc<str>,
     restrictions: Restrictions,
@@ -51,6 +54,7 @@ impl Vault {
             limits: Limits::default(),
             token_encoding: None,
             allows_new_key: false,
+            time_zone: None,
             audit: None,
             backend: VaultBackend { directory, keys: Box::new(keys), cache: KeyCache::default() },
         }
@@ -234,7 +238,7 @@ impl Vault {
             Err(error) => Err(call.explain(error)),
         });
         admission.note(call.into_effects());
-        answer
+        answer.map(|answer| self.in_utc(answer))
     }
 
     /// As [`Self::enter`], where the component answers for each user, in the order asked.
@@ -247,7 +251,15 @@ impl Vault {
         let (outcome, mut call) = self.sandbox.run(self.call_for(request), function)?;
         let answers = outcome.and_then(|answers| call.finish(answers, request.users));
         admission.note(call.into_effects());
-        answers
+        let in_utc = |answer: Result<A, Error>| answer.map(|answer| self.in_utc(answer));
+        Ok(answers?.into_iter().map(in_utc).collect())
+    }
+
+    fn in_utc<A: Answer>(&self, mut answer: A) -> A {
+        if let Some(zone) = &self.time_zone {
+            answer.bring_to_utc(zone);
+        }
+        answer
     }
 
     fn call_for(&self, request: &Request<'_>) -> Call {
@@ -263,6 +275,7 @@ pub struct Builder {
     limits: Limits,
     token_encoding: Option<TokenEncoding>,
     allows_new_key: bool,
+    time_zone: Option<TimeZone>,
     audit: Option<AuditLog>,
     backend: VaultBackend,
 }
@@ -293,6 +306,13 @@ impl Builder {
         self
     }
 
+    /// Sets the zone of the times that the FossaWork application has written into its records, which are brought to UTC.
+    /// Without this they stay as they are.
+    pub fn time_zone(mut self, zone: TimeZone) -> Self {
+        self.time_zone = Some(zone);
+        self
+    }
+
     /// Writes every operation to this log.
     pub fn audit(mut self, log: AuditLog) -> Self {
         self.audit = Some(log);
@@ -320,6 +340,7 @@ impl Builder {
             limits: self.limits,
             token_encoding: self.token_encoding,
             allows_new_key: self.allows_new_key,
+            time_zone: self.time_zone,
             audit: self.audit,
             actor: format!("uid:{}", rustix::process::getuid().as_raw()).into(),
             restrictions: Restrictions::default(),

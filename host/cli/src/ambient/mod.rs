@@ -17,6 +17,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use cap_std::ambient_authority;
 use cap_std::fs::Dir;
 use moat::UserId;
+use moat::jiff::tz::TimeZone;
 use moat::maintenance::sync_directory;
 use zeroize::Zeroizing;
 
@@ -37,6 +38,16 @@ pub(crate) fn arguments() -> Vec<OsString> {
 /// An environment variable, byte for byte; `None` if it is unset.
 pub(crate) fn variable(name: &str) -> Option<Zeroizing<Vec<u8>>> {
     std::env::var_os(name).map(|value| Zeroizing::new(value.into_vec()))
+}
+
+/// The time zone of this name in the system's database, or of this rule.
+pub(crate) fn time_zone(name: &str) -> Option<TimeZone> {
+    TimeZone::get(name).or_else(|_| TimeZone::posix(name)).ok()
+}
+
+/// The machine's time zone, as the variable `TZ` or `/etc/localtime` says it; UTC where neither does.
+pub(crate) fn machine_time_zone() -> TimeZone {
+    TimeZone::system()
 }
 
 /// `moat/credentials` in the user's data directory; `None` if the environment specifies no home directory.

@@ -2,8 +2,11 @@
 
 use std::process::ExitCode;
 
-use moat::maintenance::is_older_than;
-use moat::{Access, Envelope, Error, Operation, Summary, UserId, Vault};
+use moat::maintenance::{affects_all_records, is_older_than};
+use moat::{
+    Access, Envelope, Error, KeySource, Operation, RecordKind, Summary, TokenEncoding, UserId,
+    Vault,
+};
 use serde_json::{Map, Value, json};
 
 use crate::args::List;
@@ -13,7 +16,10 @@ use crate::report::Report;
 use crate::{output, style};
 
 pub(crate) fn run(context: &Context, list: &List) -> Result<ExitCode, Failure> {
-    let vault = context.vault(access(list))?;
+    let keys = context.master_key()?;
+    // Without a key, the age of those records can be told that say it openly.
+    let decrypts = list.decrypts() || list.older_than.is_some() && keys.ring().is_ok();
+    let vault = context.vault_beside_ring(keys, access(decrypts), None)?;
     let mut report = Report::new(&context.output, "users")?;
     let mut users = 0;
     let outcome = vault.users().try_for_each(|user| {
@@ -24,6 +30,7 @@ pub(crate) fn run(context: &Context, list: &List) -> Result<ExitCode, Failure> {
                 report.add(&shown.line(&user), &shown.entry(&user))
             }
             Ok(None) => Ok(()),
+            Err(error) if affects_all_records(&error) => Err(context.explain_for(&user, &error)),
             Err(error) => {
                 tracing::warn!("skipped {user}: {error}");
                 Ok(())
@@ -42,9 +49,9 @@ pub(crate) fn run(context: &Context, list: &List) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn access(list: &List) -> Access {
+fn access(decrypts: bool) -> Access {
     let access = Operation::Users.access().or(Operation::Inspect.access());
-    if list.decrypts() { access.or(Operation::Describe.access()) } else { access }
+    if decrypts { access.or(Operation::Describe.access()) } else { access }
 }
 
 /// What is shown of a user.
@@ -61,12 +68,20 @@ fn select(vault: &Vault, user: &UserId, list: &List) -> Result<Option<Shown>, Er
     }
     let inspects = list.long || list.older_than.is_some();
     let envelope = inspects.then(|| vault.inspect(user)).transpose()?;
-    if let (Some(age), Some(envelope)) = (list.older_than, &envelope)
-        && !is_older_than(envelope.created_at.as_deref(), age)
-    {
+    // The application resets what its records say openly with each write.
+    let says_its_age = |envelope: &Envelope| {
+        envelope.encoding != Some(TokenEncoding::App) || envelope.kind != RecordKind::Current
+    };
+    let decrypts = list.decrypts()
+        || list.older_than.is_some() && !envelope.as_ref().is_some_and(says_its_age);
+    let summary = decrypts.then(|| vault.describe(user)).transpose()?;
+    let created_at = match &summary {
+        Some(summary) => summary.created_at.as_deref(),
+        None => envelope.as_ref().and_then(|envelope| envelope.created_at.as_deref()),
+    };
+    if list.older_than.is_some_and(|age| !is_older_than(created_at, age)) {
         return Ok(None);
     }
-    let summary = list.decrypts().then(|| vault.describe(user)).transpose()?;
     if let (Some(name), Some(summary)) = (&list.with_field, &summary)
         && !summary.field_names.contains(name)
     {

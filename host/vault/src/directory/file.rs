@@ -1,7 +1,8 @@
 //! Reading one file, after looking at what was opened.
 
 use std::fmt;
-use std::io::{self, Read};
+use std::io::{self, Read, Seek};
+use std::time::{Duration, SystemTime};
 
 use cap_std::fs::{Dir, File, Metadata, MetadataExt, OpenOptions};
 use zeroize::Zeroizing;
@@ -50,9 +51,8 @@ pub(super) fn is_named(dir: &Dir, name: &str) -> io::Result<bool> {
     }
 }
 
-/// Reads a whole file; `None` when there is none. It has to be a regular file without a second link, of this owner,
-/// and not larger than [`MAX_FILE_BYTES`]. It may have keys in it, so what is read is wiped.
-pub(super) fn read(dir: &Dir, name: &str, owner: u32) -> Result<Option<Zeroizing<Vec<u8>>>, Error> {
+/// Opens a file; `None` when there is none. It has to be a regular file without a second link, of this owner.
+pub(super) fn open(dir: &Dir, name: &str, owner: u32) -> Result<Option<Opened>, Error> {
     let failed = |error| Error::io(format_args!("reading {name:?}"), error);
     let file = match open_in_place(dir, name, OpenOptions::new().read(true)) {
         Ok(file) => file,
@@ -82,23 +82,53 @@ pub(super) fn read(dir: &Dir, name: &str, owner: u32) -> Result<Option<Zeroizing
     if metadata.uid() != owner {
         return Err(refused(name, RefusedFile::OtherOwner));
     }
-    if metadata.len() > MAX_FILE_BYTES as u64 {
-        return Err(too_large(name, metadata.len()));
-    }
     if metadata.mode() & 0o077 != 0 {
         let mode = metadata.mode() & 0o777;
         tracing::warn!("others can reach {name:?} (mode {mode:04o}); the next write makes it 0600");
     }
+    Ok(Some(Opened { file, name: name.to_owned() }))
+}
 
-    // With room for all of it and one byte more, it is read at once.
-    let length = usize::try_from(metadata.len()).unwrap_or(0);
-    let mut contents = Zeroizing::new(Vec::with_capacity(length + 1));
-    let limit = MAX_FILE_BYTES as u64 + 1;
-    file.take(limit).read_to_end(&mut contents).map_err(failed)?;
-    if contents.len() > MAX_FILE_BYTES {
-        return Err(too_large(name, contents.len() as u64));
+/// A file that was opened, whatever has its name now.
+pub(super) struct Opened {
+    file: File,
+    name: String,
+}
+
+impl Opened {
+    /// All that is in it, not larger than [`MAX_FILE_BYTES`]. There may be keys in it, so what is read is wiped.
+    pub(super) fn contents(&mut self) -> Result<Zeroizing<Vec<u8>>, Error> {
+        let length = self.metadata()?.len();
+        if length > MAX_FILE_BYTES as u64 {
+            return Err(too_large(&self.name, length));
+        }
+        // With room for all of it and one byte more, it is read at once.
+        let mut contents = Zeroizing::new(Vec::with_capacity(length as usize + 1));
+        let limit = MAX_FILE_BYTES as u64 + 1;
+        let read = self
+            .file
+            .rewind()
+            .and_then(|()| (&mut self.file).take(limit).read_to_end(&mut contents));
+        read.map_err(|error| self.failed(error))?;
+        if contents.len() > MAX_FILE_BYTES {
+            return Err(too_large(&self.name, contents.len() as u64));
+        }
+        Ok(contents)
     }
-    Ok(Some(contents))
+
+    /// How long ago it was written to; nothing when that is in the future.
+    pub(super) fn age(&self) -> Result<Duration, Error> {
+        let modified = self.metadata()?.modified().map_err(|error| self.failed(error))?.into_std();
+        Ok(SystemTime::now().duration_since(modified).unwrap_or_default())
+    }
+
+    fn metadata(&self) -> Result<Metadata, Error> {
+        self.file.metadata().map_err(|error| self.failed(error))
+    }
+
+    fn failed(&self, error: io::Error) -> Error {
+        Error::io(format_args!("reading {:?}", self.name), error)
+    }
 }
 
 /// Whether the file that was opened is this directory's alone. Its number of links doesn't show that: the name may have

@@ -7,6 +7,7 @@
 mod file;
 mod lock;
 mod names;
+mod unlocked;
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -19,6 +20,7 @@ use std::time::Duration;
 use cap_std::fs::{Dir, MetadataExt as _, OpenOptions, OpenOptionsExt};
 use rustix::fs::{Advice, OFlags};
 use sha2::{Digest, Sha256};
+use zeroize::Zeroizing;
 
 use crate::contract::ErrorCode;
 use crate::digest::hex;
@@ -64,6 +66,9 @@ struct Written<'c> {
     replaces: Option<&'c str>,
 }
 
+/// A file that was replaced, and what was in it before; `None`: there was none.
+type Before = Option<(file::Opened, Zeroizing<Vec<u8>>)>;
+
 /// A directory that belongs to the caller and to which nobody else can write.
 #[derive(Debug)]
 pub struct Directory {
@@ -107,7 +112,8 @@ impl Directory {
 
     /// Reads a whole record, with its revision; `None` when there is none.
     pub(crate) fn read(&self, name: &str) -> Result<Option<(Vec<u8>, String)>, Error> {
-        let contents = file::read(&self.dir, plain(name)?, self.owner)?;
+        let name = plain(name)?;
+        let contents = unlocked::read_whole(|| file::open(&self.dir, name, self.owner))?;
         Ok(contents.map(|mut contents| {
             let revision = revision(&contents);
             (std::mem::take(&mut *contents), revision)
@@ -171,24 +177,56 @@ impl Directory {
         Ok(())
     }
 
-    /// Whether they were; if not, somebody has taken away or put another in place of what was to be renamed.
+    /// Whether they were; if not, somebody has written to one of them, or has taken away or put another in place of what
+    /// was to be renamed.
     fn replace(&self, files: &[Written<'_>]) -> io::Result<bool> {
-        let replaced = self.write_temporaries(files).and_then(|temporaries| {
+        let mut replaced = Vec::with_capacity(files.len());
+        let all = self.write_temporaries(files).and_then(|temporaries| {
             // The first one last, since it is the one that the next writer looks for after a crash.
             for (number, (written, file)) in files.iter().zip(&temporaries).enumerate().rev() {
                 let temporary = temporary(number);
+                // Again, since a program that takes no lock may have written while the disk was waited for.
+                let Ok(Some(before)) = self.expected(written.name, written.replaces) else {
+                    return Ok(false);
+                };
                 if !has_name(&self.dir, &temporary, file)? {
                     return Ok(false);
                 }
                 self.dir.rename(temporary, &self.dir, written.name)?;
+                replaced.push((*written, before));
             }
             Ok(true)
         });
-        if !matches!(replaced, Ok(true)) {
+        if !matches!(all, Ok(true)) {
             // The first error is the one to report; what is left behind the next writer removes.
             let _ = self.remove_temporaries();
         }
-        replaced
+        let mut stands = true;
+        for (written, before) in replaced {
+            stands &= !self.put_back(written.name, before, Some(&revision(written.contents)))?;
+        }
+        all.map(|all| all && stands)
+    }
+
+    /// The file, if it has this revision still (`None`: if there is none).
+    fn expected(&self, name: &str, revision: Option<&str>) -> Result<Option<Before>, Error> {
+        let Some(mut opened) = file::open(&self.dir, name, self.owner)? else {
+            return Ok(revision.is_none().then_some(None));
+        };
+        let contents = opened.contents()?;
+        let is_same = revision == Some(&self::revision(&contents));
+        Ok(is_same.then_some(Some((opened, contents))))
+    }
+
+    /// Puts back what a program that takes no lock has saved into a file in the moment in which it was replaced by this
+    /// revision (`None`: removed), and returns whether there was something.
+    fn put_back(&self, name: &str, before: Before, ours: Option<&str>) -> io::Result<bool> {
+        let saved =
+            before.and_then(|(mut opened, contents)| unlocked::saved_since(&contents, &mut opened));
+        let Some(saved) = saved else { return Ok(false) };
+        self.replace(&[Written { name, contents: &saved, replaces: ours }])?;
+        sync(&self.dir)?;
+        Ok(true)
     }
 
     fn write_temporaries(&self, files: &[Written<'_>]) -> io::Result<Vec<File>> {
@@ -220,9 +258,10 @@ impl Directory {
     pub(crate) fn remove(&self, name: &str, expected: Option<&str>) -> Result<bool, Error> {
         let name = plain(name)?;
         let lock = self.lock()?;
-        if expected.is_some() && self.revision_of(name)?.as_deref() != expected {
-            return Err(conflict(name));
-        }
+        let before = match expected {
+            Some(_) => self.expected(name, expected)?.ok_or_else(|| conflict(name))?,
+            None => None,
+        };
         let failed = |error| Error::io(format_args!("removing {name:?}"), error);
         if !file::is_named(&self.dir, name).map_err(failed)? {
             return Ok(false);
@@ -231,6 +270,9 @@ impl Directory {
             Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
             Err(error) => return Err(failed(error)),
+        }
+        if self.put_back(name, before, None).map_err(failed)? {
+            return Err(conflict(name));
         }
         lock.sync().map_err(|error| {
             Error::io(
@@ -308,7 +350,8 @@ impl Directory {
     }
 
     fn revision_of(&self, name: &str) -> Result<Option<String>, Error> {
-        Ok(file::read(&self.dir, name, self.owner)?.map(|contents| revision(&contents)))
+        let opened = file::open(&self.dir, name, self.owner)?;
+        opened.map(|mut opened| Ok(revision(&opened.contents()?))).transpose()
     }
 }
 

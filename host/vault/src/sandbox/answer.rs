@@ -2,6 +2,8 @@
 
 use std::collections::HashSet;
 
+use jiff::tz::TimeZone;
+
 use super::call::Call;
 use crate::contract::{
     self, Configured, Envelope, ErrorCode, KeyInfo, KeyWeakness, Removed, Revealed, Rewritten,
@@ -43,17 +45,28 @@ pub(crate) trait Answer {
     fn replaced(&self) -> Option<bool> {
         None
     }
+
+    /// Brings the times that the FossaWork application wrote, which are of this zone, to UTC.
+    fn bring_to_utc(&mut self, _zone: &TimeZone) {}
 }
 
 impl Answer for Summary {
     fn summary(&self) -> Option<&Summary> {
         Some(self)
     }
+
+    fn bring_to_utc(&mut self, zone: &TimeZone) {
+        Self::bring_to_utc(self, zone);
+    }
 }
 
 impl Answer for Revealed {
     fn summary(&self) -> Option<&Summary> {
         Some(&self.summary)
+    }
+
+    fn bring_to_utc(&mut self, zone: &TimeZone) {
+        Self::bring_to_utc(self, zone);
     }
 }
 
@@ -65,11 +78,19 @@ impl Answer for Stored {
     fn replaced(&self) -> Option<bool> {
         Some(self.replaced)
     }
+
+    fn bring_to_utc(&mut self, zone: &TimeZone) {
+        self.summary.bring_to_utc(zone);
+    }
 }
 
 impl Answer for VersionHistory {
     fn summary(&self) -> Option<&Summary> {
         Some(&self.summary)
+    }
+
+    fn bring_to_utc(&mut self, zone: &TimeZone) {
+        Self::bring_to_utc(self, zone);
     }
 }
 
@@ -89,6 +110,10 @@ impl Answer for Rewritten {
     fn changed(&self) -> Option<bool> {
         Some(self.changed)
     }
+
+    fn bring_to_utc(&mut self, zone: &TimeZone) {
+        self.before.bring_to_utc(zone);
+    }
 }
 
 impl Answer for Removed {
@@ -100,6 +125,10 @@ impl Answer for Removed {
 impl Answer for Envelope {
     fn envelope(&self) -> Option<&Envelope> {
         Some(self)
+    }
+
+    fn bring_to_utc(&mut self, zone: &TimeZone) {
+        Self::bring_to_utc(self, zone);
     }
 }
 

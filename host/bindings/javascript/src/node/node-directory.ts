@@ -7,6 +7,7 @@ import {
 import { type Directory, MAX_FILE_BYTES, conflict, pageOf, tooLarge } from '../core/directory.js';
 import { MoatError } from '../core/error.js';
 import { lockExclusively } from './lock.js';
+import { readWhole, savedSince } from './unlocked.js';
 
 const {
   O_CREAT, O_DIRECTORY, O_EXCL, O_NOFOLLOW, O_NONBLOCK, O_RDONLY, O_WRONLY,
@@ -62,49 +63,55 @@ export class NodeDirectory implements Directory {
   }
 
   read(name: string): ReturnType<Directory['read']> {
-    const contents = this.#contents(name);
+    const contents = readWhole(() => this.#reading(name, (file) =>
+      ({ contents: contentsOf(file, name), modified: fstatSync(file).mtimeMs })));
     return contents === undefined ? {} : { file: { contents, revision: revisionOf(contents) } };
   }
 
   write(name: string, contents: Uint8Array, replaces?: string): { revision: string } {
-    const path = this.#path(plain(name));
+    plain(name);
     if (contents.length > MAX_FILE_BYTES) {
       throw tooLarge(name);
     }
     this.#locked(() => {
-      this.#expect(name, replaces);
+      this.#expected(name, replaces, () => undefined);
       if (replaces === undefined && this.#status(name) !== undefined) {
         const quoted = JSON.stringify(name);
         throw new MoatError('conflict',
           `the file system doesn't distinguish ${quoted} from a file that exists`);
       }
-      attempt(`writing ${JSON.stringify(name)}`, () => this.#replace(path, name, contents));
+      attempt(`writing ${JSON.stringify(name)}`, () => this.#replace(name, contents, replaces));
     });
     return { revision: revisionOf(contents) };
   }
 
   remove(name: string, expected?: string): { existed: boolean } {
     const path = this.#path(plain(name));
-    return this.#locked(() => {
-      if (expected !== undefined) {
-        this.#expect(name, expected);
+    const unlink = (): { existed: boolean } => {
+      if (!this.#isNamed(name)) {
+        return { existed: false };
       }
-      return attempt(`removing ${JSON.stringify(name)}`, () => {
-        if (!this.#isNamed(name)) {
+      try {
+        unlinkSync(path);
+      } catch (error) {
+        if (codeOf(error) === 'ENOENT') {
           return { existed: false };
         }
-        try {
-          unlinkSync(path);
-        } catch (error) {
-          if (codeOf(error) === 'ENOENT') {
-            return { existed: false };
-          }
-          throw error;
-        }
-        this.#sync();
-        return { existed: true };
+        throw error;
+      }
+      this.#sync();
+      return { existed: true };
+    };
+    return this.#locked(() => attempt(`removing ${JSON.stringify(name)}`, () => {
+      if (expected === undefined) {
+        return unlink();
+      }
+      return this.#expected(name, expected, (before) => {
+        const removed = unlink();
+        this.#putBack(name, before, undefined);
+        return removed;
       });
-    });
+    }));
   }
 
   names(cursor: string | undefined, limit: number): ReturnType<Directory['names']> {
@@ -124,30 +131,46 @@ export class NodeDirectory implements Directory {
     return this.#handle;
   }
 
-  /** A whole file; none when there is no such file. */
-  #contents(name: string): Uint8Array | undefined {
-    return attempt(`reading ${JSON.stringify(name)}`, () => {
-      let file: number;
-      try {
-        file = openSync(this.#path(plain(name)), O_RDONLY | IN_PLACE);
-      } catch (error) {
-        switch (codeOf(error)) {
-          case 'ENOENT': return undefined;
-          case 'ELOOP': throw refused(name, 'is not a regular file, but a symbolic link');
-          // A socket.
-          case 'ENXIO': throw refused(name, 'is not a regular file');
-          default: throw error;
-        }
-      }
-      try {
-        return this.#isNamed(name) ? this.#readFrom(file, name) : undefined;
-      } finally {
-        closeSync(file);
-      }
-    });
+  /** Does this with a file, opened; nothing when there is no such file. */
+  #reading<T>(name: string, work: (file: number) => T): T | undefined {
+    const file = attempt(`reading ${JSON.stringify(name)}`, () => this.#open(name));
+    if (file === undefined) {
+      return undefined;
+    }
+    try {
+      return work(file);
+    } finally {
+      closeSync(file);
+    }
   }
 
-  #readFrom(file: number, name: string): Uint8Array {
+  #open(name: string): number | undefined {
+    let file: number;
+    try {
+      file = openSync(this.#path(plain(name)), O_RDONLY | IN_PLACE);
+    } catch (error) {
+      switch (codeOf(error)) {
+        case 'ENOENT': return undefined;
+        case 'ELOOP': throw refused(name, 'is not a regular file, but a symbolic link');
+        // A socket.
+        case 'ENXIO': throw refused(name, 'is not a regular file');
+        default: throw error;
+      }
+    }
+    try {
+      if (this.#isNamed(name)) {
+        this.#check(file, name);
+        return file;
+      }
+    } catch (error) {
+      closeSync(file);
+      throw error;
+    }
+    closeSync(file);
+    return undefined;
+  }
+
+  #check(file: number, name: string): void {
     const status = fstatSync(file);
     if (!status.isFile()) {
       throw refused(name, 'is not a regular file');
@@ -161,15 +184,6 @@ export class NodeDirectory implements Directory {
     if (status.uid !== this.#owner) {
       throw refused(name, 'belongs to another user');
     }
-    const buffer = new Uint8Array(MAX_FILE_BYTES + 1);
-    let length = 0;
-    for (let read = -1; read !== 0 && length < buffer.length; length += read) {
-      read = readSync(file, buffer, length, buffer.length - length, null);
-    }
-    if (length > MAX_FILE_BYTES) {
-      throw tooLarge(name);
-    }
-    return buffer.slice(0, length);
   }
 
   /**
@@ -204,33 +218,61 @@ export class NodeDirectory implements Directory {
     return lstatSync(this.#path(name), { bigint: true, throwIfNoEntry: false });
   }
 
-  #expect(name: string, revision: string | undefined): void {
-    const contents = this.#contents(name);
-    if ((contents && revisionOf(contents)) !== revision) {
+  /** Does this with the file of this revision, opened; with none, if there is to be none. */
+  #expected<T>(
+    name: string, revision: string | undefined, work: (before: Before | undefined) => T,
+  ): T {
+    // In an array, to tell that there was a file.
+    const done = this.#reading(name, (file) => {
+      const contents = contentsOf(file, name);
+      if (revisionOf(contents) !== revision) {
+        throw conflict(name);
+      }
+      return [work({ file, contents })];
+    });
+    if (done) {
+      return done[0] as T;
+    }
+    if (revision !== undefined) {
       throw conflict(name);
     }
+    return work(undefined);
   }
 
   /** Writes beside the file and renames: a crash leaves either the old or the new one. */
-  #replace(path: string, name: string, contents: Uint8Array): void {
+  #replace(name: string, contents: Uint8Array, replaces: string | undefined): void {
     const temporary = this.#path(TEMPORARY);
     const file = openSync(temporary, O_WRONLY | O_CREAT | O_EXCL | IN_PLACE, 0o600);
     try {
-      try {
-        writeFileSync(file, contents);
-        fsyncSync(file);
+      writeFileSync(file, contents);
+      fsyncSync(file);
+      // Again: a program that takes no lock may have written while the disk was waited for.
+      this.#expected(name, replaces, (before) => {
         if (!this.#hasName(file, TEMPORARY)) {
           throw conflict(name);
         }
-      } finally {
-        closeSync(file);
-      }
-      renameSync(temporary, path);
+        renameSync(temporary, this.#path(name));
+        this.#putBack(name, before, revisionOf(contents));
+      });
     } catch (error) {
       this.#removeTemporaries();
       throw error;
+    } finally {
+      closeSync(file);
     }
     this.#sync();
+  }
+
+  /**
+   * Puts back what a program that takes no lock has saved into a file in the moment in which it was
+   * replaced by the revision `ours`, or removed, and throws a conflict.
+   */
+  #putBack(name: string, before: Before | undefined, ours: string | undefined): void {
+    const saved = before && savedSince(before.contents, () => contentsOf(before.file, name));
+    if (saved) {
+      this.#replace(name, saved, ours);
+      throw conflict(name);
+    }
   }
 
   /** Makes changes to names durable, if the file system can do that to a directory. */
@@ -292,6 +334,24 @@ export class NodeDirectory implements Directory {
     const left = readdirSync(this.#path('.')).filter((name) => name.startsWith(TEMPORARY));
     left.sort().reverse().forEach((name) => unlinkSync(this.#path(name)));
   }
+}
+
+/** A file that is about to be replaced, and what is in it. */
+interface Before { file: number; contents: Uint8Array }
+
+/** All that is in a file now. */
+function contentsOf(file: number, name: string): Uint8Array {
+  const buffer = new Uint8Array(MAX_FILE_BYTES + 1);
+  let length = 0;
+  attempt(`reading ${JSON.stringify(name)}`, () => {
+    for (let read = -1; read !== 0 && length < buffer.length; length += read) {
+      read = readSync(file, buffer, length, buffer.length - length, length);
+    }
+  });
+  if (length > MAX_FILE_BYTES) {
+    throw tooLarge(name);
+  }
+  return buffer.slice(0, length);
 }
 
 /** The first half of the SHA-256 in hex, as Moat's own host has it. */

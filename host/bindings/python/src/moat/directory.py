@@ -17,6 +17,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 
+from . import unlocked
 from .errors import Conflict, Denied, DirectoryFailure, Locked, TooLarge
 
 MAX_FILE_BYTES = 64 * 1024
@@ -61,7 +62,15 @@ class Directory:
         Raises `DirectoryFailure` for what is not a regular file of this user's with one name,
         `TooLarge` beyond 64 KiB.
         """
-        contents = self._contents(_plain(name), name)
+        file = _plain(name)
+
+        def found() -> tuple[bytes, float] | None:
+            with self._reading(file, name) as opened:
+                if opened is None:
+                    return None
+                return _contents(opened, name), time.time() - os.fstat(opened).st_mtime
+
+        contents = unlocked.read_whole(found)
         return None if contents is None else (contents, revision_of(contents))
 
     def write(self, name: str, contents: bytes, replaces: str | None) -> str:
@@ -70,20 +79,21 @@ class Directory:
         if len(contents) > MAX_FILE_BYTES:
             raise _too_large(name)
         with self._locked():
-            self._expect(file, name, replaces)
+            with self._expected(file, name, replaces):
+                pass
             if replaces is None and self._status(file) is not None:
                 message = f"the file system doesn't distinguish {name!r} from a file that exists"
                 raise Conflict(message)
             with _failing(f"writing {name!r}"):
-                self._replace(file, name, contents)
+                self._replace(file, name, contents, replaces)
         return revision_of(contents)
 
     def remove(self, name: str, expected: str | None) -> bool:
         """Removes the file of this revision (None: of any); returns whether there was one."""
         file = _plain(name)
-        with self._locked():
+        with self._locked(), ExitStack() as kept:
             if expected is not None:
-                self._expect(file, name, expected)
+                before = kept.enter_context(self._expected(file, name, expected))
             with _failing(f"removing {name!r}"):
                 if not self._is_named(file):
                     return False
@@ -91,6 +101,8 @@ class Directory:
                     os.unlink(file, dir_fd=self._handle)
                 except FileNotFoundError:
                     return False
+                if expected is not None and self._put_back(file, name, before, None):
+                    raise _changed(name)
                 self._sync()
         return True
 
@@ -122,34 +134,64 @@ class Directory:
         """An `opener` for the files of this directory."""
         return os.open(file, flags | IN_PLACE, 0o600, dir_fd=self._handle)
 
-    def _contents(self, file: str, name: str) -> bytes | None:
-        with _failing(f"reading {name!r}"):
-            try:
-                with open(file, "rb", opener=self._open) as opened:
+    @contextmanager
+    def _reading(self, file: str, name: str) -> Iterator[int | None]:
+        """The file, opened; None when there is none."""
+        with ExitStack() as opened:
+            with _failing(f"reading {name!r}"):
+                handle = self._opened(file, name)
+                if handle is not None:
+                    opened.callback(os.close, handle)
                     if not self._is_named(file):
-                        return None
-                    _check_file(os.fstat(opened.fileno()), name)
-                    if not self._is_nowhere_else(file, opened.fileno()):
-                        raise _changed(name)
-                    contents: bytes = opened.read(MAX_FILE_BYTES + 1)
-            except FileNotFoundError:
-                return None
-            except OSError as error:
-                if error.errno == errno.ELOOP:
-                    message = f"{name!r} is not a regular file, but a symbolic link"
-                    raise DirectoryFailure(message) from error
-                # A socket, a directory.
-                if error.errno in (errno.ENXIO, errno.EISDIR):
-                    raise DirectoryFailure(f"{name!r} is not a regular file") from error
-                raise
-        if len(contents) > MAX_FILE_BYTES:
-            raise _too_large(name)
-        return contents
+                        handle = None
+                    else:
+                        _check_file(os.fstat(handle), name)
+                        if not self._is_nowhere_else(file, handle):
+                            raise _changed(name)
+            yield handle
 
-    def _expect(self, file: str, name: str, revision: str | None) -> None:
-        contents = self._contents(file, name)
-        if (None if contents is None else revision_of(contents)) != revision:
-            raise _changed(name)
+    def _opened(self, file: str, name: str) -> int | None:
+        try:
+            return self._open(file, os.O_RDONLY)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            if error.errno == errno.ELOOP:
+                message = f"{name!r} is not a regular file, but a symbolic link"
+                raise DirectoryFailure(message) from error
+            # A socket.
+            if error.errno == errno.ENXIO:
+                raise DirectoryFailure(f"{name!r} is not a regular file") from error
+            raise
+
+    @contextmanager
+    def _expected(
+        self, file: str, name: str, revision: str | None
+    ) -> Iterator[tuple[int, bytes] | None]:
+        """The file of this revision (None: there must be none), opened, and what is in it."""
+        with self._reading(file, name) as opened:
+            contents = None if opened is None else _contents(opened, name)
+            if (None if contents is None else revision_of(contents)) != revision:
+                raise _changed(name)
+            yield None if opened is None or contents is None else (opened, contents)
+
+    def _put_back(
+        self, file: str, name: str, before: tuple[int, bytes] | None, ours: str | None
+    ) -> bool:
+        """Puts back what a program that takes no lock has saved in the moment of its replacement.
+
+        That was by the revision `ours` (None: by none). Returns whether there was something.
+        """
+        if before is None:
+            return False
+        opened, contents = before
+        saved = unlocked.saved_since(contents, lambda: _contents(opened, name))
+        if saved is None:
+            return False
+        # Whatever is newer even than that is to stay.
+        with suppress(Conflict):
+            self._replace(file, name, saved, ours)
+        return True
 
     def _is_nowhere_else(self, file: str, opened: int) -> bool:
         """Whether what was opened is this directory's alone.
@@ -163,20 +205,26 @@ class Directory:
         # A writer was faster: what was opened is whole, and has no name left.
         return os.fstat(opened).st_nlink == 0
 
-    def _replace(self, file: str, name: str, contents: bytes) -> None:
-        try:
-            with open(TEMPORARY, "xb", opener=self._open) as temporary:
-                temporary.write(contents)
-                temporary.flush()
-                os.fsync(temporary.fileno())
-                if not self._has_name(TEMPORARY, temporary.fileno()):
-                    raise _changed(name)
-            os.rename(TEMPORARY, file, src_dir_fd=self._handle, dst_dir_fd=self._handle)
-        except BaseException:
-            # The first error is the one to report; what is left the next writer removes.
-            with suppress(OSError):
-                self._remove_temporaries()
-            raise
+    def _replace(self, file: str, name: str, contents: bytes, replaces: str | None) -> None:
+        with ExitStack() as kept:
+            try:
+                with open(TEMPORARY, "xb", opener=self._open) as temporary:
+                    temporary.write(contents)
+                    temporary.flush()
+                    os.fsync(temporary.fileno())
+                    # Again: a program that takes no lock may have written while the disk was
+                    # waited for.
+                    before = kept.enter_context(self._expected(file, name, replaces))
+                    if not self._has_name(TEMPORARY, temporary.fileno()):
+                        raise _changed(name)
+                os.rename(TEMPORARY, file, src_dir_fd=self._handle, dst_dir_fd=self._handle)
+            except BaseException:
+                # The first error is the one to report; what is left the next writer removes.
+                with suppress(OSError):
+                    self._remove_temporaries()
+                raise
+            if self._put_back(file, name, before, revision_of(contents)):
+                raise _changed(name)
         self._sync()
 
     def _sync(self) -> None:
@@ -265,6 +313,18 @@ def _plain(name: str) -> str:
     if name in ("", ".", "..") or "/" in name or "\0" in name:
         raise Denied(f"{name!r} is not one plain file name")
     return os.fsdecode(name.encode())
+
+
+def _contents(opened: int, name: str) -> bytes:
+    """All that is in a file now."""
+    contents = b""
+    with _failing(f"reading {name!r}"):
+        while len(contents) <= MAX_FILE_BYTES:
+            more = os.pread(opened, MAX_FILE_BYTES + 1 - len(contents), len(contents))
+            if not more:
+                return contents
+            contents += more
+    raise _too_large(name)
 
 
 def _check_file(status: os.stat_result, name: str) -> None:
