@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -183,7 +184,7 @@ fn readers(store: &Store) -> Vec<(&'static str, Command)> {
     if let Some(node) = node() {
         let code = format!(
             "import {{ Vault }} from {:?};
-             console.log((await Vault.open({directory:?})).reveal('anna').credential.password);",
+             console.log((await Vault.open({directory:?}).reveal('anna')).credential.password);",
             node.path("dist/lib/node/index.js")
         );
         let mut command = node.eval(&code);
@@ -192,7 +193,8 @@ fn readers(store: &Store) -> Vec<(&'static str, Command)> {
     }
     if let Some(c) = c() {
         let mut command = c.program("get");
-        command.arg(component()).arg(&directory).arg("anna").env("FOSSAWORK_MASTER_KEY", KEY);
+        command.arg(component()).arg(&directory).args(["anna", "--password"]);
+        command.env("FOSSAWORK_MASTER_KEY", KEY);
         readers.push(("c", command));
     }
     readers
@@ -322,4 +324,38 @@ fn ages_of_its_credentials_are_told_by_the_local_time_inside() {
         fs::remove_file(store.file(user)).unwrap();
     }
     assert_eq!(without_key("1h", 0).0, "");
+}
+
+/// As host/docs/keys.md has it.
+#[test]
+fn after_a_rotation_the_application_gets_its_key() {
+    let Some(python) = python() else { return };
+    let store = Store::new();
+    save(&python, &store, "anna", "UTC");
+    fs::create_dir(store.beside("ring")).unwrap();
+    let moat = |arguments: &[&str], input: &str| {
+        let mut moat = store.moat(&[arguments, &["--keyring", "ring/ring.json"]].concat());
+        let moat = moat.env_remove("FOSSAWORK_MASTER_KEY").current_dir(store.beside(""));
+        expect(0, &run_with_input(moat, input)).0
+    };
+    moat(&["keys", "add", "--id", "old", "--key-stdin"], KEY);
+    moat(&["keys", "add", "--id", "new", "--primary"], "");
+    moat(&["rotate"], "");
+    moat(&["keys", "export", "new", "--out", "new-key"], "");
+    moat(&["keys", "export", "old", "--out", "old-key"], "");
+    let exported = |name: &str| fs::read_to_string(store.beside(name)).unwrap();
+    assert_eq!(exported("old-key"), KEY);
+    assert_eq!(fs::metadata(store.beside("new-key")).unwrap().permissions().mode() & 0o777, 0o600);
+
+    // With the old key it still saves, and that is found; with the new one it goes on.
+    save(&python, &store, "bob", "UTC");
+    assert!(moat(&["rotate"], "").starts_with("1 rotated, 1 already"));
+    for user in ["anna", "bob"] {
+        let mut read = python.script("exchange.py");
+        read.arg("read").arg(store.path()).args([user, "--form", "app"]);
+        expect(0, &run(read.env("FOSSAWORK_MASTER_KEY", exported("new-key"))));
+    }
+    let mut save = saves(&python, &store, "anna", 1);
+    expect(0, &run(save.env("FOSSAWORK_MASTER_KEY", exported("new-key"))));
+    moat(&["get", "anna"], "");
 }

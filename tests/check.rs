@@ -11,7 +11,10 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 use support::callers::python;
-use support::{KEY, MOAT, Store, expect, fixture, run, run_with_input, write_private};
+use support::{KEY, MOAT, Store, as_root, expect, fixture, run, run_with_input, write_private};
+
+/// A user who has nothing else.
+const NOBODY: u32 = 65534;
 
 /// As the application stored it, with the password in base64.
 const IN_THE_CLEAR: &[u8] = br#"{"user_id":"carl","encrypted_data":"eyJ1c2VybmFtZSI6ICJjYXJsIiwgInBhc3N3b3JkIjogImhvcnNlIiwgImNyZWF0ZWRfYXQiOiAiMjAyNi0xMS0wMVQwODowOToxMC42NTQzMjEiLCAibGFzdF91c2VkIjogIjIwMjYtMTEtMDFUMDg6MDk6MTAuNjU0MzIxIiwgImlzX3ZhbGlkIjogdHJ1ZSwgInZhbGlkYXRpb25fYXR0ZW1wdHMiOiAxfQ==","created_at":"2026-11-01T08:09:10.654321","crypto_available":false}"#;
@@ -295,7 +298,11 @@ const BAD: [Bad; 41] = [
         "a directory of somebody else",
         |i| chown(i.store.path(), Some(12345), None).unwrap(),
         |c| c,
-        &["fail directory: ", "fail records: not examined"],
+        &[
+            "fail directory: ",
+            "fail files: not owned by the directory's owner: ",
+            "fail records: not examined",
+        ],
     ),
     Bad(
         "no directory",
@@ -313,7 +320,10 @@ const BAD: [Bad; 41] = [
         "a record of somebody else",
         |i| chown(i.store.file("anna"), Some(12345), None).unwrap(),
         |c| c,
-        &["fail files: owned by another user: anna.cred", "fail records: can't be decrypted: anna"],
+        &[
+            "fail files: not owned by the directory's owner: anna.cred",
+            "fail records: can't be decrypted: anna",
+        ],
     ),
     Bad(
         "a link in place of a record",
@@ -526,6 +536,34 @@ fn contents(store: &Store) -> Vec<(String, u32, Vec<u8>)> {
         (name, mode, fs::read(path).unwrap_or_default())
     });
     all.collect()
+}
+
+/// A program of another user shares the directory, or has it alone: nothing that is advised would lock it out.
+#[test]
+fn in_a_directory_of_another_user_root_is_told_so_first() {
+    if !as_root("give a directory away") {
+        return;
+    }
+    let store = Store::new();
+    store.put("anna", "horse");
+    for path in [store.path(), store.file("anna"), store.path().join(".moat.lock")] {
+        chown(path, Some(NOBODY), None).unwrap();
+    }
+    let (stdout, _) = expect(1, &run(&mut store.moat(&["check"])));
+    let first = format!(
+        "fail  directory     {} belongs to uid {NOBODY}, not to uid 0\n",
+        store.path().display()
+    );
+    assert!(stdout.starts_with(&first), "{stdout}");
+    assert!(stdout.contains(&format!("sudo -u '#{NOBODY}' moat")), "{stdout}");
+    assert!(!stdout.contains("chown") && !stdout.contains("another user"), "{stdout}");
+    // What a program of root's has left there is given back to the owner.
+    chown(store.file("anna"), Some(0), None).unwrap();
+    let (stdout, _) = expect(1, &run(&mut store.moat(&["check"])));
+    assert!(
+        stdout.contains(&format!("chown {NOBODY} ")) && !stdout.contains("chown 0"),
+        "{stdout}"
+    );
 }
 
 #[test]

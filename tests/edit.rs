@@ -396,7 +396,14 @@ fn by_a_real_editor(editor: &'static str, script: &str) {
         "set backup writebackup undofile swapfile updatecount=1\n\
          set backupdir={copies} undodir={copies} directory={copies} viminfo='9,<99,n{copies}/info\n"
     );
-    fs::write(home.join(".vimrc"), vimrc).unwrap();
+    fs::write(home.join(".vimrc"), &vimrc).unwrap();
+    fs::create_dir_all(home.join(".config/nvim")).unwrap();
+    fs::write(home.join(".config/nvim/init.vim"), vimrc).unwrap();
+    fs::write(
+        home.join(".emacs"),
+        format!("(setq make-backup-files t backup-directory-alist '((\".\" . \"{copies}\")))"),
+    )
+    .unwrap();
     fs::write(
         home.join(".nanorc"),
         format!("set backup\nset backupdir \"{copies}\"\nset historylog\nset positionlog\n"),
@@ -424,8 +431,28 @@ fn by_a_real_editor(editor: &'static str, script: &str) {
     let left = |folder: &Path| fs::read_dir(folder).map_or(0, Iterator::count);
     assert_eq!(left(&home.join("copies")), 0);
     assert_eq!(left(&home.join(".local/share/nano")), 0);
-    // What is there was there before.
-    assert_eq!(left(&home), 3);
+    // What is there was there before, but for folders with nothing of it.
+    assert!(!holds(&home, "4711") && !holds(&home, "4712"));
+}
+
+/// Whether some file below this folder has a text in it.
+fn holds(folder: &Path, text: &str) -> bool {
+    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    entries.into_iter().any(|path| match path.is_dir() {
+        true => holds(&path, text),
+        false => memchr::memmem::find(&fs::read(path).unwrap(), text.as_bytes()).is_some(),
+    })
+}
+
+#[test]
+fn neovim_leaves_no_copy() {
+    by_a_real_editor("nvim", ":%s/4711/4712/\r:wq\r");
+}
+
+#[test]
+fn emacs_leaves_no_copy() {
+    // Go to the number, replace it, save, leave.
+    by_a_real_editor("emacs", "\u{13}4711\r\u{7f}2\u{18}\u{13}\u{18}\u{3}");
 }
 
 #[test]

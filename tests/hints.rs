@@ -297,6 +297,7 @@ fn a_directory_that_can_not_be_used() {
 
 /// Hints that no transcript shows, and why: the test that follows them, or what can't be brought about here.
 const ELSEWHERE: &[(&str, &str)] = &[
+    ("for whom it must have mode 0700", "`faults::an_unwritable_directory`"),
     ("allow it for this program (MemoryDenyWriteExecute=", "`confinement`"),
     ("more memory (ulimit -v", "`sandbox`; an operator's own limits"),
     ("more processes and threads (ulimit -u", "an operator's own limits, which root doesn't have"),

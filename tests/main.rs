@@ -30,6 +30,7 @@ mod conformance;
 mod directory;
 mod edit;
 mod engine;
+mod env_file;
 mod exchange;
 mod exec;
 mod export;

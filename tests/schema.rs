@@ -383,6 +383,7 @@ fn with_a_ring(p: &mut Printed) {
     run_in(p, "rotate", 0, &["rotate", "--if-older-than", "90d"], "");
     run_in(p, "keys-restore", 0, &["keys", "restore", "one"], "");
     run_in(p, "keys-retire", 0, &["keys", "retire", "one"], "");
+    run_in(p, "keys-export", 0, &["keys", "export", "one", "--out", "exported-key"], "");
     run_in(p, "keys-erase", 0, &["keys", "erase", "one", "--yes"], "");
     run_in(p, "keys-add", 2, &["keys", "add", "--id", "two"], "");
     run_in(p, "keys-add", 0, &["keys", "add", "--key-stdin"], KEY);

@@ -735,6 +735,15 @@ pub(super) enum Keys {
     Retire(KeyId),
     /// Put a retired key back into use
     Restore(KeyId),
+    /// Write a key into a file of its own, for a program that reads no key ring
+    Export {
+        /// Id of the key
+        id: String,
+
+        /// The file, which must not exist yet; only its owner can read it
+        #[arg(long, value_name = "PATH", value_hint = ValueHint::FilePath)]
+        out: PathBuf,
+    },
     /// Permanently remove a retired key
     Erase {
         /// Id of the key

@@ -148,12 +148,15 @@ impl<'t> Scanner<'t> {
         }
     }
 
-    /// What is between this quote and the next one that no backslash is before; where there is none, the last of all.
+    /// What is between this quote and the next one. After a backslash anything is a part of it.
     fn quoted(&mut self, quote: char) -> Option<&'t str> {
         let text = &self.rest()[1..];
-        let ends = || text.match_indices(quote).map(|(at, _)| at);
-        let is_escaped = |at: &usize| text[..*at].ends_with('\\');
-        let end = ends().find(|at| !is_escaped(at)).or_else(|| ends().last())?;
+        let mut is_escaped = false;
+        let end = text.find(|c| {
+            let ends = c == quote && !is_escaped;
+            is_escaped = c == '\\' && !is_escaped;
+            ends
+        })?;
         self.position += 1 + end + 1;
         Some(&text[..end])
     }
@@ -238,7 +241,7 @@ mod tests {
         for text in [
             "NOTE=\"\nFOSSAWORK_A=1\n\"\nFOSSAWORK_B=2",
             "NOTE='\\'\nFOSSAWORK_A=1\n'\nFOSSAWORK_B=2",
-            "NOTE='\nFOSSAWORK_A=1\n\\'\nFOSSAWORK_B=2",
+            "NOTE='\nFOSSAWORK_A=1\n\\\\'\nFOSSAWORK_B=2",
             "'a\nFOSSAWORK_A'=1\nFOSSAWORK_B=2",
         ] {
             assert_eq!(
@@ -259,9 +262,17 @@ mod tests {
             assert_eq!(error, "line 2: the value of FOSSAWORK_MASTER_KEY is ambiguous", "{value}");
         }
         assert!(parse("FOSSAWORK_A=1\nFOSSAWORK_A=1", PREFIX).unwrap_err().contains("twice"));
-        for text in
-            ["A: secret", "A: secret=$x", "A", "-A=1", "A='a'b'", "A=\"a\"b\"", "A='a", "A=\"a"]
-        {
+        for text in [
+            "A: secret",
+            "A: secret=$x",
+            "A",
+            "-A=1",
+            "A='a'b'",
+            "A=\"a\"b\"",
+            "A='a",
+            "A=\"a",
+            "A='a\\'",
+        ] {
             let text = format!("\r\n\rFOSSAWORK_{text}");
             assert_eq!(parse(&text, PREFIX).unwrap_err(), "line 3: expected NAME=VALUE", "{text}");
         }

@@ -13,7 +13,8 @@ use crate::ambient;
 const PREFIX: &str = "FOSSAWORK_";
 
 /// What comes after [`PREFIX`] in the names of all variables that the program understands.
-const NAMES: [&str; 13] = [
+const NAMES: [&str; 14] = [
+    "AUDIT",
     "AUDIT_HASH_USERS",
     "AUDIT_KEY_FILE",
     "AUDIT_LOG",

@@ -5,7 +5,7 @@ use std::io;
 use std::path::Path;
 use std::process::ExitCode;
 
-use moat::{Error, ErrorCode, KeyMismatch, RefusedFile, UserId};
+use moat::{Error, ErrorCode, KeyMismatch, RefusedDirectory, RefusedFile, UserId};
 use serde_json::json;
 
 use crate::confinement::Part;
@@ -307,6 +307,13 @@ fn cause<T: std::error::Error + 'static>(error: &Error) -> Option<&T> {
 /// How to replace a master key that is too weak to encrypt with, without losing the records encrypted with it.
 pub(super) const REPLACE_KEY: &str = "create a new one with `moat keygen --out PATH`, set FOSSAWORK_MASTER_KEY_PREVIOUS to this one, and run `moat rotate`";
 
+/// What to do about a directory of another user. Taking it would lock out the programs that use it.
+pub(super) fn as_owner(owner: u32, path: impl fmt::Display) -> String {
+    format!(
+        "run this as its owner, by whom other programs may use it: sudo -u '#{owner}' moat … --dir {path}"
+    )
+}
+
 /// What to do about a failure of the credentials directory or another directory.
 pub(super) fn directory_hint(error: &Error, path: &Path) -> String {
     let path = path.display();
@@ -324,6 +331,13 @@ pub(super) fn directory_hint(error: &Error, path: &Path) -> String {
             _ => "check what it is (ls -l FILE), then move it elsewhere",
         };
         return format!("nothing was changed; in {path}, {remedy}");
+    }
+    match cause::<RefusedDirectory>(error) {
+        Some(RefusedDirectory::OtherOwner { owner, .. }) => return as_owner(*owner, &path),
+        Some(RefusedDirectory::WritableByOthers { .. }) => {
+            return format!("look through what others may have put there, then: chmod 700 {path}");
+        }
+        None => {}
     }
     match error.io_kind() {
         Some(io::ErrorKind::NotFound) => {
@@ -343,7 +357,7 @@ pub(super) fn directory_hint(error: &Error, path: &Path) -> String {
         }
         Some(io::ErrorKind::ReadOnlyFilesystem) => format!("{path} is mounted read-only"),
         Some(io::ErrorKind::PermissionDenied) => format!(
-            "{path} must belong to the user who runs this, have mode 0700, and be in directories that this user can enter (ls -ld, chown, chmod)"
+"run this as the owner of {path}, for whom it must have mode 0700, in directories that they can enter (ls -ld)"
         ),
         _ => format!(
             "check the disk of {path}; the record there is intact, either the old or the new one"

@@ -57,7 +57,7 @@ pub use contract::types::{
     MigrateOptions, PutOptions, RecordKind, Revealed, Rewritten, Stored, Summary, TokenEncoding,
     VersionHistory,
 };
-pub use directory::{Directory, Lock, MAX_FILE_BYTES, RefusedFile};
+pub use directory::{Directory, Lock, MAX_FILE_BYTES, RefusedDirectory, RefusedFile};
 pub use error::Error;
 pub use keys::{
     KeyCache, KeyRing, KeySource, KeyState, KeyStrength, KeyUsage, MasterKey, RingDocument,

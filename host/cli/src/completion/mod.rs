@@ -174,6 +174,7 @@ fn stand_in(command: &str, arg: &Arg) -> Option<&'static str> {
         ("copy" | "rename", "new") => return None,
         ("promote" | "retire", "id") => return Some("keys-in-use"),
         ("restore" | "erase", "id") => return Some("retired-keys"),
+        ("export", "id") => return Some("keys"),
         ("get", "field") => return Some("members"),
         (_, "field_file") => return Some("field-file"),
         _ if of == TypeId::of::<UserId>() => return Some("users"),

@@ -1,5 +1,6 @@
 //! `moat keys`: manages the keys of a key ring.
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use moat::maintenance::{Rotation, Selection};
@@ -13,7 +14,7 @@ use crate::failure::Failure;
 use crate::progress::Progress;
 use crate::report::Report;
 use crate::ring_file::{self, RingFile, refused};
-use crate::{input, output};
+use crate::{ambient, input, output};
 
 pub(crate) fn run(context: &Context, keys: &Keys) -> Result<ExitCode, Failure> {
     match keys {
@@ -22,6 +23,7 @@ pub(crate) fn run(context: &Context, keys: &Keys) -> Result<ExitCode, Failure> {
         Keys::Promote(key) => change(context, &key.id, RingDocument::promote),
         Keys::Retire(key) => retire(context, &key.id),
         Keys::Restore(key) => change(context, &key.id, RingDocument::restore),
+        Keys::Export { id, out } => export(context, id, out),
         Keys::Erase { id, yes } => erase(context, id, *yes),
     }
 }
@@ -116,6 +118,17 @@ fn retire(context: &Context, id: &str) -> Result<ExitCode, Failure> {
     ring.retire(id, &usage).map_err(refused)?;
     file.save(&mut ring)?;
     done(context, &file, &ring, id)
+}
+
+fn export(context: &Context, id: &str, path: &Path) -> Result<ExitCode, Failure> {
+    let ring = ring_file::read(context)?;
+    let key = ring.key(id).map_err(refused)?;
+    ambient::write_new_secret_file(path, key.expose_key())
+        .map_err(|error| Failure::unwritable(path, &error))?;
+    let path = path.display().to_string();
+    let text = format!("wrote the key {id} to {path}");
+    context.output.done(&text, &json!({ "id": id, "file": path }))?;
+    Ok(ExitCode::SUCCESS)
 }
 
 fn erase(context: &Context, id: &str, yes: bool) -> Result<ExitCode, Failure> {

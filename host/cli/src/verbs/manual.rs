@@ -30,6 +30,7 @@ const ENVIRONMENT: &[(&str, &str)] = &[
         "The audit log; FOSSAWORK_AUDIT, FOSSAWORK_AUDIT_KEY_FILE, FOSSAWORK_AUDIT_HASH_USERS, FOSSAWORK_AUDIT_MAX_SIZE and FOSSAWORK_AUDIT_MAX_AGE are as the options of these names.",
     ),
     ("FOSSAWORK_REQUIRE_CONFINEMENT", "1: as --require-confinement."),
+    ("FOSSAWORK_TIME_ZONE", "As --time-zone."),
     ("CREDENTIALS_DIRECTORY", "Where systemd puts the credential fossawork-master-key."),
     ("VISUAL, EDITOR", "The editor of `moat edit`: a shell command."),
     (

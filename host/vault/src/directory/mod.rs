@@ -10,6 +10,7 @@ mod names;
 mod unlocked;
 
 use std::ffi::OsString;
+use std::fmt;
 use std::fs::File;
 use std::io::{self, ErrorKind, Write};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -69,6 +70,38 @@ struct Written<'c> {
 /// A file that was replaced, and what was in it before; `None`: there was none.
 type Before = Option<(file::Opened, Zeroizing<Vec<u8>>)>;
 
+/// Why a directory isn't used: the source of an [`ErrorCode::Directory`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RefusedDirectory {
+    /// It belongs to another user.
+    OtherOwner {
+        /// The user id of its owner.
+        owner: u32,
+        /// That of this process.
+        user: u32,
+    },
+    /// Others than its owner can write to it.
+    WritableByOthers {
+        /// Its permissions.
+        mode: u32,
+    },
+}
+
+impl fmt::Display for RefusedDirectory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::OtherOwner { owner, user } => {
+                write!(f, "the directory belongs to uid {owner}, not to uid {user}")
+            }
+            Self::WritableByOthers { mode } => {
+                write!(f, "others can write to the directory (mode {mode:04o})")
+            }
+        }
+    }
+}
+
+impl std::error::Error for RefusedDirectory {}
+
 /// A directory that belongs to the caller and to which nobody else can write.
 #[derive(Debug)]
 pub struct Directory {
@@ -89,16 +122,14 @@ impl Directory {
             .dir_metadata()
             .map_err(|error| Error::io("the directory can't be examined", error))?;
         let (owner, user) = (metadata.uid(), rustix::process::geteuid().as_raw());
-        let refuse = |message: String| {
-            let cause = io::Error::from(io::ErrorKind::PermissionDenied);
-            Err(Error::caused(ErrorCode::Directory, message, cause))
-        };
+        let refused =
+            |why: RefusedDirectory| Err(Error::caused(ErrorCode::Directory, why.to_string(), why));
         if owner != user {
-            return refuse(format!("the directory belongs to uid {owner}, not to uid {user}"));
+            return refused(RefusedDirectory::OtherOwner { owner, user });
         }
-        if metadata.mode() & 0o022 != 0 {
-            let mode = metadata.mode() & 0o7777;
-            return refuse(format!("others can write to the directory (mode {mode:04o})"));
+        let mode = metadata.mode() & 0o7777;
+        if mode & 0o022 != 0 {
+            return refused(RefusedDirectory::WritableByOthers { mode });
         }
         Ok(Self { dir, owner, lock_wait: Duration::from_secs(10), names: Names::default() })
     }

@@ -69,6 +69,11 @@ impl RingKey {
         self.state
     }
 
+    /// The secret key itself.
+    pub fn expose_key(&self) -> &[u8] {
+        self.key.expose()
+    }
+
     /// Whether another key took its place as the primary one.
     pub fn is_superseded(&self) -> bool {
         self.superseded

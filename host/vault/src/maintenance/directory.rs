@@ -28,7 +28,7 @@ pub struct DirectoryReport {
     pub records: usize,
     /// Files that others than their owner can access.
     pub exposed: Vec<OsString>,
-    /// Files of another owner than the effective user.
+    /// Files of another owner than the directory.
     pub other_owners: Names,
     /// Symbolic links, and files with several names.
     pub links: Names,
@@ -81,11 +81,10 @@ impl DirectoryReport {
             temporaries: Names::default(),
             settings: SettingsState::Missing,
         };
-        let user = rustix::process::geteuid().as_raw();
         for item in dir.entries().map_err(failed)? {
             let name = item.map_err(failed)?.file_name();
             match dir.symlink_metadata(&name) {
-                Ok(metadata) => report.add(name, &metadata, user),
+                Ok(metadata) => report.add(name, &metadata),
                 // It was removed meanwhile.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) => return Err(failed(error)),
@@ -98,7 +97,7 @@ impl DirectoryReport {
         Ok(report)
     }
 
-    fn add(&mut self, name: OsString, metadata: &Metadata, user: u32) {
+    fn add(&mut self, name: OsString, metadata: &Metadata) {
         let is_own = name.to_str().is_some_and(is_own);
         let is_record = name.as_encoded_bytes().ends_with(UserId::EXTENSION.as_bytes());
         if name == SETTINGS {
@@ -113,7 +112,7 @@ impl DirectoryReport {
             self.links.add(name);
         } else if !metadata.is_file() {
             self.irregular.add(name);
-        } else if metadata.uid() != user {
+        } else if metadata.uid() != self.owner {
             self.other_owners.add(name);
         } else if metadata.mode() & 0o077 != 0 {
             self.exposed.push(name);

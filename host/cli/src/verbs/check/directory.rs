@@ -4,7 +4,7 @@ use std::io;
 use std::path::Path;
 
 use cap_std::fs::PermissionsExt;
-use cap_std::fs::{Dir, OpenOptions, OpenOptionsExt, Permissions};
+use cap_std::fs::{Dir, MetadataExt, OpenOptions, OpenOptionsExt, Permissions};
 use moat::Directory;
 use moat::maintenance::{DirectoryReport, SettingsState, free_space};
 use rustix::fs::OFlags;
@@ -12,13 +12,27 @@ use rustix::fs::OFlags;
 use super::{Checks, Level, shown};
 use crate::ambient;
 use crate::context::Context;
-use crate::failure::Failure;
+use crate::failure::{Failure, as_owner};
 
 const NAME: &str = "directory";
 /// Below this much free space, in bytes, there is a warning.
 const SPACE: u64 = 64 << 20;
 /// Below this much free space, in bytes, writing a record may fail.
 const NO_SPACE: u64 = 1 << 20;
+
+/// Says first of all if the directory is another user's: what follows is seen with other rights than that user has.
+pub(super) fn check_owner(context: &Context, checks: &mut Checks<'_>) -> Result<(), Failure> {
+    let path = context.path()?;
+    let metadata = ambient::open_directory(&path).and_then(|dir| dir.dir_metadata());
+    // If it can't be opened, that is said later.
+    let Ok(owner) = metadata.map(|metadata| metadata.uid()) else { return Ok(()) };
+    let (user, shown) = (rustix::process::geteuid().as_raw(), path.display());
+    if owner == user {
+        return Ok(());
+    }
+    let finding = format!("{shown} belongs to uid {owner}, not to uid {user}");
+    checks.fail(NAME, finding, as_owner(owner, shown))
+}
 
 /// Checks the directory and its files without decrypting; returns `None` if there are no records to examine.
 pub(super) fn check(
@@ -43,15 +57,8 @@ pub(super) fn check(
         }
     };
     let report = DirectoryReport::examine(&dir).map_err(|error| context.explain(&error))?;
-    let (owner, mode) = (report.owner, report.mode);
-    let user = rustix::process::geteuid().as_raw();
-    if owner != user {
-        checks.fail(
-            NAME,
-            format!("{shown} belongs to uid {owner}, not to uid {user}"),
-            format!("chown {user} {shown}    or run this as its owner"),
-        )?;
-    } else if mode & 0o077 != 0 {
+    let mode = report.mode;
+    if mode & 0o077 != 0 {
         let level = if mode & 0o022 == 0 { Level::Warn } else { Level::Fail };
         let can = if mode & 0o022 == 0 { "see the users' names in" } else { "write to" };
         checks.fixable(
@@ -65,7 +72,7 @@ pub(super) fn check(
         checks.ok(NAME, format!("only the owner can access {shown} (mode {mode:04o})"))?;
     }
     checks.not_replaceable(NAME, &path)?;
-    check_files(&report, &dir, user, &path, checks)?;
+    check_files(&report, &dir, &path, checks)?;
     check_space(NAME, &dir, checks)?;
     Ok(Some(report))
 }
@@ -73,7 +80,6 @@ pub(super) fn check(
 fn check_files(
     report: &DirectoryReport,
     dir: &Dir,
-    user: u32,
     path: &Path,
     checks: &mut Checks<'_>,
 ) -> Result<(), Failure> {
@@ -92,8 +98,8 @@ fn check_files(
     if !report.other_owners.is_empty() {
         checks.fail(
             NAME,
-            format!("owned by another user: {}", shown(&report.other_owners)),
-            format!("chown {user} {path}/*.cred    if you know where they come from"),
+            format!("not owned by the directory's owner: {}", shown(&report.other_owners)),
+            format!("chown {} {path}/*.cred    if you know where they come from", report.owner),
         )?;
     }
     if !report.links.is_empty() {

@@ -24,6 +24,7 @@ use crate::style;
 /// still has access to.
 pub(crate) fn run(context: &Context, arguments: &Check) -> Result<ExitCode, Failure> {
     let mut checks = Checks::new(context, arguments.fix)?;
+    directory::check_owner(context, &mut checks)?;
     let keys = key::check(context, arguments, &mut checks)?;
     let directory = directory::check(context, &mut checks)?;
     audit::check(context, keys.as_ref(), &mut checks)?;
