@@ -69,8 +69,10 @@ fuzz_target!(|text: &[u8]| {
     let file: Vec<_> = lines().map(|line| with_secrets(line, name_length(line))).collect();
     match load(&file.join(&b'\n')) {
         Ok(Some(value)) => {
-            let file = [NAME.as_bytes(), b"='", &value, b"'"].concat();
-            let again = load(&file).expect("it is the recommended spelling");
+            // The recommended spelling, or the other one for a value with a quote in it.
+            let quote: &[u8] = if value.contains(&b'\'') { b"\"" } else { b"'" };
+            let file = [NAME.as_bytes(), b"=", quote, &value, quote].concat();
+            let again = load(&file).expect("it is spelled as nobody reads otherwise");
             assert_eq!(again, Some(value));
         }
         Ok(None) => {}
