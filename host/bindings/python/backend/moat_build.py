@@ -12,8 +12,9 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import chdir, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Optional, Union
 
 from setuptools import build_meta
 
@@ -28,7 +29,7 @@ BOTH_WAYS = (
     " wasm32-unknown-unknown"
 )
 
-Settings = Mapping[str, str | list[str] | None] | None
+Settings = Optional[Mapping[str, Union[str, list[str], None]]]
 
 
 def build_wheel(
@@ -63,8 +64,12 @@ def _copy() -> Iterator[None]:
         _put_component(component)
         digest = hashlib.sha256(component.read_bytes()).hexdigest()
         component.with_suffix(".sha256").write_text(digest, "ascii")
-        with chdir(copy):
+        before = os.getcwd()
+        os.chdir(copy)
+        try:
             yield
+        finally:
+            os.chdir(before)
 
 
 def _put_component(target: Path) -> None:

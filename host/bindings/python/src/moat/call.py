@@ -78,13 +78,17 @@ ACCESS = {
 class Files(Protocol):
     """What a call asks of a directory."""
 
-    def read(self, name: str) -> tuple[bytes, str] | None: ...
+    def read(self, name: str) -> tuple[bytes, str] | None:
+        """A whole file and its revision."""
 
-    def write(self, name: str, contents: bytes, replaces: str | None) -> str: ...
+    def write(self, name: str, contents: bytes, replaces: str | None) -> str:
+        """Replaces the file of this revision, and returns the new one."""
 
-    def remove(self, name: str, expected: str | None) -> bool: ...
+    def remove(self, name: str, expected: str | None) -> bool:
+        """Removes the file of this revision, and returns whether there was one."""
 
-    def names(self, cursor: str | None, limit: int) -> tuple[list[str], str | None]: ...
+    def names(self, cursor: str | None, limit: int) -> tuple[list[str], str | None]:
+        """Some names after the cursor, and the next cursor."""
 
 
 def _answers_result(function: Callable[..., dict[str, Any]]) -> Callable[..., Variant]:

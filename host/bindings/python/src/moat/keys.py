@@ -11,7 +11,7 @@ from .errors import MasterKeyMissing
 STRONG_PREFIX = b"MOAT-MASTER-KEY-1"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class MasterKey:
     """A master key: any bytes, used exactly as given."""
 
@@ -71,7 +71,7 @@ class KeyRing:
 def _copies(keys: MasterKey | Iterable[MasterKey]) -> list[tuple[str | None, bytearray]]:
     if isinstance(keys, MasterKey):
         keys = [keys]
-    elif not isinstance(keys, Iterable) or isinstance(keys, str | bytes | bytearray):
+    elif not isinstance(keys, Iterable) or isinstance(keys, (str, bytes, bytearray)):
         raise TypeError(f"keys have to be moat.MasterKey objects, not {type(keys).__name__}")
     keys = list(keys)
     for key in keys:

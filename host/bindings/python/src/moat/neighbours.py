@@ -24,11 +24,14 @@ SAMPLE = 8
 class Records(Protocol):
     """What a vault is asked here."""
 
-    def inspect(self, user_id: str) -> Envelope: ...
+    def inspect(self, user_id: str) -> Envelope:
+        """The envelope of a record."""
 
-    def users(self) -> Iterator[str]: ...
+    def users(self) -> Iterator[str]:
+        """All users."""
 
-    def verify(self, user_ids: Iterable[str]) -> list[Summary | MoatError]: ...
+    def verify(self, user_ids: Iterable[str]) -> list[Summary | MoatError]:
+        """What each record says, or why it can't be decrypted."""
 
     def configure(
         self,
@@ -36,7 +39,8 @@ class Records(Protocol):
         encoding: TokenEncoding | None = None,
         *,
         allow_new_key: bool = False,
-    ) -> bool: ...
+    ) -> bool:
+        """Sets how new records are written."""
 
 
 def prepare(

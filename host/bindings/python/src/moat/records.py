@@ -9,20 +9,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 from typing import Literal
+
+from .times import parsed
 
 RecordKind = Literal["current", "legacy-plaintext", "legacy-encrypted"]
 """What a file holds: a record; plain text in base64; what was encrypted before versions."""
 
 TokenEncoding = Literal["documented", "app"]
-"""How a token is encoded: as it is, or in base64 once more, as the FossaWork application does it."""
+"""How a token is encoded: as it is, or in base64 once more, as the FossaWork application does."""
 
 KeyWeakness = Literal["too-short", "published-default"]
 """Why a key must not encrypt: fewer than 16 bytes, or the application's published default."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Field:
     """A further value of a credential, as secret as the password."""
 
@@ -31,7 +33,7 @@ class Field:
     value: str = field(repr=False)
 
 
-@dataclass(frozen=True, slots=True, init=False)
+@dataclass(frozen=True, init=False)
 class Credential:
     """The secret part of a record."""
 
@@ -90,7 +92,7 @@ class Credential:
         return _utc(self.last_used)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class KeyInfo:
     """A master key without its material."""
 
@@ -102,7 +104,7 @@ class KeyInfo:
     """Why it ought to be replaced; None: it is sound."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Envelope:
     """What can be seen of a record without any key. None of it is authenticated."""
 
@@ -134,7 +136,7 @@ class Envelope:
         return _utc(self.encrypted_at)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Summary:
     """Everything of a record but the password and the values of fields."""
 
@@ -171,7 +173,7 @@ class Summary:
         return _utc(self.expires_at)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Revealed:
     """An opened record."""
 
@@ -179,7 +181,7 @@ class Revealed:
     summary: Summary
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class EarlierVersion:
     """An earlier version of a credential, without its secrets."""
 
@@ -202,7 +204,7 @@ class EarlierVersion:
         return _utc(self.replaced_at)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class VersionHistory:
     """What a credential was before."""
 
@@ -212,7 +214,7 @@ class VersionHistory:
     """Those that are kept, the latest first."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Stored:
     """What `put` did."""
 
@@ -224,7 +226,7 @@ class Stored:
     """Names of fields of the record before that the new one doesn't have."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Rewritten:
     """What became of a record that was to be migrated or re-encrypted."""
 
@@ -237,7 +239,7 @@ class Rewritten:
     """Whether it was rewritten; in a dry run, whether it would be."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Leftover:
     """A file that is neither a record nor Moat's own."""
 
@@ -258,8 +260,7 @@ def field_tuple(fields: Mapping[str, str] | Iterable[Field]) -> tuple[Field, ...
 
 def _utc(text: str | None) -> datetime | None:
     """The time in a text, which the component hands out as it stands."""
-    try:
-        time = datetime.fromisoformat(text or "")
-    except ValueError:
+    time = None if text is None else parsed(text)
+    if time is None:
         return None
-    return time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)
+    return time.astimezone(timezone.utc) if time.tzinfo else time.replace(tzinfo=timezone.utc)

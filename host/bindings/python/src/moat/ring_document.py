@@ -5,10 +5,10 @@ from __future__ import annotations
 import base64
 import json
 import re
-from datetime import datetime
 from typing import Any
 
 from .keys import MasterKey
+from .times import parsed
 
 VERSION = 1
 MAX_ID_BYTES = 64
@@ -103,10 +103,7 @@ def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _is_time(text: str) -> bool:
-    try:
-        return bool(_TIME.fullmatch(text) and datetime.fromisoformat(text))
-    except ValueError:
-        return False
+    return bool(_TIME.fullmatch(text)) and parsed(text) is not None
 
 
 def _base64(text: str) -> bytes:

@@ -77,7 +77,7 @@ def flag(what: str, value: bool) -> bool:
 
 def seconds(what: str, value: float) -> float:
     """A number of seconds."""
-    if not isinstance(value, int | float) or isinstance(value, bool):
+    if not isinstance(value, (int, float)) or isinstance(value, bool):
         raise TypeError(f"{what} is not a number of seconds")
     return value
 

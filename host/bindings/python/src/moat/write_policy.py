@@ -88,18 +88,36 @@ def check_settings(contents: bytes, old: bytes | None, labels: Collection[str]) 
     settings, before = _object(contents), _known(old)
     is_sound = "kdf" in settings or "kdf" not in before
     for name, value in settings.items():
-        match name, value:
-            case ("record_version", "1.0" | "2.0") | ("token_encoding", "documented" | "app"):
-                pass
-            case "history", _Number(text):
-                is_sound &= text.isascii() and text.isdigit() and int(text) <= MAX_HISTORY
-            case "mac", (("key_id", label), ("tag", tag)):
-                is_sound &= (label is None or label in labels) and _is_base64(tag, 32)
-            case "kdf", (("salt", salt), ("rounds", _Number("600000"))) if "kdf" not in before:
-                is_sound &= _is_base64(salt, 16)
-            case _:
-                is_sound &= name in before and before[name] == value
+        is_as_before = name in before and before[name] == value
+        is_new_kdf = name == "kdf" and "kdf" not in before
+        is_sound &= is_as_before or (
+            _is_kdf(value) if is_new_kdf else _is_setting(name, value, labels)
+        )
     _require(is_sound, "it is not the settings of a directory")
+
+
+def _is_kdf(value: Any) -> bool:
+    if not (isinstance(value, tuple) and [name for name, _ in value] == ["salt", "rounds"]):
+        return False
+    (_, salt), (_, rounds) = value
+    return _is_base64(salt, 16) and rounds == _Number("600000")
+
+
+def _is_setting(name: str, value: Any, labels: Collection[str]) -> bool:
+    if name == "record_version":
+        return value in ("1.0", "2.0")
+    if name == "token_encoding":
+        return value in ("documented", "app")
+    if name == "history":
+        text = value.text if isinstance(value, _Number) else ""
+        return text.isascii() and text.isdigit() and int(text) <= MAX_HISTORY
+    if name == "mac" and isinstance(value, tuple):
+        parts = dict(value)
+        label, tag = parts.get("key_id"), parts.get("tag")
+        names = [part for part, _ in value]
+        is_known = label is None or label in labels
+        return names == ["key_id", "tag"] and is_known and _is_base64(tag, 32)
+    return False
 
 
 def _token(encrypted_data: Any) -> tuple[int, bytes] | None:
@@ -110,7 +128,7 @@ def _token(encrypted_data: Any) -> tuple[int, bytes] | None:
     # A version, the time, the IV, blocks of 16 bytes and at least one, the HMAC.
     if token is None or token[:1] != b"\x80" or len(token) < 73 or len(token) % 16 != 9:
         return None
-    return int.from_bytes(token[1:9]), token[9:25]
+    return int.from_bytes(token[1:9], "big"), token[9:25]
 
 
 def _is_base64(text: Any, size: int) -> bool:
