@@ -5,17 +5,15 @@ from __future__ import annotations
 import functools
 import hashlib
 import os
-import threading
-from concurrent.futures import ThreadPoolExecutor
 from importlib import resources
 from typing import Any
 
 from wasmtime import Config, Engine, Store, WasmtimeError
 from wasmtime.component import Component, ComponentInstanceType, Func, FuncType, Instance, Linker
 
-from . import self_test
+from . import fork_safe, self_test
 from .call import IMPORTS, Call
-from .errors import SandboxFailure, Unavailable
+from .errors import SandboxFailure
 
 PACKAGE = "fossawork:credentials/{}@1.0.0"
 
@@ -30,48 +28,20 @@ MEMORIES = 2
 # 0.9e9, and a record may state a hundred times as many rounds.
 FUEL = 300_000_000_000
 
-call_lock = threading.Lock()
+call_lock = fork_safe.lock()
 """Held during every call in this process.
 
 The bindings of wasmtime 50 convert values by way of variables that all threads share, and keep the
 exception of an import in another.
 """
 
-_worker: ThreadPoolExecutor | None = None
+_worker = fork_safe.Worker()
 """Makes the calls, since signals are handled on the main thread.
 
 What a handler raises in the midst of an import, such as KeyboardInterrupt, would be lost between
 wasmtime and its bindings, and end in a segmentation fault. So it comes while the call is waited
 for, and the call goes on to its end.
 """
-
-
-def _started_worker() -> ThreadPoolExecutor:
-    """The worker, whose thread is there. Raises `Unavailable` when the system gives no thread."""
-    global _worker
-    with call_lock:
-        if _worker is None:
-            worker = ThreadPoolExecutor(1)
-            try:
-                # Work for which no thread can be started stays in the queue, and would be done with
-                # the next, after its failure was reported. So the first has nothing to do.
-                worker.submit(lambda: None)
-            except RuntimeError as error:
-                raise Unavailable("no thread can be started for the call") from error
-            _worker = worker
-        return _worker
-
-
-def _continue_in_child() -> None:
-    global _worker
-    _worker = None
-    call_lock.release()
-
-
-# The child of a fork has no other thread than the one that forked.
-os.register_at_fork(
-    before=call_lock.acquire, after_in_parent=call_lock.release, after_in_child=_continue_in_child
-)
 
 
 def load(path: str | os.PathLike[str] | None, digest: str | None) -> Sandbox:
@@ -135,7 +105,7 @@ class Sandbox:
 
     def _enter(self, call: Call, *args: Any) -> Any:
         try:
-            return _started_worker().submit(self._called, call, args).result()
+            return _worker.submit(self._called, call, args).result()
         except WasmtimeError as error:
             cause = str(error).strip().splitlines()[-1].strip()
             message = f"the component was aborted during {call.function}: {cause}"
