@@ -1,4 +1,4 @@
-"""The credentials directory, by the rules that all hosts of the component keep (host/docs/format.md).
+"""The credentials directory, by the rules that all hosts keep (host/docs/format.md).
 
 A file is replaced whole: written under a temporary name, synced, renamed, and the directory synced.
 Writers hold a lock; readers need none, since a rename shows them the old file or the new one.
@@ -86,6 +86,17 @@ class Directory:
                 raise Conflict(message)
             with _failing(f"writing {name!r}"):
                 self._replace(file, name, contents, replaces)
+        return revision_of(contents)
+
+    def overwrite(self, name: str, contents: bytes) -> str:
+        """Replaces whatever has this name, readable or not; returns the new revision."""
+        file = _plain(name)
+        if len(contents) > MAX_FILE_BYTES:
+            raise _too_large(name)
+        with self._locked(), _failing(f"writing {name!r}"):
+            if not self._is_named(file):
+                raise _changed(name)
+            self._replace(file, name, contents)
         return revision_of(contents)
 
     def remove(self, name: str, expected: str | None) -> bool:
@@ -196,8 +207,8 @@ class Directory:
     def _is_nowhere_else(self, file: str, opened: int) -> bool:
         """Whether what was opened is this directory's alone.
 
-        Its number of links doesn't show that: the name may have been a hard link to a file elsewhere,
-        and be gone since.
+        Its number of links doesn't show that: the name may have been a hard link to a file
+        elsewhere, and be gone since.
         """
         named = self._status(file)
         if named is not None and os.path.samestat(named, os.fstat(opened)):

@@ -1,9 +1,10 @@
-"""Master keys as the `moat` program reads them (host/docs/keys.md): files, rings, the environment."""
+"""Master keys as the `moat` program reads them: files, rings, variables (host/docs/keys.md)."""
 
 from __future__ import annotations
 
 import os
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 from . import ring_document
@@ -53,6 +54,11 @@ def environment_keys() -> list[MasterKey]:
     FOSSAWORK_MASTER_KEY_PREVIOUS adds older keys to a single one, one a line.
     Raises `MasterKeyMissing` when there is none, when there are two, and when one can't be used.
     """
+    return keys_by(run_command)
+
+
+def keys_by(run: Callable[[str], bytes]) -> list[MasterKey]:
+    """As `environment_keys`, with what `run` returns for the key command."""
     given = [name for name in SOURCES if os.environb.get(name.encode())]
     if len(given) > 1:
         raise MasterKeyMissing(f"the master key has more than one source: {' and '.join(given)}")
@@ -64,7 +70,7 @@ def environment_keys() -> list[MasterKey]:
     if name == FILE_VARIABLE:
         return [read_master_key(os.environ[FILE_VARIABLE]), *_previous()]
     if name == COMMAND_VARIABLE:
-        return _key_or_ring("the master key command", _run(os.environ[COMMAND_VARIABLE]))
+        return _key_or_ring("the master key command", run(os.environ[COMMAND_VARIABLE]))
     return _key_or_ring(f"the systemd credential {SYSTEMD_CREDENTIAL}", _from_systemd())
 
 
@@ -100,16 +106,20 @@ def _without_previous(ring: list[MasterKey]) -> list[MasterKey]:
     return ring
 
 
-def _run(command: str) -> bytes:
-    """What a shell command prints. It gets no input, and its standard error is this process's."""
+def command_environment() -> dict[str, str]:
+    """The variables that a key command gets."""
+    return {name: value for name, value in os.environ.items() if name not in KEY_VARIABLES}
+
+
+def run_command(command: str) -> bytes:
+    """What a key command prints. It gets no input, and its standard error is this process's."""
     what = "the master key command"
-    environment = {name: value for name, value in os.environ.items() if name not in KEY_VARIABLES}
     try:
         with subprocess.Popen(
             ["/bin/sh", "-c", command],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
-            env=environment,
+            env=command_environment(),
         ) as process:
             assert process.stdout is not None
             output = read_limited(what, process.stdout)

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from types import TracebackType
-from typing import Any, Self, TypeVar, get_args
+from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 from wasmtime.component import Record
 
@@ -27,10 +27,13 @@ from .records import (
     Rewritten,
     Stored,
     Summary,
-    VersionHistory,
     TokenEncoding,
+    VersionHistory,
 )
-from .sandbox import call_lock, load
+from .sandbox import Sandbox, call_lock, load
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 T = TypeVar("T")
 
@@ -76,11 +79,20 @@ class Vault:
         if component is None and component_digest is not None:
             raise ValueError("component_digest is for another component: name its file, too")
         self._path = os.fsdecode(directory)
-        self._keys = KeyRing(environment_keys if keys is None else keys)
-        self._cache = KeyCache(values.seconds("cache_lifetime", cache_lifetime))
-        self._sandbox = load(component, component_digest)
+        ring = KeyRing(environment_keys if keys is None else keys)
+        cache = KeyCache(values.seconds("cache_lifetime", cache_lifetime))
+        sandbox = load(component, component_digest)
         with self._about(None):
-            self._directory = Directory(directory, values.seconds("lock_timeout", lock_timeout))
+            opened = Directory(directory, values.seconds("lock_timeout", lock_timeout))
+        self._begin(sandbox, opened, ring, cache)
+
+    def _begin(
+        self, sandbox: Sandbox, directory: Directory, keys: KeyRing, cache: KeyCache
+    ) -> None:
+        self._sandbox = sandbox
+        self._directory = directory
+        self._keys = keys
+        self._cache = cache
         # Whether the records were looked at, and a new one may be written beside them.
         self._knows_neighbours = False
         self._is_open = True
@@ -349,7 +361,7 @@ class Vault:
             )
             if len(found) != len(users):
                 raise SandboxFailure("the component answered for others than it was asked about")
-        for user_id, one in zip(users, found, strict=True):
+        for user_id, one in zip(users, found):
             if isinstance(one, MoatError):
                 one.user_id, one.directory = user_id, self._path
         return [one if isinstance(one, MoatError) else lift(one) for one in found]

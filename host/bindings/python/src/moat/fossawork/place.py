@@ -1,0 +1,87 @@
+"""A directory of credentials, opened for each call."""
+
+from __future__ import annotations
+
+import os
+
+from ..cache import KeyCache
+from ..directory import Directory
+from ..errors import DirectoryFailure
+from ..keys import KeyRing
+from ..sandbox import call_lock, load
+from ..vault import Vault
+from . import shared
+
+# Not longer, since a call keeps the other threads' waiting.
+LOCK_SECONDS = 0.02
+
+
+class Place:
+    """A path of a directory, which is opened for each call and closed after it.
+
+    So managers need no descriptor between their calls, and the directory may be made anew.
+    """
+
+    def __init__(self, path: str) -> None:
+        """Does nothing yet."""
+        self.path = path
+
+    def prepare(self) -> None:
+        """Makes the directory, for this user alone. Raises `DirectoryFailure`."""
+        try:
+            os.makedirs(self.path, mode=0o700, exist_ok=True)
+            os.chmod(self.path, 0o700)
+        except OSError as error:
+            raise DirectoryFailure(f"making the directory: {error.strerror}") from error
+        except ValueError as error:
+            raise DirectoryFailure("making the directory: its path is not one") from error
+
+    def open(self, *, overwritten: str | None = None) -> Vault:
+        """A vault with the environment's keys as they are now; it is to be closed.
+
+        It doesn't see the record of the user `overwritten`, and replaces it whatever it is. Raises
+        `MasterKeyMissing`, `DirectoryFailure`.
+        """
+        keys = shared.keys_of(self.path)
+        return _Opened(self, overwritten, keys.ring, keys.cache)
+
+    def open_without_keys(self) -> Vault:
+        """A vault for what needs no key; it is to be closed. Raises `DirectoryFailure`."""
+        return _Opened(self, None, KeyRing([]), KeyCache(0))
+
+
+class _Opened(Vault):
+    """A vault that leaves the keys, which are shared, as they are."""
+
+    def __init__(
+        self, place: Place, overwritten: str | None, keys: KeyRing, cache: KeyCache
+    ) -> None:
+        self._path = place.path
+        sandbox = load(None, None)
+        try:
+            directory = _Directory(place.path, overwritten)
+        except DirectoryFailure:
+            place.prepare()
+            directory = _Directory(place.path, overwritten)
+        self._begin(sandbox, directory, keys, cache)
+
+    def close(self) -> None:
+        with call_lock:
+            self._is_open = False
+            self._directory.close()
+
+
+class _Directory(Directory):
+    """Without the record of one user, who may have none; what is written there replaces any."""
+
+    def __init__(self, path: str, overwritten: str | None) -> None:
+        super().__init__(path, LOCK_SECONDS)
+        self._overwritten = None if overwritten is None else f"{overwritten}.cred"
+
+    def read(self, name: str) -> tuple[bytes, str] | None:
+        return None if name == self._overwritten else super().read(name)
+
+    def write(self, name: str, contents: bytes, replaces: str | None) -> str:
+        if name == self._overwritten:
+            return self.overwrite(name, contents)
+        return super().write(name, contents, replaces)
