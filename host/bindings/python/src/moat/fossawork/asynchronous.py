@@ -61,7 +61,7 @@ class AsyncCredentialManager(Settings):
     async def _call(self, failure: T, work: Callable[..., T], *args: Any) -> T:
         call = Call(self.storage_path, self.lock_timeout, failure, work, *args)
         try:
-            while not await _done(call.attempt):
+            while not (call.may_attempt() and await _done(call.attempt)):
                 await asyncio.sleep(PAUSE_SECONDS)
         except Unavailable as error:
             call.fail(error)

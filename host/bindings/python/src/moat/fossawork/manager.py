@@ -97,7 +97,7 @@ class CredentialManager(Settings):
 
     def _call(self, failure: T, work: Callable[..., T], *args: Any) -> T:
         call = Call(self.storage_path, self.lock_timeout, failure, work, *args)
-        while not call.attempt():
+        while not (call.may_attempt() and call.attempt()):
             time.sleep(PAUSE_SECONDS)
         return call.result
 

@@ -7,7 +7,6 @@ from dataclasses import replace
 from typing import Any
 
 from ..errors import (
-    Conflict,
     DirectoryFailure,
     Malformed,
     MasterKeyMissing,
@@ -21,9 +20,6 @@ from .credentials import WorkFossaCredentials, from_record, is_usable, local_now
 from .place import Place
 
 logger = logging.getLogger("moat.fossawork")
-
-# How often an update is tried when somebody else writes in between.
-ATTEMPTS = 10
 
 # What is wrong with a record that `store` replaces all the same.
 UNREADABLE = (
@@ -66,23 +62,21 @@ def validate(place: Place, user_id: str) -> bool:
 
 def update_last_used(place: Place, user_id: str) -> bool:
     """Sets `last_used` to the local time, and keeps all else."""
-    for _ in range(ATTEMPTS):
-        with place.open() as vault:
-            revealed = vault.reveal(user_id)
-            used = replace(revealed.credential, last_used=local_now())
-            revision = revealed.summary.envelope.revision
-            try:
-                vault.put(user_id, used, expected_revision=revision, keep_fields=True)
-                return True
-            except Conflict:
-                continue
-    raise Conflict(f"somebody else wrote in between, {ATTEMPTS} times")
+    with place.open() as vault:
+        revealed = vault.reveal(user_id)
+        used = replace(revealed.credential, last_used=local_now())
+        revision = revealed.summary.envelope.revision
+        vault.put(user_id, used, expected_revision=revision, keep_fields=True)
+    return True
 
 
 def delete(place: Place, user_id: str) -> bool:
     """Removes the record, readable or not, and returns whether there was one."""
     with place.open_without_keys() as vault:
         return vault.remove(user_id)
+
+
+WRITERS = (store, update_last_used, delete)
 
 
 def list_users(place: Place) -> list[str]:
