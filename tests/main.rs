@@ -36,6 +36,7 @@ mod exec;
 mod export;
 mod faults;
 mod file_systems;
+mod fossawork;
 mod hints;
 mod history;
 mod host_components;

@@ -14,9 +14,9 @@ const OF_ALL_CALLERS: &str = "conformance::a_file_written_by_each_is_read_by_eac
 /// Tests, and what each misses first where there is nothing.
 const TESTS: [(&str, &str); 7] = [
     ("audit::many_callers_share_a_sync", "strace is missing"),
-    ("callers::the_drop_in_for_the_application_does_all_of_its_methods", "/tmp/python is missing"),
     ("callers::the_example_in_c_opens_a_record", "gcc is missing"),
     ("callers::the_npm_packages_readme_does_what_it_says", "node is missing"),
+    ("fossawork::the_applications_calls_return_what_they_have_to", "/tmp/python is missing"),
     ("prompts::signals_leave_the_terminal_as_it_was_below_zsh", "zsh is missing"),
     ("services::systemd_has_nothing_to_say_about_the_units", "systemd-analyze is missing"),
     (OF_ALL_CALLERS, "node is missing"),

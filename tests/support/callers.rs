@@ -79,6 +79,12 @@ pub fn python() -> Option<Python> {
     Some(Python { program })
 }
 
+/// Where the folders `oldest` and `newest` have a Python each, `usr/bin/python`, and `wheels` what the package needs.
+pub fn interpreters() -> Option<PathBuf> {
+    let lists = ["python/interpreters", "python/requirements.txt"].map(|list| tests().join(list));
+    installed("interpreters", &[&lists[0], &lists[1]])
+}
+
 impl Python {
     /// Python itself, which leaves the folders that it imports from as they are. It gets of the test's own environment
     /// just the path: CI, for example, makes programs use colors at a terminal that can't show any.

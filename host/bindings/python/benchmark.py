@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import os
 import secrets
 import statistics
 import sys
@@ -21,19 +22,18 @@ from cryptography.fernet import Fernet
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.kdf.pbkdf2 import PBKDF2HMAC
 
-from moat import MasterKey
-from moat.fossawork import CredentialManager
+from moat.fossawork import CredentialManager, WorkFossaCredentials
 
 ROUNDS = 50
 USER = "anna@example.com"
 
 
-def the_way_of_the_application(directory: Path, key: bytes) -> dict[str, object]:
+def the_way_of_the_application(directory: Path, key: str) -> dict[str, object]:
     """As tests/python/fossawork_way.py has it."""
     record = json.loads((directory / f"{USER}.cred").read_text(encoding="utf-8"))
     salt = hashlib.sha256(USER.encode()).digest()[:16]
     kdf = PBKDF2HMAC(algorithm=hashes.SHA256(), length=32, salt=salt, iterations=100_000)
-    cipher = Fernet(base64.urlsafe_b64encode(kdf.derive(key)))
+    cipher = Fernet(base64.urlsafe_b64encode(kdf.derive(key.encode())))
     credential: dict[str, object] = json.loads(
         cipher.decrypt(base64.b64decode(record["encrypted_data"]))
     )
@@ -49,19 +49,21 @@ def milliseconds(call: Callable[[], object]) -> float:
 
 def main() -> None:
     """Measures both."""
-    key = secrets.token_urlsafe(32).encode()
+    key = secrets.token_urlsafe(32)
+    os.environ["FOSSAWORK_MASTER_KEY"] = key
     with tempfile.TemporaryDirectory() as temporary:
         directory = Path(temporary)
-        manager = CredentialManager(directory, keys=MasterKey(key))
-        manager.store_credentials(USER, "anna", "correct horse")
+        manager = CredentialManager(temporary)
+        manager.store_credentials(WorkFossaCredentials("anna", "correct horse", USER))
         # This also derives the key, so that what is measured is warm.
-        if manager.retrieve_credentials(USER) != the_way_of_the_application(directory, key):
+        found = manager.retrieve_credentials(USER)
+        read = the_way_of_the_application(directory, key)
+        if found is None or found.password != read["password"]:
             sys.exit("the two don't read the same")
         moat, application = [], []
         for _ in range(ROUNDS):
             moat.append(milliseconds(lambda: manager.retrieve_credentials(USER)))
             application.append(milliseconds(lambda: the_way_of_the_application(directory, key)))
-        manager.close()
     warm, derived = statistics.median(moat), statistics.median(application)
     print(f"retrieve_credentials, warm    {warm:8.2f} ms")
     print(f"deriving for every call       {derived:8.2f} ms")
