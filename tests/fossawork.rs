@@ -58,7 +58,11 @@ fn the_oldest_and_the_newest_python_do_in_a_new_environment() {
         install.arg("--find-links").arg(&wheels);
         done(install.arg("--find-links").arg(interpreters.join("wheels")));
 
-        let code = "from moat.fossawork import credential_manager, WorkFossaCredentials\n\
+        // What `datetime.fromisoformat` takes isn't the same in each.
+        let code = "from moat.times import parsed\n\
+                    assert parsed('2025-01-14T10:00:00.5Z') == parsed('2025-01-14 11:00:00.500+01:00')\n\
+                    assert not any(map(parsed, ('20250114T100000', '2025-01-14', '2025-01-14T24:00')))\n\
+                    from moat.fossawork import credential_manager, WorkFossaCredentials\n\
                     assert credential_manager.store_credentials(WorkFossaCredentials('x', 'horse', 'x'))\n\
                     print(credential_manager.retrieve_credentials('x').password)";
         let mut store = Command::new(&program);

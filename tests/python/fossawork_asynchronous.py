@@ -3,6 +3,7 @@
 import asyncio
 import os
 import tempfile
+import threading
 import time
 import unittest
 from datetime import datetime, timedelta
@@ -55,7 +56,8 @@ class Asynchronous(unittest.IsolatedAsyncioTestCase):
         self.assertEqual(info, CredentialManager(self.path).get_security_info())
         self.assertIs(await manager.delete_credentials("anna"), True)
         self.assertIs(await manager.delete_credentials("anna"), False)
-        self.assertIs(await manager.store_credentials(None), False)
+        for wrong in (None, object(), threading.Lock(), self.new.__class__):
+            self.assertIs(await manager.store_credentials(wrong), False)
         self.assertIsNone(await manager.retrieve_credentials("../anna"))
         public = {name for name in dir(CredentialManager) if name[0] != "_"}
         self.assertEqual({name for name in dir(AsyncCredentialManager) if name[0] != "_"}, public)

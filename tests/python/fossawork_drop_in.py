@@ -10,6 +10,7 @@ import logging
 import os
 import tempfile
 import time
+import typing
 import unittest
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -498,8 +499,9 @@ class Deviations(Case):
         self.assertIs(self.manager.store_credentials(self.new), True)
         self.assertEqual(self.manager.list_stored_users(), [USER])
 
-    def test_a_representation_has_no_password(self):
+    def test_a_representation_has_no_password_and_its_types_can_be_evaluated(self):
         self.assertNotIn(PASSWORD, repr(self.new))
+        self.assertIs(typing.get_type_hints(fossawork.WorkFossaCredentials)["created_at"], datetime)
 
 
 if __name__ == "__main__":

@@ -57,13 +57,13 @@ def credentials_router(
     credentials = manager or AsyncCredentialManager(credential_manager.storage_path)
     router = APIRouter(prefix=PREFIX, tags=["credentials"], route_class=_DiscreetRoute)
 
-    def known(caller: Any = Depends(authenticate)) -> Any:
+    async def known(caller: Any = Depends(authenticate)) -> Any:
         # A dependency that may return None lets nobody in by that.
         if not isinstance(getattr(caller, "user_id", None), str):
             raise HTTPException(401, "Not authenticated", {"WWW-Authenticate": "Bearer"})
         return caller
 
-    def allowed(user_id: str = Query(), caller: Any = Depends(known)) -> str:
+    async def allowed(user_id: str = Query(), caller: Any = Depends(known)) -> str:
         if caller.user_id != user_id and caller.is_administrator is not True:
             raise HTTPException(403, "Not allowed to access another user's credentials")
         return user_id

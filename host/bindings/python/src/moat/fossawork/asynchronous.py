@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import copy
 from collections.abc import Callable
+from dataclasses import is_dataclass
 from typing import Any, TypeVar
 
 from .. import fork_safe
@@ -30,8 +31,10 @@ class AsyncCredentialManager(Settings):
     async def store_credentials(self, credentials: WorkFossaCredentials) -> bool:
         """Stores them, in place of whatever is there; returns whether they are stored."""
         user_id = getattr(credentials, "user_id", None)
-        # The caller may change its own meanwhile.
-        return await self._call(False, operations.store, user_id, copy.copy(credentials))
+        if is_dataclass(credentials):
+            # The caller may change its own meanwhile.
+            credentials = copy.copy(credentials)
+        return await self._call(False, operations.store, user_id, credentials)
 
     async def retrieve_credentials(self, user_id: str) -> WorkFossaCredentials | None:
         """The credentials; None: there are none that can be read."""

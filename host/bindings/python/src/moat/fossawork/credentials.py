@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Optional
 
 from ..errors import InvalidCredential, Malformed
 from ..records import Credential
@@ -21,7 +22,7 @@ class WorkFossaCredentials:
     user_id: str
     created_at: datetime = None  # type: ignore[assignment]
     """When it was made, by the local clock; None: now."""
-    last_used: datetime | None = None
+    last_used: Optional[datetime] = None  # noqa: UP045 (who evaluates it may be Python 3.9)
     """When it was last used, by the local clock; None: never."""
     is_valid: bool = False
     validation_attempts: int = 0
@@ -56,7 +57,7 @@ def from_record(user_id: str, stored: Credential) -> WorkFossaCredentials:
         stored.password,
         user_id,
         _from_text("created_at", stored.created_at),
-        None if stored.last_used is None else _from_text("last_used", stored.last_used),
+        _from_text("last_used", stored.last_used) if stored.last_used else None,
         stored.is_valid,
         stored.validation_attempts,
     )

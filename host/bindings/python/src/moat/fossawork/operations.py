@@ -23,7 +23,6 @@ logger = logging.getLogger("moat.fossawork")
 
 # What is wrong with a record that `store` replaces all the same.
 UNREADABLE = (
-    DirectoryFailure,
     Malformed,
     NeedsMigration,
     TooLarge,
@@ -42,10 +41,14 @@ def store(place: Place, user_id: str, given: WorkFossaCredentials) -> bool:
     try:
         with place.open() as vault:
             vault.put(user_id, credential, version="1.0", encoding="app", keep_fields=True)
-    except UNREADABLE as error:
+    except (*UNREADABLE, DirectoryFailure) as error:
+        # Otherwise it may be readable the next time.
+        if isinstance(error, DirectoryFailure) and not place.has_foreign(user_id):
+            raise
         with place.open(overwritten=user_id) as vault:
             vault.put(user_id, credential, version="1.0", encoding="app", allow_new_key=True)
-        logger.warning("replaced the record of %r: %s: %s", user_id, error.code, error.args[0])
+        what = "stored the credential of %r in place of one that can't be read, or beside such"
+        logger.warning(f"{what}: %s: %s", user_id, error.code, error.args[0])
     return True
 
 

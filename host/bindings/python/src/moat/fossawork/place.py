@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 
 from ..cache import KeyCache
 from ..directory import Directory
@@ -30,7 +31,9 @@ class Place:
         """Makes the directory, for this user alone. Raises `DirectoryFailure`."""
         try:
             os.makedirs(self.path, mode=0o700, exist_ok=True)
-            os.chmod(self.path, 0o700)
+            # A file system may be read-only.
+            if stat.S_IMODE(os.stat(self.path).st_mode) != 0o700:
+                os.chmod(self.path, 0o700)
         except OSError as error:
             raise DirectoryFailure(f"making the directory: {error.strerror}") from error
         except ValueError as error:
@@ -44,6 +47,15 @@ class Place:
         """
         keys = shared.keys_of(self.path)
         return _Opened(self, overwritten, keys.ring, keys.cache)
+
+    def has_foreign(self, user_id: str) -> bool:
+        """Whether a link, or what isn't this user's file, is in place of the user's record."""
+        try:
+            found = os.lstat(os.path.join(self.path, f"{user_id}.cred"))
+        except OSError:
+            return False
+        is_own = stat.S_ISREG(found.st_mode) and found.st_uid == os.geteuid()
+        return not is_own or found.st_nlink > 1
 
     def open_without_keys(self) -> Vault:
         """A vault for what needs no key; it is to be closed. Raises `DirectoryFailure`."""
