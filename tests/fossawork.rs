@@ -69,7 +69,8 @@ fn the_oldest_and_the_newest_python_do_in_a_new_environment() {
         store.args(["-W", "error", "-c", code]).env("FOSSAWORK_MASTER_KEY", KEY);
         let (stdout, _) = expect(0, &run(store.current_dir(place.path())));
         assert_eq!(stdout, "horse\n", "{version}");
-        let mut others = Command::new(&program);
-        done(others.arg("-B").arg(tests().join("python/fossawork_asynchronous.py")));
+        let mut calls = Command::new(&program);
+        calls.arg("-B").arg(tests().join("python/fossawork_asynchronous.py"));
+        done(calls.arg("Asynchronous.test_the_calls_are_the_managers"));
     }
 }

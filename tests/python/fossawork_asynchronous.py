@@ -71,32 +71,32 @@ class Asynchronous(unittest.IsolatedAsyncioTestCase):
 
     async def test_the_loop_is_responsive_while_the_directory_is_locked(self):
         await self.manager.store_credentials(self.new)
-        self.manager.lock_timeout = 30
+        self.manager.lock_timeout = 50
         pauses = []
         # What else the machine does can pause it, too, but hardly each time.
         while not pauses or (min(pauses) >= 0.05 and len(pauses) < 4):
-            pauses.append(await self.pause_while_locked(3))
+            pauses.append(await self.pause_while_locked(5))
         self.assertLess(min(pauses), 0.05, pauses)
 
     async def pause_while_locked(self, seconds):
         """How long the loop paused while 20 writes waited for the lock, and others didn't."""
-        other = self.locked(seconds)
-        begun = time.monotonic()
+        other = self.locked(60)
 
         async def read():
             for _ in range(20):
                 self.assertIsNotNone(await self.manager.retrieve_credentials("anna"))
-            self.assertIsNone(other.poll())
 
         async def use_default_executor():
             loop = asyncio.get_running_loop()
             await asyncio.gather(*(loop.run_in_executor(None, time.sleep, 0.01) for _ in range(50)))
-            self.assertIsNone(other.poll())
+
+        async def unlock():
+            await asyncio.gather(read(), use_default_executor(), asyncio.sleep(seconds))
+            other.kill()
 
         writes = (self.manager.store_credentials(self.new) for _ in range(20))
-        pause, stored = await longest_pause(asyncio.gather(*writes, read(), use_default_executor()))
-        self.assertEqual(stored, [True] * 20 + [None] * 2)
-        self.assertGreater(time.monotonic() - begun, seconds - 0.5)
+        pause, stored = await longest_pause(asyncio.gather(*writes, unlock()))
+        self.assertEqual(stored, [True] * 20 + [None])
         return pause
 
     async def test_a_lock_is_waited_for_as_long_as_was_said(self):
@@ -106,7 +106,7 @@ class Asynchronous(unittest.IsolatedAsyncioTestCase):
         begun = time.monotonic()
         with self.assertLogs("moat.fossawork", "ERROR") as logs:
             self.assertIs(await self.manager.store_credentials(self.new), False)
-        self.assertTrue(0.25 < time.monotonic() - begun < 2)
+        self.assertTrue(0.25 < time.monotonic() - begun < 10)
         self.assertIn("locked", logs.output[0])
 
     async def test_what_was_canceled_is_not_done_later(self):
