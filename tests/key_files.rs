@@ -8,6 +8,7 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::thread;
 
+use support::callers::{c, component, node, python};
 use support::{KEY, MOAT, Store, as_root, done, expect, run, write_private};
 
 const STRANGER: u32 = 12345;
@@ -168,6 +169,74 @@ fn a_file_that_was_mounted_for_the_container_alone_is_taken() {
         ),
     ] {
         refused(&in_a_container(&store, &script), "others can read it");
+    }
+}
+
+/// By the same rule, in all languages.
+#[test]
+fn the_hosts_in_other_languages_take_the_same_files() {
+    if !as_root("mount files") {
+        return;
+    }
+    let mut readers: Vec<(&str, String)> = Vec::new();
+    let quoted = |command: &Command| {
+        let words = [command.get_program()].into_iter().chain(command.get_args());
+        words.map(|word| format!("'{}' ", word.to_str().unwrap().replace('\'', "'\\''"))).collect()
+    };
+    // Each becomes the user once it is loaded, who may not reach where it is.
+    if let Some(python) = python() {
+        let code = format!(
+            "import moat, os; os.setgroups([{GROUP}]); os.setgid({STRANGER}); os.setuid({STRANGER})
+print(moat.Vault('credentials').reveal('anna').credential.password)"
+        );
+        readers.push(("python", quoted(&python.eval(&code))));
+    }
+    if let Some(node) = node() {
+        let code = format!(
+            "const {{ Vault }} = await import({:?});
+             process.setgroups([{GROUP}]); process.setgid({STRANGER}); process.setuid({STRANGER});
+             console.log((await Vault.open('credentials').reveal('anna')).credential.password);",
+            node.path("dist/lib/node/index.js")
+        );
+        readers.push(("node", quoted(&node.eval(&code))));
+    }
+    if let Some(c) = c() {
+        let program = format!(
+            "setpriv --reuid {STRANGER} --regid {STRANGER} --groups {GROUP} \
+             --inh-caps +dac_read_search --ambient-caps +dac_read_search "
+        );
+        let mut get = c.program("get");
+        get.arg(component()).args(["credentials", "anna", "--password"]);
+        readers.push(("c", program + &quoted(&get)));
+    }
+    let store = of_a_containers_user();
+    let taken = [
+        with_fs_group("0440", 0, GROUP),
+        "mount -t tmpfs -o mode=755 tmpfs volume; install -m 0444 key volume/key; mount -o remount,ro volume".to_owned(),
+        "install -m 0444 key secret; touch volume/key; mount --bind secret volume/key; mount -o remount,ro,bind volume/key".to_owned(),
+    ];
+    let refused = ["install -m 0444 key volume/key".to_owned(), with_fs_group("0444", 0, GROUP)];
+    for (name, reader) in readers {
+        let read = |script: &str| {
+            let read = format!(
+                "mkdir volume\n{script}\nexport FOSSAWORK_MASTER_KEY_FILE=volume/key\n{reader}"
+            );
+            write_private(&store.beside("key"), KEY.as_bytes());
+            let mut command = Command::new("unshare");
+            command.args(["--mount", "--propagation", "private", "bash", "-euc", &read]);
+            store.surround(&mut command).env_remove("FOSSAWORK_MASTER_KEY");
+            let output = run(command.current_dir(store.beside("")));
+            fs::remove_dir_all(store.beside("volume")).unwrap();
+            output
+        };
+        for script in &taken {
+            assert_eq!(expect(0, &read(script)).0.trim(), "horse", "{name}: {script}");
+        }
+        for script in &refused {
+            let output = read(script);
+            let all = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+            assert!(all.contains("others can read it"), "{name}: {all}");
+        }
     }
 }
 

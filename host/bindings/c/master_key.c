@@ -2,9 +2,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <libgen.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 /// The longest key, in bytes.
@@ -63,6 +66,61 @@ static bool add_text(struct moat_keys *keys, const char *what, const uint8_t *te
     return size > 0 ? add(keys, text, size, error) : unusable(error, what, "it contains no key");
 }
 
+static bool is_systemd_credential(const char *path)
+{
+    const char *const directory = getenv("CREDENTIALS_DIRECTORY");
+    char file[PATH_MAX], real[PATH_MAX];
+    return directory && *directory && realpath(path, file) && realpath(directory, real) &&
+           strcmp(dirname(file), real) == 0;
+}
+
+static bool is_own_group(gid_t group)
+{
+    gid_t groups[NGROUPS_MAX];
+    const int count = getgroups(NGROUPS_MAX, groups);
+    for (int i = 0; i < count; ++i)
+        if (groups[i] == group)
+            return true;
+    return getegid() == group;
+}
+
+/// Whether something is mounted at this very path, other than the root directory.
+static bool is_mounted(const char *path)
+{
+    struct statx status;
+    return strcmp(path, "/") != 0 && statx(AT_FDCWD, path, 0, 0, &status) == 0 &&
+           status.stx_attributes & STATX_ATTR_MOUNT_ROOT;
+}
+
+static bool is_mounted_for_this_container(const char *path)
+{
+    char place[PATH_MAX];
+    struct statvfs system;
+    if (!realpath(path, place) || statvfs(place, &system) != 0 || !(system.f_flag & ST_RDONLY))
+        return false;
+    if (is_mounted(place))
+        return true;
+    char *const directory = dirname(place);
+    if (is_mounted(directory))
+        return true;
+    // What Kubernetes begins the names of a volume's own directories with, to which `..data` leads.
+    const char *const name = strrchr(directory, '/');
+    return name && strncmp(name, "/..", 3) == 0 && is_mounted(dirname(directory));
+}
+
+/// Whether nobody else can read a file, as far as this user can tell. Only its owner can. Or it is a
+/// credential that systemd passed to this service: its group bits show an access control list, and
+/// nobody else can enter the directory. Or it is root's, and the group that can read it is one of
+/// this user's, who can't change that (`fsGroup` of Kubernetes). Or it is root's, and was mounted
+/// read-only for this container: by itself, or with the directory that it is in (host/docs/keys.md).
+static bool nobody_else_can_read(const char *path, const struct stat *status)
+{
+    const bool is_roots = status->st_uid == 0, is_only_its_groups = !(status->st_mode & 027);
+    return !(status->st_mode & 077) || (is_only_its_groups && is_systemd_credential(path)) ||
+           (is_only_its_groups && is_roots && geteuid() != 0 && is_own_group(status->st_gid)) ||
+           (!(status->st_mode & 022) && is_roots && is_mounted_for_this_container(path));
+}
+
 /// Whether nobody but this user and root can have a file's contents.
 static bool is_private(int handle, const char *path, struct moat_error *error)
 {
@@ -70,7 +128,7 @@ static bool is_private(int handle, const char *path, struct moat_error *error)
     char why[80];
     if (fstat(handle, &status) != 0)
         return unusable(error, path, strerror(errno));
-    const bool exposed = status.st_mode & 077;
+    const bool exposed = !nobody_else_can_read(path, &status);
     const bool trusted = status.st_uid == 0 || status.st_uid == geteuid();
     if (exposed)
         snprintf(why, sizeof why, "others can read it (mode %04o)",

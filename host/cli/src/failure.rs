@@ -335,7 +335,9 @@ pub(super) fn directory_hint(error: &Error, path: &Path) -> String {
     match cause::<RefusedDirectory>(error) {
         Some(RefusedDirectory::OtherOwner { owner, .. }) => return as_owner(*owner, &path),
         Some(RefusedDirectory::WritableByOthers { .. }) => {
-            return format!("look through what others may have put there, then: chmod 700 {path}");
+            return format!(
+                "make sure that nobody has put anything there, then run: chmod 700 {path}"
+            );
         }
         None => {}
     }

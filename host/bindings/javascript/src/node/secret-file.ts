@@ -4,16 +4,18 @@ import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
 
 import { text } from '../core/checks.js';
 import { MoatError } from '../core/error.js';
+import { isPrivate } from './private-file.js';
 
 /** The longest key or ring, in bytes. */
 export const MAX_SECRET_BYTES = 64 * 1024;
 
-/** A file that belongs to this user or root and that nobody else can access; as it is. */
+/** A file of this user or root that nobody else can access, as it is. */
 export function readSecretFile(path: string): Uint8Array {
   text('path', path);
   return reading(path, (handle) => {
-    const { mode, uid } = fstatSync(handle);
-    if ((mode & 0o077) !== 0) {
+    const status = fstatSync(handle);
+    const { mode, uid } = status;
+    if (!isPrivate(path, status)) {
       const bits = (mode & 0o777).toString(8).padStart(4, '0');
       throw unusable(path, `others can read it (mode ${bits}); run: chmod 600 ${path}`);
     }

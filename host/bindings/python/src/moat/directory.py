@@ -15,7 +15,8 @@ import stat
 import time
 import warnings
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
+from typing import Optional
 
 from . import unlocked
 from .errors import Conflict, Denied, DirectoryFailure, Locked, TooLarge
@@ -33,6 +34,10 @@ UNSYNCED = "the file system can't sync a directory: the last changes may be lost
 
 # Without following a link, and without waiting for a FIFO's other end.
 IN_PLACE = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+
+
+# A file that is replaced, opened, and what was in it; None: there was none.
+Before = Optional[tuple[int, bytes]]
 
 
 class Directory:
@@ -85,7 +90,7 @@ class Directory:
                 message = f"the file system doesn't distinguish {name!r} from a file that exists"
                 raise Conflict(message)
             with _failing(f"writing {name!r}"):
-                self._replace(file, name, contents, replaces)
+                self._replace(file, name, contents, self._expected(file, name, replaces))
         return revision_of(contents)
 
     def overwrite(self, name: str, contents: bytes) -> str:
@@ -96,7 +101,7 @@ class Directory:
         with self._locked(), _failing(f"writing {name!r}"):
             if not self._is_named(file):
                 raise _changed(name)
-            self._replace(file, name, contents)
+            self._replace(file, name, contents, nullcontext())
         return revision_of(contents)
 
     def remove(self, name: str, expected: str | None) -> bool:
@@ -176,9 +181,7 @@ class Directory:
             raise
 
     @contextmanager
-    def _expected(
-        self, file: str, name: str, revision: str | None
-    ) -> Iterator[tuple[int, bytes] | None]:
+    def _expected(self, file: str, name: str, revision: str | None) -> Iterator[Before]:
         """The file of this revision (None: there must be none), opened, and what is in it."""
         with self._reading(file, name) as opened:
             contents = None if opened is None else _contents(opened, name)
@@ -186,9 +189,7 @@ class Directory:
                 raise _changed(name)
             yield None if opened is None or contents is None else (opened, contents)
 
-    def _put_back(
-        self, file: str, name: str, before: tuple[int, bytes] | None, ours: str | None
-    ) -> bool:
+    def _put_back(self, file: str, name: str, before: Before, ours: str | None) -> bool:
         """Puts back what a program that takes no lock has saved in the moment of its replacement.
 
         That was by the revision `ours` (None: by none). Returns whether there was something.
@@ -201,7 +202,7 @@ class Directory:
             return False
         # Whatever is newer even than that is to stay.
         with suppress(Conflict):
-            self._replace(file, name, saved, ours)
+            self._replace(file, name, saved, self._expected(file, name, ours))
         return True
 
     def _is_nowhere_else(self, file: str, opened: int) -> bool:
@@ -216,7 +217,9 @@ class Directory:
         # A writer was faster: what was opened is whole, and has no name left.
         return os.fstat(opened).st_nlink == 0
 
-    def _replace(self, file: str, name: str, contents: bytes, replaces: str | None) -> None:
+    def _replace(
+        self, file: str, name: str, contents: bytes, expected: AbstractContextManager[Before]
+    ) -> None:
         with ExitStack() as kept:
             try:
                 with open(TEMPORARY, "xb", opener=self._open) as temporary:
@@ -225,7 +228,7 @@ class Directory:
                     os.fsync(temporary.fileno())
                     # Again: a program that takes no lock may have written while the disk was
                     # waited for.
-                    before = kept.enter_context(self._expected(file, name, replaces))
+                    before = kept.enter_context(expected)
                     if not self._has_name(TEMPORARY, temporary.fileno()):
                         raise _changed(name)
                 os.rename(TEMPORARY, file, src_dir_fd=self._handle, dst_dir_fd=self._handle)

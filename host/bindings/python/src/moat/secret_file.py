@@ -7,6 +7,7 @@ import stat
 from typing import Protocol
 
 from .errors import MasterKeyMissing
+from .private_file import is_private
 
 MAX_BYTES = 64 * 1024
 
@@ -19,7 +20,7 @@ class Readable(Protocol):
 
 
 def read_secret_file(path: str | os.PathLike[str]) -> bytes:
-    """A file that belongs to this user or root and that nobody else can access; as it is.
+    """A file of this user or root that nobody else can access, as it is.
 
     Raises `MasterKeyMissing`, whose message begins with the path.
     """
@@ -28,7 +29,7 @@ def read_secret_file(path: str | os.PathLike[str]) -> bytes:
         with open(path, "rb", buffering=0) as file:
             status = os.fstat(file.fileno())
             mode = stat.S_IMODE(status.st_mode)
-            if mode & 0o077:
+            if not is_private(path, status):
                 raise MasterKeyMissing(
                     f"{shown}: others can read it (mode {mode & 0o777:04o}); run: chmod 600 {shown}"
                 )

@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
-from typing import Optional
 
 LEFT_ALONE_SECONDS = 0.2
 """So old is a file that isn't whole and is believed to stay like that."""
@@ -21,7 +20,7 @@ READINGS = 40
 nothing."""
 
 
-def read_whole(read: Callable[[], Optional[tuple[bytes, float]]]) -> Optional[bytes]:
+def read_whole(read: Callable[[], tuple[bytes, float] | None]) -> bytes | None:
     """What `read` returns with its age in seconds, over again while it is being written."""
     for _ in range(READINGS):
         found = read()
@@ -34,7 +33,7 @@ def read_whole(read: Callable[[], Optional[tuple[bytes, float]]]) -> Optional[by
     return contents
 
 
-def saved_since(contents: bytes, read: Callable[[], bytes]) -> Optional[bytes]:
+def saved_since(contents: bytes, read: Callable[[], bytes]) -> bytes | None:
     """What a program has saved since there were these contents; None: nothing, or nothing whole."""
     for _ in range(READINGS):
         now = read()
