@@ -179,35 +179,34 @@ fn the_hosts_in_other_languages_take_the_same_files() {
         return;
     }
     let mut readers: Vec<(&str, String)> = Vec::new();
-    let quoted = |command: &Command| {
+    let quoted = |command: &Command| -> String {
         let words = [command.get_program()].into_iter().chain(command.get_args());
         words.map(|word| format!("'{}' ", word.to_str().unwrap().replace('\'', "'\\''"))).collect()
     };
-    // Each becomes the user once it is loaded, who may not reach where it is.
-    if let Some(python) = python() {
-        let code = format!(
-            "import moat, os; os.setgroups([{GROUP}]); os.setgid({STRANGER}); os.setuid({STRANGER})
-print(moat.Vault('credentials').reveal('anna').credential.password)"
-        );
-        readers.push(("python", quoted(&python.eval(&code))));
-    }
-    if let Some(node) = node() {
-        let code = format!(
-            "const {{ Vault }} = await import({:?});
-             process.setgroups([{GROUP}]); process.setgid({STRANGER}); process.setuid({STRANGER});
-             console.log((await Vault.open('credentials').reveal('anna')).credential.password);",
-            node.path("dist/lib/node/index.js")
-        );
-        readers.push(("node", quoted(&node.eval(&code))));
-    }
-    if let Some(c) = c() {
-        let program = format!(
+    // As the user, who may not reach where the programs are.
+    let mut add = |name, command: &Command| {
+        let as_user = format!(
             "setpriv --reuid {STRANGER} --regid {STRANGER} --groups {GROUP} \
              --inh-caps +dac_read_search --ambient-caps +dac_read_search "
         );
+        readers.push((name, as_user + &quoted(command)));
+    };
+    if let Some(python) = python() {
+        let code =
+            "import moat; print(moat.Vault('credentials').reveal('anna').credential.password)";
+        add("python", &python.eval(code));
+    }
+    if let Some(node) = node() {
+        let code = format!(
+            "import {{ Vault }} from {:?};
+             console.log((await Vault.open('credentials').reveal('anna')).credential.password);",
+            node.path("dist/lib/node/index.js")
+        );
+        add("node", &node.eval(&code));
+    }
+    if let Some(c) = c() {
         let mut get = c.program("get");
-        get.arg(component()).args(["credentials", "anna", "--password"]);
-        readers.push(("c", program + &quoted(&get)));
+        add("c", get.arg(component()).args(["credentials", "anna", "--password"]));
     }
     let store = of_a_containers_user();
     let taken = [

@@ -124,5 +124,5 @@ fn similar(name: &str) -> Option<&'static str> {
     let distance = |known: &&str| {
         strsim::damerau_levenshtein(known, name.get(PREFIX.len()..).unwrap_or_default())
     };
-    NAMES.into_iter().min_by_key(|known| distance(&known)).filter(|known| distance(&known) <= 3)
+    NAMES.into_iter().min_by_key(distance).filter(|known| distance(known) <= 3)
 }

@@ -113,16 +113,18 @@ impl Exported {
         for (name, value) in self.fields.iter() {
             credential = credential.with_field(Field::new(name, value));
         }
-        let times: [(_, _, fn(Credential, String) -> Credential); 2] = [
-            ("created_at", &self.created_at, Credential::with_created_at),
-            ("last_used", &self.last_used, Credential::with_last_used),
-        ];
-        for (name, time, set) in times {
-            match time.as_deref().map(output::without_zone) {
-                Some(Some(time)) => credential = set(credential, time),
-                Some(None) => lost.push(format!("{name}, which is not a time in UTC")),
-                None => {}
+        let mut time = |name: &str, time: &Option<String>| {
+            let without_zone = time.as_deref().and_then(output::without_zone);
+            if time.is_some() && without_zone.is_none() {
+                lost.push(format!("{name}, which is not a time in UTC"));
             }
+            without_zone
+        };
+        if let Some(time) = time("created_at", &self.created_at) {
+            credential = credential.with_created_at(time);
+        }
+        if let Some(time) = time("last_used", &self.last_used) {
+            credential = credential.with_last_used(time);
         }
         if let Some(expires) = &self.expires {
             let time = output::without_zone(expires);
