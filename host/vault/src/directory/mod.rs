@@ -234,7 +234,7 @@ impl Directory {
         }
         let mut stands = true;
         for (written, before) in replaced {
-            stands &= !self.put_back(written.name, before, Some(&revision(written.contents)))?;
+            stands &= !self.put_back(written.name, before, Some(written.contents))?;
         }
         all.map(|all| all && stands)
     }
@@ -249,13 +249,14 @@ impl Directory {
         Ok(is_same.then_some(Some((opened, contents))))
     }
 
-    /// Puts back what a program that takes no lock has saved into a file in the moment in which it was replaced by this
-    /// revision (`None`: removed), and returns whether there was something.
-    fn put_back(&self, name: &str, before: Before, ours: Option<&str>) -> io::Result<bool> {
+    /// Puts back what a program that takes no lock has saved into a file in the moment in which it was replaced by these
+    /// contents (`None`: removed), and returns whether there was something.
+    fn put_back(&self, name: &str, before: Before, ours: Option<&[u8]>) -> io::Result<bool> {
         let saved =
             before.and_then(|(mut opened, contents)| unlocked::saved_since(&contents, &mut opened));
         let Some(saved) = saved else { return Ok(false) };
-        self.replace(&[Written { name, contents: &saved, replaces: ours }])?;
+        let replaces = ours.map(revision);
+        self.replace(&[Written { name, contents: &saved, replaces: replaces.as_deref() }])?;
         sync(&self.dir)?;
         Ok(true)
     }
