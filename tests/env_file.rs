@@ -46,10 +46,21 @@ fn read_by_python(python: &Python, texts: &[String]) -> Vec<Option<String>> {
     serde_json::from_str(&expect(0, &run_with_input(&mut script, &input)).0).unwrap()
 }
 
+/// As messages show it, which let no character control a terminal.
+fn as_shown(value: &str) -> String {
+    let escape = |c: char| match c.is_control() && c != '\t' || matches!(c, '\u{2028}' | '\u{2029}')
+    {
+        true => c.escape_unicode().to_string(),
+        false if c == '\t' => "\\t".to_owned(),
+        false => c.to_string(),
+    };
+    value.chars().map(escape).collect()
+}
+
 /// Whether both take the same, or `moat` refuses.
 fn compare(store: &Store, text: &str, read: Option<&str>) -> (bool, String) {
     let (agrees, taken) = match taken(store, text) {
-        Taken::Value(value) => (read == Some(&value), format!("{value:?}")),
+        Taken::Value(value) => (read.map(as_shown) == Some(value.clone()), format!("{value:?}")),
         Taken::Nothing => (read.unwrap_or_default().is_empty(), "nothing".to_owned()),
         Taken::Refused => (true, "refused".to_owned()),
     };

@@ -58,7 +58,9 @@ for number in range(saves):
     time.sleep(random.uniform(0, 0.003))
     if not stands(f"password {number}"):
         # It may be on its way back into its place.
-        time.sleep(0.3)
-        late += stands(f"password {number}")
-        undone += not stands(f"password {number}")
+        end = time.monotonic() + 10
+        while not (back := stands(f"password {number}")) and time.monotonic() < end:
+            time.sleep(0.01)
+        late += back
+        undone += not back
 print(json.dumps({"saves": saves, "undone": undone, "late": late}))

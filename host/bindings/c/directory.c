@@ -23,8 +23,8 @@ enum { LOCK_STEP_NS = 5 * 1000 * 1000, LOCK_STEPS = 2000 };
 
 /// For programs that write in place and take no lock: so old is a file that isn't whole and is believed
 /// to stay like that; and how long to wait before it is read again, and how often at most, since some
-/// file systems have clocks of their own.
-enum { LEFT_ALONE_MS = 200, PAUSE_NS = 5 * 1000 * 1000, READINGS = 40 };
+/// file systems have clocks of their own; longer where it is known that somebody is writing it.
+enum { LEFT_ALONE_MS = 200, PAUSE_NS = 5 * 1000 * 1000, READINGS = 40, READINGS_OF_A_SAVE = 400 };
 
 /// A failure of the system: what was done, and errno in words.
 static bool system_failed(struct moat_error *error, const char *doing)
@@ -443,7 +443,7 @@ static bool put_back(int directory, const char *name, struct before *before, con
         return true;
     struct directory_file now;
     bool changed = true, whole = false;
-    for (int readings = 0; changed && !whole && readings < READINGS; ++readings) {
+    for (int readings = 0; changed && !whole && readings < READINGS_OF_A_SAVE; ++readings) {
         if (readings > 0)
             pause_reading();
         if (!read_opened(before->handle, &now, error))
@@ -481,10 +481,11 @@ bool directory_write(int directory, const char *name, const uint8_t *contents, s
         done = moat_fail(error, "conflict",
                          "the file system doesn't distinguish the name from one that exists");
     if (done) {
-        // A rename or removal is durable only once the directory itself is.
+        // A rename or removal is durable only once the directory itself is. That comes first, since who
+        // has opened a file before it lost its name may take as long to write to it.
         done = rename_over(directory, name, contents, size, replaces, &before, error) &&
-               put_back(directory, name, &before, revision, error) &&
-               (sync_names(directory) || system_failed(error, "writing a file"));
+               (sync_names(directory) || system_failed(error, "writing a file")) &&
+               put_back(directory, name, &before, revision, error);
         forget(&before);
     }
     release_lock(&lock);

@@ -67,6 +67,16 @@ struct Written<'c> {
     replaces: Option<&'c str>,
 }
 
+/// What came of the replacement of some files.
+enum Replaced {
+    All {
+        /// Whether it is durable.
+        synced: io::Result<()>,
+    },
+    /// Somebody has written to one of them, or has taken away or put another in place of what was to be renamed.
+    NotAll,
+}
+
 /// A file that was replaced, and what was in it before; `None`: there was none.
 type Before = Option<(file::Opened, Zeroizing<Vec<u8>>)>;
 
@@ -161,11 +171,11 @@ impl Directory {
         let written = Written { name: plain(name)?, contents, replaces };
         let lock = self.lock()?;
         self.check(written)?;
-        match self.replace(&[written]) {
-            Ok(true) => {
-                lock.sync().map(|()| revision(contents)).map_err(|error| unsynced(name, error))
+        match self.replace(&lock, &[written]) {
+            Ok(Replaced::All { synced }) => {
+                synced.map(|()| revision(contents)).map_err(|error| unsynced(name, error))
             }
-            Ok(false) => Err(conflict(name)),
+            Ok(Replaced::NotAll) => Err(conflict(name)),
             Err(error) => Err(Error::io(format_args!("writing {name:?}"), error)),
         }
     }
@@ -178,7 +188,7 @@ impl Directory {
         let checked: Vec<_> = files.clone().map(|file| self.check(file)).collect();
         let sound: Vec<_> =
             files.zip(&checked).filter_map(|(file, ok)| ok.is_ok().then_some(file)).collect();
-        if matches!(self.replace(&sound), Ok(true)) && lock.sync().is_ok() {
+        if matches!(self.replace(&lock, &sound), Ok(Replaced::All { synced: Ok(()) })) {
             return Ok(checked);
         }
         drop(lock);
@@ -208,9 +218,8 @@ impl Directory {
         Ok(())
     }
 
-    /// Whether they were; if not, somebody has written to one of them, or has taken away or put another in place of what
-    /// was to be renamed.
-    fn replace(&self, files: &[Written<'_>]) -> io::Result<bool> {
+    /// Replaces some files, whose revisions were compared.
+    fn replace(&self, lock: &WriteLock, files: &[Written<'_>]) -> io::Result<Replaced> {
         let mut replaced = Vec::with_capacity(files.len());
         let all = self.write_temporaries(files).and_then(|temporaries| {
             // The first one last, since it is the one that the next writer looks for after a crash.
@@ -232,11 +241,13 @@ impl Directory {
             // The first error is the one to report; what is left behind the next writer removes.
             let _ = self.remove_temporaries();
         }
+        // First, since who has opened a file before it lost its name may take as long to write to it.
+        let synced = lock.sync();
         let mut stands = true;
         for (written, before) in replaced {
-            stands &= !self.put_back(written.name, before, Some(written.contents))?;
+            stands &= !self.put_back(lock, written.name, before, Some(written.contents))?;
         }
-        all.map(|all| all && stands)
+        Ok(if all? && stands { Replaced::All { synced } } else { Replaced::NotAll })
     }
 
     /// The file, if it has this revision still (`None`: if there is none).
@@ -251,13 +262,18 @@ impl Directory {
 
     /// Puts back what a program that takes no lock has saved into a file in the moment in which it was replaced by these
     /// contents (`None`: removed), and returns whether there was something.
-    fn put_back(&self, name: &str, before: Before, ours: Option<&[u8]>) -> io::Result<bool> {
+    fn put_back(
+        &self,
+        lock: &WriteLock,
+        name: &str,
+        before: Before,
+        ours: Option<&[u8]>,
+    ) -> io::Result<bool> {
         let saved =
             before.and_then(|(mut opened, contents)| unlocked::saved_since(&contents, &mut opened));
         let Some(saved) = saved else { return Ok(false) };
         let replaces = ours.map(revision);
-        self.replace(&[Written { name, contents: &saved, replaces: replaces.as_deref() }])?;
-        sync(&self.dir)?;
+        self.replace(lock, &[Written { name, contents: &saved, replaces: replaces.as_deref() }])?;
         Ok(true)
     }
 
@@ -303,10 +319,11 @@ impl Directory {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
             Err(error) => return Err(failed(error)),
         }
-        if self.put_back(name, before, None).map_err(failed)? {
+        let synced = lock.sync();
+        if self.put_back(&lock, name, before, None).map_err(failed)? {
             return Err(conflict(name));
         }
-        lock.sync().map_err(|error| {
+        synced.map_err(|error| {
             Error::io(
                 format_args!("{name:?} is removed, but may be there again after a crash"),
                 error,

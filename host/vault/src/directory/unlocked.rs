@@ -23,6 +23,9 @@ const PAUSE: Duration = Duration::from_millis(5);
 /// How often a file is read at most: where the file system has a clock of its own, its age says nothing.
 const READINGS: u32 = 40;
 
+/// How often a file is read at most, for 2 s, that somebody is known to be in the midst of writing.
+const READINGS_OF_A_SAVE: u32 = 400;
+
 /// Reads a file that this opens, over again while another program is in the midst of writing it. `None`: there is none.
 pub(super) fn read_whole(
     mut open: impl FnMut() -> Result<Option<Opened>, Error>,
@@ -40,7 +43,7 @@ pub(super) fn read_whole(
 
 /// What a program has saved into a file since it had these contents; `None` if nothing, or nothing that is whole.
 pub(super) fn saved_since(contents: &[u8], opened: &mut Opened) -> Option<Zeroizing<Vec<u8>>> {
-    for _ in 0..READINGS {
+    for _ in 0..READINGS_OF_A_SAVE {
         let now = opened.contents().ok()?;
         if *now == contents {
             return None;

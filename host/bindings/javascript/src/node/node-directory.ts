@@ -252,6 +252,8 @@ export class NodeDirectory implements Directory {
           throw conflict(name);
         }
         renameSync(temporary, this.#path(name));
+        // First, since who has opened a file before it lost its name may take as long to write to it.
+        this.#sync();
         this.#putBack(name, before, revisionOf(contents));
       });
     } catch (error) {
@@ -260,7 +262,6 @@ export class NodeDirectory implements Directory {
     } finally {
       closeSync(file);
     }
-    this.#sync();
   }
 
   /**

@@ -16,6 +16,9 @@ const PAUSE = 5;
 /** How often at most: where the file system has a clock of its own, a file's age says nothing. */
 const READINGS = 40;
 
+/** How often at most, for 2 s, where somebody is known to be in the midst of writing it. */
+const READINGS_OF_A_SAVE = 400;
+
 /** What `read` returns, with when it was written to, over again while it is being written. */
 export function readWhole(
   read: () => { contents: Uint8Array; modified: number } | undefined,
@@ -34,7 +37,7 @@ export function readWhole(
 export function savedSince(
   contents: Uint8Array, read: () => Uint8Array,
 ): Uint8Array | undefined {
-  for (let readings = 0; readings < READINGS; readings += 1) {
+  for (let readings = 0; readings < READINGS_OF_A_SAVE; readings += 1) {
     const now = read();
     if (Buffer.compare(now, contents) === 0) {
       return undefined;

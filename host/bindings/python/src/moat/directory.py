@@ -117,9 +117,9 @@ class Directory:
                     os.unlink(file, dir_fd=self._handle)
                 except FileNotFoundError:
                     return False
+                self._sync()
                 if expected is not None and self._put_back(file, name, before, None):
                     raise _changed(name)
-                self._sync()
         return True
 
     def names(self, cursor: str | None, limit: int) -> tuple[list[str], str | None]:
@@ -237,9 +237,11 @@ class Directory:
                 with suppress(OSError):
                     self._remove_temporaries()
                 raise
+            # First, since who has opened a file before it lost its name may take as long to write to
+            # it.
+            self._sync()
             if self._put_back(file, name, before, revision_of(contents)):
                 raise _changed(name)
-        self._sync()
 
     def _sync(self) -> None:
         """Makes changes to names durable, if the file system can do that to a directory."""

@@ -18,6 +18,8 @@ PAUSE_SECONDS = 0.005
 READINGS = 40
 """How often a file is read at most: where the file system has a clock of its own, its age says
 nothing."""
+READINGS_OF_A_SAVE = 400
+"""How often at most, for 2 s, where somebody is known to be in the midst of writing it."""
 
 
 def read_whole(read: Callable[[], tuple[bytes, float] | None]) -> bytes | None:
@@ -35,7 +37,7 @@ def read_whole(read: Callable[[], tuple[bytes, float] | None]) -> bytes | None:
 
 def saved_since(contents: bytes, read: Callable[[], bytes]) -> bytes | None:
     """What a program has saved since there were these contents; None: nothing, or nothing whole."""
-    for _ in range(READINGS):
+    for _ in range(READINGS_OF_A_SAVE):
         now = read()
         if now == contents:
             return None
