@@ -237,8 +237,7 @@ class Directory:
                 with suppress(OSError):
                     self._remove_temporaries()
                 raise
-            # First, since who has opened a file before it lost its name may take as long to write to
-            # it.
+            # First, since who has opened a file before it lost its name may take as long to write.
             self._sync()
             if self._put_back(file, name, before, revision_of(contents)):
                 raise _changed(name)
