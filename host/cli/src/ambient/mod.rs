@@ -30,6 +30,9 @@ pub(crate) const MAX_MANY_BYTES: usize = 256 * 1024 * 1024;
 /// Where systemd puts a service's credentials, among them its master key.
 const SYSTEMD_CREDENTIALS: &str = "CREDENTIALS_DIRECTORY";
 
+/// The system's time zone database (tzfile(5)).
+const ZONES: &str = "/usr/share/zoneinfo";
+
 /// The arguments of the process.
 pub(crate) fn arguments() -> Vec<OsString> {
     std::env::args_os().collect()
@@ -40,14 +43,21 @@ pub(crate) fn variable(name: &str) -> Option<Zeroizing<Vec<u8>>> {
     std::env::var_os(name).map(|value| Zeroizing::new(value.into_vec()))
 }
 
-/// The time zone of this name in the system's database, or of this rule.
+/// The time zone of this name in the system's database, of this file, or of this rule.
 pub(crate) fn time_zone(name: &str) -> Option<TimeZone> {
-    TimeZone::get(name).or_else(|_| TimeZone::posix(name)).ok()
+    let name = name.strip_prefix(':').unwrap_or(name);
+    if name.is_empty() || name.split('/').any(|part| part == "..") {
+        return None;
+    }
+    let of_file = || TimeZone::tzif(name, &std::fs::read(Path::new(ZONES).join(name)).ok()?).ok();
+    of_file().or_else(|| TimeZone::posix(name).ok())
 }
 
 /// The machine's time zone, as the variable `TZ` or `/etc/localtime` says it; UTC where neither does.
 pub(crate) fn machine_time_zone() -> TimeZone {
-    TimeZone::system()
+    let named = std::env::var("TZ").ok().filter(|name| !name.is_empty());
+    let name = named.as_deref().unwrap_or("/etc/localtime");
+    time_zone(name).unwrap_or(TimeZone::UTC)
 }
 
 /// `moat/credentials` in the user's data directory; `None` if the environment specifies no home directory.
