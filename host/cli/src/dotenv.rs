@@ -33,9 +33,11 @@ pub(super) fn parse(
     }
     let mut variables: Vec<Variable> = Vec::new();
     let mut scanner = Scanner { text, position: 0 };
+    let (mut start, mut line) = (0, 1);
     loop {
         scanner.skip(is_space);
-        let (start, line) = (scanner.position, scanner.line());
+        line += line_ends(&text[start..scanner.position]);
+        start = scanner.position;
         if scanner.rest().is_empty() {
             return Ok(variables);
         }
@@ -177,12 +179,6 @@ impl<'t> Scanner<'t> {
         &self.text[self.position..]
     }
 
-    /// The number of the line that it is in.
-    fn line(&self) -> usize {
-        let before = &self.text[..self.position];
-        1 + before.replace("\r\n", "\n").matches(is_line_end).count()
-    }
-
     fn accept(&mut self, expected: char) -> bool {
         let found = self.rest().starts_with(expected);
         self.position += if found { expected.len_utf8() } else { 0 };
@@ -199,6 +195,11 @@ impl<'t> Scanner<'t> {
         self.position += end;
         &rest[..end]
     }
+}
+
+/// How many lines end in a text.
+fn line_ends(text: &str) -> usize {
+    text.matches(is_line_end).count() - text.matches("\r\n").count()
 }
 
 fn is_line_end(c: char) -> bool {
