@@ -28,7 +28,6 @@ use crate::confinement::{self, Part};
 pub(super) struct Context {
     pub(super) output: Output,
     environment: Environment,
-    env_file: Option<PathBuf>,
     dir: Option<PathBuf>,
     lock_wait: Duration,
     time_zone: Option<TimeZone>,
@@ -56,7 +55,6 @@ impl Context {
                 given => given,
             },
             environment,
-            env_file: options.env_file,
             dir: options.dir,
             lock_wait: options.lock_wait,
             keyring: options.keyring,
@@ -85,7 +83,7 @@ impl Context {
 
     /// The file of variables.
     pub(super) fn env_file(&self) -> Option<&Path> {
-        self.env_file.as_deref()
+        self.environment.file()
     }
 
     /// Where the master key comes from. Nothing is read yet.
