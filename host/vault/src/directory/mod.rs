@@ -240,6 +240,9 @@ impl Directory {
         if !matches!(all, Ok(true)) {
             // The first error is the one to report; what is left behind the next writer removes.
             let _ = self.remove_temporaries();
+            if replaced.is_empty() {
+                return all.map(|_| Replaced::NotAll);
+            }
         }
         // First, since who has opened a file before it lost its name may take as long to write to it.
         let synced = lock.sync();
