@@ -7,22 +7,13 @@ use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use moat::{MigrateOptions, UserId};
 use serde_json::Value;
 use support::callers::{Python, c, component, node, python};
 use support::writers;
-use support::{KEY, Store, expect, long, run, run_with_input, sha256, tool};
-
-/// Waits until it is so.
-fn wait_until(what: impl Fn() -> bool) {
-    let begun = Instant::now();
-    while !what() {
-        assert!(begun.elapsed() < Duration::from_secs(60));
-        thread::sleep(Duration::from_millis(1));
-    }
-}
+use support::{KEY, Store, expect, long, run, run_with_input, sha256, tool, wait_until};
 
 fn saves(python: &Python, store: &Store, user: &str, saves: usize) -> Command {
     let mut application = python.script("application.py");

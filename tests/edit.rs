@@ -4,12 +4,10 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::thread;
-use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use support::callers::python;
-use support::{MOAT, Store, as_root, expect, run, run_with_input, sha256, tool};
+use support::{MOAT, Store, as_root, expect, run, run_with_input, sha256, tool, wait_until};
 
 use crate::values::every_kind_of_character;
 
@@ -63,14 +61,6 @@ impl Desk {
         assert!(self.is_clean());
     }
 
-    fn wait_until(what: impl Fn() -> bool) {
-        let begun = Instant::now();
-        while !what() {
-            assert!(begun.elapsed() < Duration::from_secs(60));
-            thread::sleep(Duration::from_millis(2));
-        }
-    }
-
     /// Starts an editor that waits, and returns once it runs.
     fn waiting(&self) -> Child {
         let ready = self.store.beside("ready");
@@ -80,7 +70,7 @@ impl Desk {
         );
         let mut command = self.edit(self.script(&script), &[]);
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
-        Self::wait_until(|| ready.exists());
+        wait_until(|| ready.exists());
         child
     }
 }
@@ -363,8 +353,8 @@ fn every_way_to_end_it_removes_the_text() {
         let target = if ["QUIT", "INT"].contains(&signal) { editor } else { &program };
         expect(0, &run(Command::new("kill").args([&format!("-{signal}"), target])));
         child.wait().unwrap();
-        Desk::wait_until(|| desk.is_clean());
-        Desk::wait_until(|| !Path::new("/proc").join(editor).exists());
+        wait_until(|| desk.is_clean());
+        wait_until(|| !Path::new("/proc").join(editor).exists());
     }
 }
 

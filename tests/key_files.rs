@@ -95,15 +95,21 @@ fn of_a_containers_user() -> Store {
     store
 }
 
-/// Runs `get` as this user, after the script has made `volume/key` of `key`, in a mount namespace of its own.
+/// Runs `get` as this user, with the key in `volume/key`.
 fn in_a_container(store: &Store, script: &str) -> Output {
     let get = format!(
-        "mkdir volume\n{script}\nexec setpriv --reuid {STRANGER} --regid {STRANGER} --groups {GROUP} \
+        "exec setpriv --reuid {STRANGER} --regid {STRANGER} --groups {GROUP} \
         ./moat get anna --field password --master-key-file volume/key"
     );
+    run_in_a_container(store, script, &get)
+}
+
+/// Runs a command of the shell, after the script has made `volume/key` of `key`, in a mount namespace of its own.
+fn run_in_a_container(store: &Store, script: &str, command: &str) -> Output {
+    let script = format!("mkdir volume\n{script}\n{command}");
     write_private(&store.beside("key"), KEY.as_bytes());
     let mut command = Command::new("unshare");
-    command.args(["--mount", "--propagation", "private", "bash", "-euc", &get]);
+    command.args(["--mount", "--propagation", "private", "bash", "-euc", &script]);
     store.surround(&mut command).env_remove("FOSSAWORK_MASTER_KEY");
     let output = run(command.current_dir(store.beside("")));
     fs::remove_dir_all(store.beside("volume")).unwrap();
@@ -216,18 +222,8 @@ fn the_hosts_in_other_languages_take_the_same_files() {
     ];
     let refused = ["install -m 0444 key volume/key".to_owned(), with_fs_group("0444", 0, GROUP)];
     for (name, reader) in readers {
-        let read = |script: &str| {
-            let read = format!(
-                "mkdir volume\n{script}\nexport FOSSAWORK_MASTER_KEY_FILE=volume/key\n{reader}"
-            );
-            write_private(&store.beside("key"), KEY.as_bytes());
-            let mut command = Command::new("unshare");
-            command.args(["--mount", "--propagation", "private", "bash", "-euc", &read]);
-            store.surround(&mut command).env_remove("FOSSAWORK_MASTER_KEY");
-            let output = run(command.current_dir(store.beside("")));
-            fs::remove_dir_all(store.beside("volume")).unwrap();
-            output
-        };
+        let reader = format!("export FOSSAWORK_MASTER_KEY_FILE=volume/key\n{reader}");
+        let read = |script: &str| run_in_a_container(&store, script, &reader);
         for script in &taken {
             assert_eq!(expect(0, &read(script)).0.trim(), "horse", "{name}: {script}");
         }

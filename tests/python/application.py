@@ -13,10 +13,9 @@ import json
 import random
 import sys
 import time
-from datetime import datetime
 from pathlib import Path
 
-from exchange import user_cipher
+from exchange import new_record, user_cipher
 
 directory, user, saves = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
 path = directory / f"{user}.cred"
@@ -25,22 +24,7 @@ cipher = user_cipher(user)
 
 def save(password: str) -> None:
     """The record as a whole, written over the one before."""
-    now = datetime.now().isoformat()
-    plaintext = {
-        "username": user,
-        "password": password,
-        "created_at": now,
-        "last_used": None,
-        "is_valid": True,
-        "validation_attempts": 0,
-    }
-    token = cipher.encrypt(json.dumps(plaintext).encode())
-    record = {
-        "user_id": user,
-        "encrypted_data": base64.b64encode(token).decode(),
-        "created_at": now,
-        "encryption_version": "1.0",
-    }
+    record = new_record(cipher, user, user, password, "app")
     with open(path, "w") as file:
         json.dump(record, file)
 

@@ -30,8 +30,10 @@ def user_cipher(user_id: str) -> Fernet:
     return Fernet(base64.urlsafe_b64encode(kdf.derive(master_key)))
 
 
-def write(directory: Path, user_id: str, username: str, password: str, form: str) -> None:
-    """Writes a new record, never readable by others, not even for a moment."""
+def new_record(
+    cipher: Fernet, user_id: str, username: str, password: str, form: str
+) -> dict[str, str]:
+    """A record of a credential that is made now, by the local clock."""
     created_at = datetime.now().isoformat()
     plaintext = {
         "username": username,
@@ -41,13 +43,18 @@ def write(directory: Path, user_id: str, username: str, password: str, form: str
         "is_valid": True,
         "validation_attempts": 0,
     }
-    token = user_cipher(user_id).encrypt(json.dumps(plaintext).encode())
-    record = {
+    token = cipher.encrypt(json.dumps(plaintext).encode())
+    return {
         "user_id": user_id,
         "encrypted_data": (base64.b64encode(token) if form == "app" else token).decode(),
         "created_at": created_at,
         "encryption_version": "1.0",
     }
+
+
+def write(directory: Path, user_id: str, username: str, password: str, form: str) -> None:
+    """Writes a new record, never readable by others, not even for a moment."""
+    record = new_record(user_cipher(user_id), user_id, username, password, form)
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     path = directory / f"{user_id}.cred"
     path.unlink(missing_ok=True)

@@ -218,6 +218,15 @@ pub fn write_private(path: &Path, contents: &[u8]) {
     file.write_all(contents).unwrap();
 }
 
+/// Waits until it is so.
+pub fn wait_until(what: impl Fn() -> bool) {
+    let begun = Instant::now();
+    while !what() {
+        assert!(begun.elapsed() < Duration::from_secs(60));
+        thread::sleep(Duration::from_millis(1));
+    }
+}
+
 /// Whether to take the time to try everything: `MOAT_LONG=1`.
 pub fn long() -> bool {
     std::env::var_os("MOAT_LONG").is_some_and(|value| value == "1")
